@@ -1,0 +1,5 @@
+//! Node-API's link flags.
+
+fn main() {
+    napi_build::setup();
+}

@@ -1,0 +1,197 @@
+//! What crosses the border, and its Rust side.
+
+use std::time::{Duration, SystemTime};
+
+use napi_derive::napi;
+use rootlock::{Error, ErrorKind, Holder, LockState, Mode, Operation, Options, State};
+
+use crate::io_error;
+
+/// What a lock is asked for. Checked by the face; the core checks what matters again.
+#[napi(object, object_to_js = false)]
+pub struct BindingRequest {
+    /// The lock file's name.
+    pub file_name: String,
+    /// Shared, else exclusive.
+    pub shared: bool,
+    /// Wait for it, else one attempt.
+    pub wait: bool,
+    /// Milliseconds.
+    pub heartbeat_ms: f64,
+    /// Milliseconds.
+    pub stale_ms: f64,
+    /// Take over an abandoned lock.
+    pub recover: bool,
+    /// Whether an event shall tell that the lock was not free.
+    pub tell: bool,
+}
+
+impl BindingRequest {
+    pub(crate) fn as_request(&self) -> rootlock::Request<'_> {
+        rootlock::Request {
+            file_name: &self.file_name,
+            mode: if self.shared { Mode::Shared } else { Mode::Exclusive },
+            options: Options {
+                heartbeat: millis(self.heartbeat_ms),
+                stale: millis(self.stale_ms),
+                recover: self.recover,
+                wait: self.wait,
+            },
+            tell: self.tell,
+        }
+    }
+}
+
+pub(crate) fn millis(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
+}
+
+/// Who holds a lock, as far as known.
+#[napi(object, object_from_js = false)]
+pub struct BindingHolder {
+    /// Process id.
+    pub pid: u32,
+    /// Host name.
+    pub hostname: Option<String>,
+    /// Command line.
+    pub command: Option<String>,
+    /// Milliseconds since 1970.
+    pub acquired_at: Option<f64>,
+    /// `exclusive` or `shared`.
+    #[napi(ts_type = "'exclusive' | 'shared'")]
+    pub mode: &'static str,
+    /// Fencing token; exact, it is below 2^53.
+    pub token: Option<f64>,
+}
+
+impl From<&Holder> for BindingHolder {
+    fn from(holder: &Holder) -> Self {
+        let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        Self {
+            pid: holder.pid,
+            hostname: holder.hostname.clone(),
+            command: holder.command.clone(),
+            acquired_at: holder
+                .acquired_at
+                .and_then(since_epoch)
+                .map(|since| (since.as_secs_f64() * 1000.0).round()),
+            mode: match holder.mode {
+                Mode::Exclusive => "exclusive",
+                Mode::Shared => "shared",
+            },
+            token: holder.token.map(number),
+        }
+    }
+}
+
+/// A token or a key: both stay below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+pub(crate) fn number(value: u64) -> f64 {
+    value as f64
+}
+
+/// An error, to be thrown by the face.
+#[napi(object, object_from_js = false)]
+pub struct BindingError {
+    /// What was being done.
+    #[napi(ts_type = "'open' | 'acquire' | 'release' | 'inspect'")]
+    pub operation: &'static str,
+    /// Why it did not work.
+    #[napi(ts_type = "'held' | 'cancelled' | 'io' | 'not-a-file' | 'invalid'")]
+    pub kind: &'static str,
+    /// The file or directory.
+    pub path: String,
+    /// In words.
+    pub message: String,
+    /// The system's own error, for `io`.
+    pub system: Option<BindingSystemError>,
+    /// For `held` and `cancelled`.
+    pub holder: Option<BindingHolder>,
+    /// A takeover that the system refused before.
+    pub refusal: Option<BindingSystemError>,
+}
+
+/// An error of the operating system.
+#[napi(object, object_from_js = false)]
+pub struct BindingSystemError {
+    /// Negative, as in Node; missing where the system has no such numbers.
+    pub errno: Option<i32>,
+    /// The name, where there is no number.
+    pub code: Option<String>,
+    /// The system call.
+    pub syscall: Option<String>,
+    /// The path that it was called with.
+    pub path: String,
+    /// In the system's words.
+    pub message: String,
+}
+
+impl From<&Error> for BindingError {
+    fn from(error: &Error) -> Self {
+        let path = error.path().to_string_lossy().into_owned();
+        let system = match error.kind() {
+            ErrorKind::Io { call, error } => Some(system_error(error, Some(call), path.clone())),
+            _ => None,
+        };
+        Self {
+            operation: match error.operation() {
+                Operation::Open => "open",
+                Operation::Acquire => "acquire",
+                Operation::Release => "release",
+                Operation::Inspect => "inspect",
+            },
+            kind: match error.kind() {
+                ErrorKind::Held => "held",
+                ErrorKind::Cancelled => "cancelled",
+                ErrorKind::NotAFile => "not-a-file",
+                ErrorKind::InvalidArgument(_) => "invalid",
+                _ => "io",
+            },
+            path,
+            message: error.to_string(),
+            system,
+            holder: error.holder().map(Into::into),
+            refusal: error.refusal().map(|refusal| {
+                let path = refusal.path.to_string_lossy().into_owned();
+                system_error(&refusal.error, None, path)
+            }),
+        }
+    }
+}
+
+fn system_error(error: &std::io::Error, call: Option<&str>, path: String) -> BindingSystemError {
+    BindingSystemError {
+        errno: io_error::errno(error),
+        code: io_error::name(error).map(str::to_owned),
+        syscall: call.map(str::to_owned),
+        path,
+        message: error.to_string(),
+    }
+}
+
+/// What a look found.
+#[napi(object, object_from_js = false)]
+pub struct BindingLockState {
+    /// How the lock is held.
+    #[napi(ts_type = "'free' | 'exclusive' | 'shared' | 'stale'")]
+    pub state: &'static str,
+    /// By whom.
+    pub holder: Option<BindingHolder>,
+    /// Milliseconds.
+    pub age_ms: Option<f64>,
+}
+
+impl From<LockState> for BindingLockState {
+    fn from(seen: LockState) -> Self {
+        Self {
+            state: match seen.state {
+                State::Free => "free",
+                State::Exclusive => "exclusive",
+                State::Shared => "shared",
+                State::Stale => "stale",
+            },
+            holder: seen.holder.as_ref().map(Into::into),
+            age_ms: seen.age.map(|age| age.as_secs_f64() * 1000.0),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The border to Node-API: conversion only. Nothing here decides anything about locking.
+//!
+//! JavaScript sees one class, [`environment::BindingEnvironment`], one instance per environment
+//! (main thread or worker). Requests are answered at once or by an event; all events of an
+//! environment go through one threadsafe function. There is no promise on this side: each would
+//! be a threadsafe function of its own, and libuv looks at all of them at every wake-up, which ten
+//! thousand waiters make quadratic. `src/` makes the promises.
+
+mod convert;
+mod environment;
+mod events;
+mod io_error;

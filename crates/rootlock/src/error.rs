@@ -1,0 +1,199 @@
+//! One error type: what was being done, to which path, and why it did not work.
+
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+use crate::Holder;
+
+/// Why a lock was not taken, not released, or not looked at.
+#[derive(Debug)]
+pub struct Error {
+    operation: Operation,
+    path: PathBuf,
+    kind: ErrorKind,
+    holder: Option<Box<Holder>>,
+    refusal: Option<Box<Refusal>>,
+}
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Opening the directory.
+    Open,
+    /// Taking the lock, or waiting for it.
+    Acquire,
+    /// Giving it back.
+    Release,
+    /// Looking without taking.
+    Inspect,
+}
+
+/// Why it did not work.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Somebody holds the lock, and the caller did not want to wait.
+    Held,
+    /// The wait was cancelled.
+    Cancelled,
+    /// The operating system said no; `call` names the system call.
+    Io {
+        /// The system call, as its manual page is called.
+        call: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+    /// Something that is not a regular file has the lock file's or the guard's name.
+    NotAFile,
+    /// The caller's own argument is out of range; the text names it.
+    InvalidArgument(String),
+}
+
+/// A takeover that the system did not allow: the lock is stale, and a person may have to look.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The file that could not be replaced.
+    pub path: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl Refusal {
+    /// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
+    pub(crate) fn copy(&self) -> Self {
+        let error = match self.error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::other(self.error.to_string()),
+        };
+        Self { path: self.path.clone(), error }
+    }
+}
+
+impl Error {
+    pub(crate) fn new(operation: Operation, path: &Path, kind: ErrorKind) -> Self {
+        Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
+    }
+
+    pub(crate) fn io(
+        operation: Operation,
+        path: &Path,
+        call: &'static str,
+        error: io::Error,
+    ) -> Self {
+        Self::new(operation, path, ErrorKind::Io { call, error })
+    }
+
+    pub(crate) fn invalid(operation: Operation, what: String) -> Self {
+        Self::new(operation, Path::new(""), ErrorKind::InvalidArgument(what))
+    }
+
+    pub(crate) fn with_holder(mut self, holder: Option<Holder>) -> Self {
+        self.holder = holder.map(Box::new);
+        self
+    }
+
+    pub(crate) fn with_refusal(mut self, refusal: Option<Refusal>) -> Self {
+        self.refusal = refusal.map(Box::new);
+        self
+    }
+
+    /// What was being done.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The file or directory that it was done to.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Why it did not work.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// Who holds the lock, for [`ErrorKind::Held`] and [`ErrorKind::Cancelled`], if known.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holder.as_deref()
+    }
+
+    /// The takeover that the system refused before this wait ended, if there was one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
+    }
+}
+
+/// An error on its way out: the caller who knows what was being done makes an [`Error`] of it.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// The name in the root that it was done to.
+    name: Box<str>,
+    kind: ErrorKind,
+}
+
+impl Fault {
+    /// For `map_err`.
+    pub(crate) fn io(call: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self { name: name.into(), kind: ErrorKind::Io { call, error } }
+    }
+
+    pub(crate) fn not_a_file(name: &str) -> Self {
+        Self { name: name.into(), kind: ErrorKind::NotAFile }
+    }
+
+    pub(crate) fn into_error(self, operation: Operation, root: &Path) -> Error {
+        Error::new(operation, &root.join(&*self.name), self.kind)
+    }
+
+    pub(crate) fn into_refusal(self, root: &Path) -> Refusal {
+        let error = match self.kind {
+            ErrorKind::Io { error, .. } => error,
+            _ => io::Error::other("not a regular file"),
+        };
+        Refusal { path: root.join(&*self.name), error }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ErrorKind::Io { call, error } => write!(f, "{call} {}: {error}", self.name),
+            _ => write!(f, "{} is not a regular file", self.name),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.operation {
+            Operation::Open => "open",
+            Operation::Acquire => "lock",
+            Operation::Release => "unlock",
+            Operation::Inspect => "inspect",
+        };
+        write!(f, "could not {what} {}: ", self.path.display())?;
+        match &self.kind {
+            ErrorKind::Held => f.write_str("it is locked")?,
+            ErrorKind::Cancelled => f.write_str("the wait was cancelled")?,
+            ErrorKind::Io { call, error } => write!(f, "{call}: {error}")?,
+            ErrorKind::NotAFile => f.write_str("not a regular file")?,
+            ErrorKind::InvalidArgument(what) => f.write_str(what)?,
+        }
+        if let Some(holder) = &self.holder {
+            write!(f, " (held by {holder})")?;
+        }
+        if let Some(Refusal { path, error }) = self.refusal.as_deref() {
+            write!(f, "; it is stale, but {} could not be replaced: {error}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            ErrorKind::Io { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

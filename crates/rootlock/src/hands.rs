@@ -1,0 +1,72 @@
+//! Threads for what may take long: waiting in the kernel, looking at files, beating. Made when one
+//! is needed, kept for a moment for the next job, gone when there is none.
+//!
+//! A thread that hangs in a call on dead storage holds up nobody but its own job.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::sync;
+
+/// How long an idle thread stays: longer than the pauses of a busy program, short for one that is
+/// done.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Nothing here recurses or keeps much on its stack.
+const STACK: usize = 256 * 1024;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct Hands {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    idle: usize,
+}
+
+static HANDS: Hands =
+    Hands { state: Mutex::new(State { jobs: VecDeque::new(), idle: 0 }), wake: Condvar::new() };
+
+/// Runs a job on an idle thread or a new one. Fails when the system gives no more threads and none
+/// is idle.
+pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut state = sync::lock(&HANDS.state);
+    state.jobs.push_back(Box::new(job));
+    if state.jobs.len() <= state.idle {
+        HANDS.wake.notify_one();
+        return Ok(());
+    }
+    let spawned = thread::Builder::new()
+        .name("rootlock-hand".into())
+        .stack_size(STACK)
+        .spawn(work);
+    if let Err(error) = spawned {
+        state.jobs.pop_back();
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn work() {
+    let mut state = sync::lock(&HANDS.state);
+    loop {
+        if let Some(job) = state.jobs.pop_front() {
+            drop(state);
+            job();
+            state = sync::lock(&HANDS.state);
+            continue;
+        }
+        state.idle += 1;
+        state = sync::wait(&HANDS.wake, state, LINGER);
+        state.idle -= 1;
+        if state.jobs.is_empty() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A wait in the kernel: one thread of a site, blocked in `flock` for whoever is first in line.
+//!
+//! The kernel keeps the order between processes and wakes nobody before it is their turn; nothing
+//! is polled. The wait belongs to the site, not to a waiter: when the first in line changes, it
+//! goes on for the next one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::error::Fault;
+use crate::grant::{self, Verdict};
+use crate::guard::Patience;
+use crate::heart::{self, Timer};
+use crate::lockfile::LockFile;
+use crate::site::{Claim, Next, Site};
+use crate::sys::{FileId, Interrupt, Interruptible, clock};
+use crate::{Mode, sync};
+
+/// How soon a stop is asked for again: a signal that came just before the call is lost.
+const NUDGE: Duration = Duration::from_millis(1);
+
+/// After so many the thread is left to itself: it hangs in a call that no signal ends.
+const NUDGES: u32 = 20;
+
+/// The shared part of a wait: how others stop it.
+#[derive(Debug, Default)]
+pub(crate) struct KernelWait {
+    asks: Mutex<Asks>,
+    /// The thread shall look again at what it waits for.
+    stop: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Asks {
+    interrupt: Option<Arc<Interrupt>>,
+    /// What the thread waits for, while it waits.
+    waits_for: Option<(FileId, Mode)>,
+    /// How often a stop was asked for since the thread last answered.
+    nudges: u32,
+}
+
+impl KernelWait {
+    /// What the thread is blocked on.
+    pub(crate) fn waits_for(&self) -> Option<(FileId, Mode)> {
+        sync::lock(&self.asks).waits_for
+    }
+
+    /// Makes the thread look again at the line and at the file.
+    pub(crate) fn stop(self: &Arc<Self>, site: &Arc<Site>) {
+        if !self.stop.swap(true, Ordering::SeqCst) {
+            sync::lock(&self.asks).nudges = 0;
+            self.fire(site);
+        }
+    }
+
+    fn fire(self: &Arc<Self>, site: &Arc<Site>) {
+        let interrupt = sync::lock(&self.asks).interrupt.clone();
+        if let Some(interrupt) = interrupt {
+            interrupt.fire();
+        }
+        // Without the heart the one signal must do.
+        let _ = heart::set(
+            clock::awake() + NUDGE,
+            Timer::Nudge(Arc::clone(site), Arc::clone(self)),
+        );
+    }
+
+    /// Asks again while the thread has not answered.
+    pub(crate) fn nudge(self: &Arc<Self>, site: &Arc<Site>) {
+        if !self.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let nudges = {
+            let mut asks = sync::lock(&self.asks);
+            asks.nudges += 1;
+            asks.nudges
+        };
+        if nudges < NUDGES {
+            self.fire(site);
+        } else {
+            site.abandon(self);
+        }
+    }
+
+    fn answer(&self) {
+        self.stop.store(false, Ordering::SeqCst);
+    }
+
+    fn set_waits_for(&self, what: Option<(FileId, Mode)>) {
+        sync::lock(&self.asks).waits_for = what;
+    }
+}
+
+/// The thread's work: until nobody is in line.
+pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
+    let interruptible = Interruptible::new();
+    sync::lock(&wait.asks).interrupt = Some(interruptible.interrupt());
+    let mut file: Option<LockFile> = None;
+    loop {
+        // Cleared before the line is looked at: what is asked from here on is seen in `lock`.
+        wait.answer();
+        let mode = match site.next_for(wait) {
+            Next::Wait(mode) => mode,
+            Next::Leave => break,
+        };
+        match step(site, wait, mode, file.take()) {
+            Ok(kept) => file = kept,
+            Err(fault) => site.fail_first(fault),
+        }
+    }
+    // The file is closed before those who left are told: an aborted wait leaves nothing behind.
+    drop(file);
+    sync::lock(&wait.asks).interrupt = None;
+    site.see_off();
+}
+
+/// One wait and, if the kernel grants, one claim. Returns the file if it can be waited on again.
+fn step(
+    site: &Arc<Site>,
+    wait: &Arc<KernelWait>,
+    mode: Mode,
+    file: Option<LockFile>,
+) -> Result<Option<LockFile>, Fault> {
+    let file = match file {
+        // It may have been replaced: that may be why the wait was stopped.
+        Some(file) if file.check_identity(&site.dir, &site.names)?.is_some() => file,
+        _ => LockFile::open(&site.dir, &site.names)?,
+    };
+    wait.set_waits_for(Some((file.id(), mode)));
+    let stopped = wait.stop.load(Ordering::SeqCst);
+    let granted = if stopped { Ok(false) } else { file.lock(&site.names, mode) };
+    wait.set_waits_for(None);
+    if !granted? {
+        return Ok(Some(file));
+    }
+    let Some(claim) = site.claim_first(Some(wait), |waiter| waiter.mode == mode) else {
+        // Nobody wants it any more: dropping the file gives it back.
+        return Ok(None);
+    };
+    grant_to(site, claim, file);
+    Ok(None)
+}
+
+/// Makes a grant of a kernel lock that was waited for.
+fn grant_to(site: &Arc<Site>, claim: Claim, file: LockFile) {
+    let enough = || site.is_cancelled(&claim);
+    let terms = claim.waiter.terms;
+    match grant::claim(site, &file, claim.waiter.mode, terms, Patience::Until(&enough)) {
+        Ok(Verdict::Granted(token)) => site.settle_granted(claim, token, file),
+        // Closed before the waiter goes back in line, so that it does not wait for itself.
+        Ok(Verdict::Moved | Verdict::GuardBusy) => {
+            drop(file);
+            site.unclaim(claim);
+        }
+        Err(fault) => {
+            drop(file);
+            site.settle_fault(claim, fault);
+        }
+    }
+}

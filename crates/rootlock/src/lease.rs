@@ -1,0 +1,324 @@
+//! A lock that is held: its beats, its loss and its release.
+//!
+//! The descriptor is used by one thread at a time, the one that has `file` locked: a beat on a
+//! hand, or the release. A release that meets a beat leaves the work to the thread that beats,
+//! which is how the heartbeat is joined without anybody waiting for it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::events::{Details, Events, Level, LostReason};
+use crate::guard::Patience;
+use crate::heart::{self, Timer, TimerKey};
+use crate::lockfile::LockFile;
+use crate::options::Terms;
+use crate::site::Site;
+use crate::sys::{Locality, clock};
+use crate::{Mode, Released, hands, sync};
+
+/// One grant, from its beginning to its release.
+pub(crate) struct Lease {
+    pub(crate) site: Arc<Site>,
+    pub(crate) key: u64,
+    pub(crate) mode: Mode,
+    pub(crate) token: u64,
+    pub(crate) terms: Terms,
+    events: Arc<dyn Events>,
+    /// `None` once released.
+    file: Mutex<Option<LockFile>>,
+    pulse: Mutex<Pulse>,
+}
+
+/// When the lease was refreshed and what is due. Never locked during a call on a file.
+struct Pulse {
+    phase: Phase,
+    /// On the clock that counts sleep: for so long may others count on the last refresh.
+    refreshed: Duration,
+    beat: Option<TimerKey>,
+    verdict: Option<TimerKey>,
+    /// The verdict was put off once because this process itself had been stopped.
+    put_off: bool,
+    /// A failing beat was reported; the next one is not, until one succeeds.
+    reported: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Held,
+    Lost,
+    /// Released, or about to be by whoever has the descriptor.
+    Released,
+}
+
+/// What a beat found.
+enum Beat {
+    Refreshed(Duration),
+    Hijacked,
+    Failed(String),
+    Released,
+}
+
+impl Lease {
+    /// Starts the heartbeat of a lock that was just granted.
+    pub(crate) fn start(
+        site: Arc<Site>,
+        key: u64,
+        events: Arc<dyn Events>,
+        mode: Mode,
+        terms: Terms,
+        token: u64,
+        file: LockFile,
+    ) -> io::Result<Arc<Self>> {
+        let lease = Arc::new(Self {
+            site,
+            key,
+            mode,
+            token,
+            terms,
+            events,
+            file: Mutex::new(Some(file)),
+            pulse: Mutex::new(Pulse {
+                phase: Phase::Held,
+                refreshed: clock::since_boot(),
+                beat: None,
+                verdict: None,
+                put_off: false,
+                reported: false,
+            }),
+        });
+        let mut pulse = sync::lock(&lease.pulse);
+        let due = heart::next_beat(clock::awake(), terms.heartbeat);
+        pulse.beat = Some(heart::set(due, Timer::Beat(Arc::clone(&lease)))?);
+        drop(pulse);
+        Ok(lease)
+    }
+
+    /// What its beats may hang on together with others'.
+    pub(crate) fn volume(&self) -> u64 {
+        self.site.volume()
+    }
+
+    /// How long a lease may go unrefreshed before its holder counts it as lost: one heartbeat
+    /// before others may take it.
+    fn patience(&self) -> Duration {
+        self.terms.stale - self.terms.heartbeat
+    }
+
+    /// A beat is about to be tried: sets the verdict for the case that it never comes back.
+    pub(crate) fn beat_begins(self: &Arc<Self>, now: Duration) {
+        let mut pulse = sync::lock(&self.pulse);
+        pulse.beat = None;
+        if pulse.phase != Phase::Held || pulse.verdict.is_some() {
+            return;
+        }
+        let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
+        // After sleep or a stop the time may be over already: the beat gets its chance first.
+        let left = self.patience().saturating_sub(unrefreshed).max(self.grace());
+        self.set_verdict(&mut pulse, now + left);
+    }
+
+    /// Refreshes the lease; on a hand.
+    pub(crate) fn beat(self: &Arc<Self>) {
+        let slot = sync::lock(&self.file);
+        let found = self.try_beat(slot.as_ref());
+        match found {
+            Beat::Released => {}
+            Beat::Refreshed(at) => self.refreshed(at),
+            Beat::Failed(why) => {
+                self.report(&why);
+                self.beat_failed(clock::awake());
+            }
+            Beat::Hijacked => self.lose(LostReason::Hijacked),
+        }
+        drop(slot);
+        // A release that came meanwhile could not have the descriptor and left the rest to us. It
+        // tries for the descriptor after it has set the phase; this looks at the phase after it
+        // has given the descriptor up: one of the two sees the other.
+        if sync::lock(&self.pulse).phase == Phase::Released {
+            self.finish_late();
+        }
+    }
+
+    /// `lock_guard` → `check_identity` → `stamp` → `unlock_guard`.
+    fn try_beat(&self, file: Option<&LockFile>) -> Beat {
+        let Some(file) = file else { return Beat::Released };
+        if sync::lock(&self.pulse).phase != Phase::Held {
+            return Beat::Released;
+        }
+        let Site { dir, names, guard, .. } = &*self.site;
+        // The identity is looked at even when the refresh can't be done: a holder that was robbed
+        // must hear of it.
+        let section = guard.enter(dir, names, Mode::Shared, Patience::Briefly);
+        let stat = match file.check_identity(dir, names) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Beat::Hijacked,
+            Err(fault) => return Beat::Failed(fault.to_string()),
+        };
+        // Outside of a section a refresh could fall between a recoverer's second look and its
+        // rename, and count as a beat that nobody saw.
+        match section {
+            Ok(Some(_)) => {}
+            Ok(None) => return Beat::Failed(format!("{} is held by somebody", names.guard)),
+            Err(fault) => return Beat::Failed(fault.to_string()),
+        }
+        // Read before the refresh: the lease must not count from later than others see.
+        let at = clock::since_boot();
+        match file.stamp(names, stat.modified) {
+            Ok(()) => Beat::Refreshed(at),
+            Err(fault) => Beat::Failed(fault.to_string()),
+        }
+    }
+
+    fn refreshed(self: &Arc<Self>, at: Duration) {
+        let mut pulse = sync::lock(&self.pulse);
+        if pulse.phase != Phase::Held {
+            return;
+        }
+        pulse.refreshed = at;
+        pulse.put_off = false;
+        pulse.reported = false;
+        let due = heart::next_beat(clock::awake(), self.terms.heartbeat);
+        self.set_beat(&mut pulse, due);
+        if let Some(key) = pulse.verdict.take() {
+            heart::clear(key);
+        }
+    }
+
+    /// Tries again after a quarter of a heartbeat; the verdict stands.
+    pub(crate) fn beat_failed(self: &Arc<Self>, now: Duration) {
+        let mut pulse = sync::lock(&self.pulse);
+        if pulse.phase == Phase::Held {
+            self.set_beat(&mut pulse, now + self.terms.heartbeat / 4);
+        }
+    }
+
+    fn report(&self, why: &str) {
+        {
+            let mut pulse = sync::lock(&self.pulse);
+            if pulse.reported || pulse.phase != Phase::Held {
+                return;
+            }
+            pulse.reported = true;
+        }
+        self.events.log(
+            self.key,
+            Level::Warn,
+            "heartbeat failed, trying again",
+            &self.details().with("reason", why),
+        );
+    }
+
+    /// The verdict is due: lost, unless it was refreshed meanwhile, or this process was stopped
+    /// and its beat has not had a chance since.
+    pub(crate) fn judge(self: &Arc<Self>, now: Duration, late: Duration) {
+        {
+            let mut pulse = sync::lock(&self.pulse);
+            pulse.verdict = None;
+            if pulse.phase != Phase::Held {
+                return;
+            }
+            let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
+            if unrefreshed < self.patience() {
+                self.set_verdict(&mut pulse, now + (self.patience() - unrefreshed));
+                return;
+            }
+            if late > self.terms.heartbeat / 10 && !pulse.put_off {
+                pulse.put_off = true;
+                self.set_verdict(&mut pulse, now + self.grace());
+                return;
+            }
+        }
+        self.lose(LostReason::HeartbeatFailed);
+    }
+
+    /// How long a beat may take after a stop before it counts as failed; with it the verdict is
+    /// still half a heartbeat before the earliest takeover.
+    fn grace(&self) -> Duration {
+        self.terms.heartbeat / 2
+    }
+
+    fn set_beat(self: &Arc<Self>, pulse: &mut Pulse, due: Duration) {
+        // The thread is there: it stays for as long as there are timers, and this lease has one.
+        pulse.beat = heart::set(due, Timer::Beat(Arc::clone(self))).ok();
+    }
+
+    fn set_verdict(self: &Arc<Self>, pulse: &mut Pulse, due: Duration) {
+        pulse.verdict = heart::set(due, Timer::Verdict(Arc::clone(self))).ok();
+    }
+
+    fn lose(&self, reason: LostReason) {
+        {
+            let mut pulse = sync::lock(&self.pulse);
+            if pulse.phase != Phase::Held {
+                return;
+            }
+            pulse.phase = Phase::Lost;
+            clear_timers(&mut pulse);
+        }
+        self.site.lost(self);
+        self.events.log(self.key, Level::Error, "lock was lost", &{
+            self.details().with("reason", reason.as_str())
+        });
+        self.events.lost(self.key, reason);
+    }
+
+    fn details(&self) -> Details {
+        self.site.details().with("token", &self.token.to_string())
+    }
+
+    /// Whether nobody has told it otherwise.
+    pub(crate) fn is_held(&self) -> bool {
+        sync::lock(&self.pulse).phase == Phase::Held
+    }
+
+    /// Stops the heartbeat, releases the kernel lock, closes the descriptor; in that order, because
+    /// a beat after the release would refresh somebody else's lease. Only the first call does it.
+    pub(crate) fn release(self: &Arc<Self>) -> Released {
+        {
+            let mut pulse = sync::lock(&self.pulse);
+            if pulse.phase == Phase::Released {
+                return Released::Done(Ok(()));
+            }
+            pulse.phase = Phase::Released;
+            clear_timers(&mut pulse);
+        }
+        if self.site.locality == Locality::Remote {
+            let lease = Arc::clone(self);
+            // Without a thread it is done here: late is better than never.
+            return match hands::run(move || lease.finish_late()) {
+                Ok(()) => Released::Later,
+                Err(_) => self.finish_here(),
+            };
+        }
+        self.finish_here()
+    }
+
+    fn finish_here(self: &Arc<Self>) -> Released {
+        match sync::try_lock(&self.file) {
+            // A beat has the descriptor, and does the rest when it is done with it.
+            None => Released::Later,
+            Some(mut slot) => match slot.take() {
+                None => Released::Later,
+                Some(file) => {
+                    drop(slot);
+                    Released::Done(self.site.give_back(self, file))
+                }
+            },
+        }
+    }
+
+    fn finish_late(self: &Arc<Self>) {
+        let file = sync::lock(&self.file).take();
+        if let Some(file) = file {
+            let result = self.site.give_back(self, file);
+            self.events.released(self.key, result);
+        }
+    }
+}
+
+fn clear_timers(pulse: &mut Pulse) {
+    for key in [pulse.beat.take(), pulse.verdict.take()].into_iter().flatten() {
+        heart::clear(key);
+    }
+}

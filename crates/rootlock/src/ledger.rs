@@ -1,0 +1,376 @@
+//! The ledger: the content of the guard file. The last token, and who holds the lock.
+//!
+//! Two slots of [`SLOT`] bytes, each one line of text with a checksum; the newer valid one counts.
+//! A write goes to the other slot, so that one torn by a crash leaves the last one whole. Whatever
+//! else is in the file (nothing, half a line, a foreign program's bytes) is read as no record: it
+//! never blocks a lock, and the wall clock keeps tokens rising.
+//!
+//! ```text
+//! rootlock1 token=1763894520000000 mode=exclusive pid=4242 start=881 boot=… ns=4026531836
+//!   at=1763894520000 beat=10000 stale=30000 file=2049:131 left=0 host=ci-7 command=node%20build.js
+//!   sum=9a8b7c6d
+//! ```
+//! (on one line, padded with spaces). Values are percent-encoded; times are milliseconds, the file
+//! is the lock file that the record speaks of.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use crate::holder::Process;
+use crate::options::Terms;
+use crate::sys::FileId;
+use crate::{Holder, Mode};
+
+/// The size of a slot; a write is one call and stays within a block of any file system.
+pub(crate) const SLOT: usize = 512;
+
+/// The size of the ledger.
+pub(crate) const SIZE: usize = 2 * SLOT;
+
+/// Tokens are handed to JavaScript as numbers, which are exact up to here: 285 years of
+/// microseconds.
+pub(crate) const MAX_TOKEN: u64 = (1 << 53) - 1;
+
+const MAGIC: &str = "rootlock1";
+
+/// How much of a host name and of a command line is kept, in encoded bytes.
+const MAX_HOSTNAME: usize = 64;
+const MAX_COMMAND: usize = 96;
+
+/// One grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) token: u64,
+    pub(crate) mode: Mode,
+    pub(crate) process: Process,
+    /// Wall clock, milliseconds since 1970.
+    pub(crate) granted_at: u64,
+    /// The widest terms of all who may hold the lock under this record.
+    pub(crate) terms: Terms,
+    /// The lock file that was granted.
+    pub(crate) file: FileId,
+    /// A takeover was begun: its temporary file may be left over.
+    pub(crate) leftover: bool,
+}
+
+/// What a ledger says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// The newest valid record.
+    pub(crate) last: Option<Record>,
+    /// The slot to write next.
+    next_slot: usize,
+}
+
+impl Ledger {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
+        let slot = |index: usize| {
+            let start = index * SLOT;
+            let end = bytes.len().min(start + SLOT);
+            Record::decode(bytes.get(start..end)?)
+        };
+        // A record of a begun takeover repeats the token of the one before it and is newer.
+        let age = |record: &Record| (record.token, record.leftover);
+        match (slot(0), slot(1)) {
+            (Some(first), Some(second)) if age(&first) > age(&second) => {
+                Self { last: Some(first), next_slot: 1 }
+            }
+            (_, Some(second)) => Self { last: Some(second), next_slot: 0 },
+            (Some(first), None) => Self { last: Some(first), next_slot: 1 },
+            (None, None) => Self::default(),
+        }
+    }
+
+    /// Where the next record goes.
+    pub(crate) fn next_offset(&self) -> u64 {
+        (self.next_slot * SLOT) as u64
+    }
+
+    /// The token of the next grant: greater than every earlier one, and at least the wall clock in
+    /// microseconds, so that tokens rise even over a ledger that was lost.
+    pub(crate) fn next_token(&self, wall_micros: u64) -> u64 {
+        let last = self.last.as_ref().map_or(0, |record| record.token);
+        // A clock gone mad must leave room above.
+        wall_micros.min(MAX_TOKEN / 2).max(last + 1)
+    }
+
+    /// The record that speaks of this lock file, if the last one does.
+    pub(crate) fn of(&self, file: FileId) -> Option<&Record> {
+        self.last.as_ref().filter(|record| record.file == file)
+    }
+
+    /// The terms to write for a new grant.
+    ///
+    /// Readers share one record. A new one can't see whether earlier ones are still there, so the
+    /// widest terms of the chain are kept until a writer, who is alone, starts afresh.
+    pub(crate) fn terms_for(&self, mode: Mode, own: Terms) -> Terms {
+        match &self.last {
+            Some(last) if mode == Mode::Shared && last.mode == Mode::Shared => {
+                own.widest(last.terms)
+            }
+            _ => own,
+        }
+    }
+}
+
+impl Record {
+    /// One slot's bytes.
+    pub(crate) fn encode(&self) -> [u8; SLOT] {
+        let mut line = String::with_capacity(SLOT);
+        let mode = match self.mode {
+            Mode::Exclusive => "exclusive",
+            Mode::Shared => "shared",
+        };
+        let Process { pid, start, boot, namespace, hostname, command } = &self.process;
+        // Writing to a String can't fail.
+        let _ = write!(
+            line,
+            "{MAGIC} token={} mode={mode} pid={pid} start={start} boot=",
+            self.token
+        );
+        encode_text(&mut line, boot, 40);
+        let _ = write!(
+            line,
+            " ns={namespace} at={} beat={} stale={} file={}:{} left={} host=",
+            self.granted_at,
+            self.terms.heartbeat.as_millis(),
+            self.terms.stale.as_millis(),
+            self.file.volume,
+            self.file.index,
+            u8::from(self.leftover),
+        );
+        encode_text(&mut line, hostname, MAX_HOSTNAME);
+        line.push_str(" command=");
+        encode_text(&mut line, command, MAX_COMMAND);
+        let sum = crc32fast::hash(line.as_bytes());
+        let _ = write!(line, " sum={sum:08x}");
+        let mut slot = [b' '; SLOT];
+        slot[..line.len()].copy_from_slice(line.as_bytes());
+        slot[SLOT - 1] = b'\n';
+        slot
+    }
+
+    fn decode(slot: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(slot).ok()?.trim_end_matches([' ', '\n']);
+        let (content, sum) = line.rsplit_once(" sum=")?;
+        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content.as_bytes()) {
+            return None;
+        }
+        let mut fields = content.split(' ');
+        if fields.next()? != MAGIC {
+            return None;
+        }
+        // A later version may add fields behind these.
+        let mut field = |key: &str| fields.next()?.strip_prefix(key)?.strip_prefix('=');
+        let token = field("token")?.parse().ok().filter(|&token| token < MAX_TOKEN)?;
+        let mode = match field("mode")? {
+            "exclusive" => Mode::Exclusive,
+            "shared" => Mode::Shared,
+            _ => return None,
+        };
+        let pid = field("pid")?.parse().ok()?;
+        let start = field("start")?.parse().ok()?;
+        let boot = decode_text(field("boot")?)?;
+        let namespace = field("ns")?.parse().ok()?;
+        let granted_at = field("at")?.parse().ok()?;
+        let heartbeat = Duration::from_millis(field("beat")?.parse().ok()?);
+        let stale = Duration::from_millis(field("stale")?.parse().ok()?);
+        let (volume, index) = field("file")?.split_once(':')?;
+        let file = FileId { volume: volume.parse().ok()?, index: index.parse().ok()? };
+        let leftover = field("left")? != "0";
+        let hostname = decode_text(field("host")?)?;
+        let command = decode_text(field("command")?)?;
+        Some(Self {
+            token,
+            mode,
+            process: Process { pid, start, boot, namespace, hostname, command },
+            granted_at,
+            terms: Terms { heartbeat, stale },
+            file,
+            leftover,
+        })
+    }
+
+    /// The record as the public type.
+    pub(crate) fn holder(&self) -> Holder {
+        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        Holder {
+            pid: self.process.pid,
+            hostname: some(&self.process.hostname),
+            command: some(&self.process.command),
+            acquired_at: SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_millis(self.granted_at)),
+            mode: self.mode,
+            token: Some(self.token),
+        }
+    }
+}
+
+/// Appends text percent-encoded, cut so that it takes at most `max` bytes.
+fn encode_text(line: &mut String, text: &str, max: usize) {
+    let end = line.len() + max;
+    for character in text.chars() {
+        let mut bytes = [0; 4];
+        let bytes = character.encode_utf8(&mut bytes).as_bytes();
+        let plain = character.is_ascii_graphic() && character != '%';
+        let width = if plain { 1 } else { 3 * bytes.len() };
+        if line.len() + width > end {
+            return;
+        }
+        if plain {
+            line.push(character);
+        } else {
+            for byte in bytes {
+                let _ = write!(line, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+fn decode_text(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(byte);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(token: u64) -> Record {
+        Record {
+            token,
+            mode: Mode::Exclusive,
+            process: Process {
+                pid: 4242,
+                start: 881,
+                boot: "6b1d0d5a-27fd-4f0c-a95b-9d2a0b1f9d3e".into(),
+                namespace: 4_026_531_836,
+                hostname: "ci-7".into(),
+                command: "node build.js --name 100% ü\n".into(),
+            },
+            granted_at: 1_763_894_520_000,
+            terms: Terms {
+                heartbeat: Duration::from_secs(10),
+                stale: Duration::from_secs(30),
+            },
+            file: FileId { volume: 2049, index: 131 },
+            leftover: false,
+        }
+    }
+
+    fn ledger(slots: [Option<Record>; 2]) -> Vec<u8> {
+        slots.iter().flat_map(|slot| slot.as_ref().map_or([0; SLOT], Record::encode)).collect()
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        assert_eq!(Record::decode(&record(7).encode()), Some(record(7)));
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        let mut longest = record(MAX_TOKEN - 1);
+        longest.mode = Mode::Exclusive;
+        longest.process.pid = u32::MAX;
+        longest.process.start = u64::MAX;
+        longest.process.namespace = u64::MAX;
+        longest.process.boot = "ü".repeat(100);
+        longest.process.hostname = "ü".repeat(100);
+        longest.process.command = "ü".repeat(1000);
+        longest.granted_at = u64::MAX;
+        longest.terms =
+            Terms { heartbeat: Duration::from_millis(u64::MAX), stale: Duration::from_millis(u64::MAX) };
+        longest.file = FileId { volume: u64::MAX, index: u128::MAX };
+        let back = Record::decode(&longest.encode()).expect("decodes");
+        assert_eq!(back.token, longest.token);
+        assert!(longest.process.command.starts_with(&back.process.command));
+    }
+
+    #[test]
+    fn the_newer_slot_counts_and_the_other_is_written_next() {
+        for (slots, token, offset) in [
+            ([None, None], None, 0),
+            ([Some(record(5)), None], Some(5), SLOT),
+            ([None, Some(record(5))], Some(5), 0),
+            ([Some(record(5)), Some(record(6))], Some(6), 0),
+            ([Some(record(7)), Some(record(6))], Some(7), SLOT),
+        ] {
+            let ledger = Ledger::decode(&ledger(slots));
+            assert_eq!(ledger.last.as_ref().map(|record| record.token), token);
+            assert_eq!(ledger.next_offset(), offset as u64);
+        }
+    }
+
+    #[test]
+    fn a_begun_takeover_is_newer_than_the_record_it_repeats() {
+        let begun = Record { leftover: true, ..record(5) };
+        for slots in [[Some(record(5)), Some(begun.clone())], [Some(begun), Some(record(5))]] {
+            assert!(Ledger::decode(&ledger(slots)).last.expect("valid").leftover);
+        }
+    }
+
+    #[test]
+    fn every_torn_write_leaves_the_record_before_it() {
+        let old = ledger([Some(record(5)), Some(record(4))]);
+        let new = record(6).encode();
+        let written = new.iter().rposition(|byte| !b" \n".contains(byte)).expect("text") + 1;
+        for torn in 0..SLOT {
+            let mut bytes = old.clone();
+            bytes[SLOT..SLOT + torn].copy_from_slice(&new[..torn]);
+            let last = Ledger::decode(&bytes).last.expect("one is whole").token;
+            // What is torn off behind the checksum is only padding.
+            let expected = if torn < written { 5 } else { 6 };
+            assert_eq!(last, expected, "after {torn} bytes");
+        }
+    }
+
+    #[test]
+    fn foreign_content_is_no_record() {
+        for bytes in [
+            &b""[..],
+            b"hello",
+            &[0; SIZE],
+            &[0xff; 10 * SIZE],
+            "rootlock1 token=9 sum=00000000".as_bytes(),
+            "rootlock2".repeat(500).as_bytes(),
+        ] {
+            assert_eq!(Ledger::decode(bytes).last, None);
+        }
+    }
+
+    #[test]
+    fn a_token_that_leaves_no_greater_one_is_no_record() {
+        assert_eq!(Record::decode(&record(MAX_TOKEN).encode()), None);
+        assert_eq!(Record::decode(&record(u64::MAX).encode()), None);
+    }
+
+    #[test]
+    fn tokens_rise_with_the_ledger_and_with_the_clock() {
+        let five = Ledger::decode(&ledger([Some(record(5)), None]));
+        assert_eq!(five.next_token(0), 6, "a clock that was set back");
+        assert_eq!(five.next_token(1000), 1000);
+        assert_eq!(Ledger::default().next_token(1000), 1000, "a ledger that was lost");
+        assert_eq!(five.next_token(u64::MAX), MAX_TOKEN / 2, "a clock gone mad");
+    }
+
+    #[test]
+    fn readers_keep_the_widest_terms_until_a_writer_comes() {
+        let hasty =
+            Terms { heartbeat: Duration::from_millis(50), stale: Duration::from_millis(150) };
+        let shared = Record { mode: Mode::Shared, ..record(5) };
+        let ledger = Ledger::decode(&ledger([Some(shared), None]));
+        assert_eq!(ledger.terms_for(Mode::Shared, hasty), record(5).terms);
+        assert_eq!(ledger.terms_for(Mode::Exclusive, hasty), hasty);
+    }
+}

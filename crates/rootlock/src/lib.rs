@@ -1,0 +1,59 @@
+//! One advisory lock per directory, shared between processes, threads and languages.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let store = tempfile::tempdir()?;
+//! use rootlock::{Request, Root};
+//!
+//! let root = Root::open(store.path())?;
+//! let lock = root.lock(Request::default())?;
+//! println!("mine, with fencing token {}", lock.token());
+//! drop(lock);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The lock is a kernel lock (`flock(2)`, `LockFileEx`) on a file in the directory: it dies with
+//! its holder. A heartbeat on a native thread makes it a lease as well: a holder that is stopped,
+//! or whose descriptor outlives it, loses the lock to whoever has watched the file unchanged for
+//! long enough. No lock is ever given to two; the protocol is in `docs/protocol.md`, and the steps
+//! are called the same there and here.
+//!
+//! *Advisory*: it keeps out those who ask for it. And a holder that was stopped, lost its lock and
+//! wakes up again may still write before it hears of it: only a resource that compares
+//! [`Lock::token`]s stops that.
+//!
+//! # Layout
+//! From the outside in: [`Root`] and [`Lock`] are the face. `site` brings together all who want
+//! one lock; `kernel_wait`, `recover` and `grant` are the steps to a lock, `lease` its life,
+//! `heart` and `hands` the threads. `watch`, `ledger` and `options` are pure. `sys` is the
+//! operating system, and nothing else is.
+
+mod error;
+mod events;
+mod grant;
+mod guard;
+mod hands;
+mod heart;
+mod holder;
+mod inspect;
+mod kernel_wait;
+mod lease;
+mod ledger;
+mod lock;
+mod lockfile;
+mod options;
+mod recover;
+mod root;
+mod site;
+mod sync;
+mod sys;
+mod watch;
+
+pub use error::{Error, ErrorKind, Operation, Refusal};
+pub use events::{Details, Events, Level, LostReason};
+pub use holder::Holder;
+pub use inspect::{LockState, State};
+pub use lock::{Lock, Released};
+pub use options::{Mode, Options};
+pub use root::{Acquired, Request, Root, Wait};

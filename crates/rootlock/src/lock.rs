@@ -1,0 +1,68 @@
+//! The lock in its holder's hand.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::lease::Lease;
+use crate::{Error, Mode};
+
+/// A lock that is held. Dropping it releases it.
+#[must_use = "dropping a lock releases it"]
+pub struct Lock {
+    lease: Arc<Lease>,
+}
+
+/// What became of a release.
+#[derive(Debug)]
+pub enum Released {
+    /// It is done.
+    Done(Result<(), Error>),
+    /// A beat has the descriptor, or the file system may block: another thread does it, and
+    /// [`Events::released`](crate::Events::released) tells.
+    Later,
+}
+
+impl Lock {
+    pub(crate) fn new(lease: Arc<Lease>) -> Self {
+        Self { lease }
+    }
+
+    /// The fencing token: strictly greater than the token of every earlier grant of this lock,
+    /// whoever it was given to.
+    pub fn token(&self) -> u64 {
+        self.lease.token
+    }
+
+    /// How it is held.
+    pub fn mode(&self) -> Mode {
+        self.lease.mode
+    }
+
+    /// Whether no beat has found it lost.
+    pub fn is_held(&self) -> bool {
+        self.lease.is_held()
+    }
+
+    /// Stops and joins the heartbeat, releases the kernel lock, closes the descriptor, in that
+    /// order. Does not block on a local file system. That the lock was lost is not an error here.
+    pub fn unlock(self) -> Released {
+        self.lease.release()
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nobody is left to tell; a release that was done already does nothing.
+        let _ = self.lease.release();
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("path", &self.lease.site.lock_path())
+            .field("mode", &self.lease.mode)
+            .field("token", &self.lease.token)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! Taking over: a lock whose holder lives no more, or has not beaten for its whole lease.
+//!
+//! `lock_guard` → `look_again` → `try_lock`; then, if somebody still has the kernel lock:
+//! `create_temporary` → `write_ledger` → `rename` → `unlock_guard`.
+//!
+//! The second look is inside the section in which the rename happens: whoever was granted the lock
+//! or beat since the watch began has changed the file's times inside a section of the guard, so
+//! the look sees it; whoever comes after the rename is told so by the identity check. That is why
+//! one lock is never given to two (invariant I3).
+
+use crate::error::Fault;
+use crate::grant;
+use crate::guard::{Patience, Section};
+use crate::ledger::{Ledger, Record};
+use crate::lockfile::LockFile;
+use crate::options::Terms;
+use crate::site::Site;
+use crate::sys::Stat;
+use crate::Mode;
+
+/// What an attempt under the guard came to.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// Nobody had the kernel lock.
+    Granted { token: u64, file: LockFile },
+    /// It was taken from somebody who still has the old file's kernel lock.
+    TookOver { token: u64, file: LockFile, from: Option<Record> },
+    /// Somebody has it, and there is no reason to take it from them.
+    Held,
+    /// Somebody was in the guard for longer than bearable.
+    GuardBusy,
+    /// The system refused the takeover.
+    Refused(Fault),
+}
+
+/// One attempt. `look_again` judges the file as it is seen inside the section: whether it is still
+/// what was watched, for long enough.
+pub(crate) fn attempt(
+    site: &Site,
+    mode: Mode,
+    terms: Terms,
+    look_again: impl FnOnce(&Stat, &Ledger) -> bool,
+) -> Result<Attempt, Fault> {
+    let entered = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, Patience::Briefly)?;
+    let Some(section) = entered else { return Ok(Attempt::GuardBusy) };
+    // Made when it is missing: inside the section nobody replaces it.
+    let file = LockFile::open(&site.dir, &site.names)?;
+    let Some(stat) = file.check_identity(&site.dir, &site.names)? else {
+        // Only a program that knows nothing of the guard does that.
+        return Ok(Attempt::Held);
+    };
+    let ledger = section.read_ledger()?;
+    if file.try_lock(&site.names, mode)? {
+        let token =
+            grant::finish(site, &section, &ledger, &file, stat.modified, mode, terms)?;
+        return Ok(Attempt::Granted { token, file });
+    }
+    if !look_again(&stat, &ledger) {
+        return Ok(Attempt::Held);
+    }
+    drop(file);
+    let from = ledger.of(stat.id).cloned();
+    match take_over(site, &section, &ledger, mode, terms) {
+        Ok((token, file)) => Ok(Attempt::TookOver { token, file, from }),
+        Err(fault) => {
+            // What was begun is undone; if that fails too, the ledger says that it is left over.
+            let _ = site.dir.remove(&site.names.temporary);
+            Ok(Attempt::Refused(fault))
+        }
+    }
+}
+
+fn take_over(
+    site: &Site,
+    section: &Section<'_>,
+    ledger: &Ledger,
+    mode: Mode,
+    terms: Terms,
+) -> Result<(u64, LockFile), Fault> {
+    let Site { dir, names, .. } = site;
+    // Noted before it is made: whoever comes after a crash in between knows that there is litter.
+    let ledger = match &ledger.last {
+        Some(last) if !last.leftover => {
+            let begun = Record { leftover: true, ..last.clone() };
+            section.write_ledger(ledger, &begun)?;
+            section.read_ledger()?
+        }
+        _ => ledger.clone(),
+    };
+    dir.remove(&names.temporary).map_err(Fault::io("unlink", &names.temporary))?;
+    let file = LockFile::create_temporary(dir, names)?;
+    // Nobody else has seen it: a refusal is the file system's.
+    if !file.try_lock(names, mode)? {
+        let error = std::io::Error::other("a file just made is locked already");
+        return Err(Fault::io("flock", &names.temporary)(error));
+    }
+    let record = grant::record(&ledger, mode, terms, file.id(), true);
+    section.write_ledger(&ledger, &record)?;
+    dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
+    Ok((record.token, file))
+}

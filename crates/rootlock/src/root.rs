@@ -1,0 +1,239 @@
+//! A directory, opened once.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+
+use crate::error::{Error, Operation};
+use crate::events::{Details, Events, Level, LostReason};
+use crate::options::{Names, Options};
+use crate::site::Site;
+use crate::sync;
+use crate::sys::{Dir, FileId, Locality};
+use crate::{Holder, Lock, Mode};
+
+/// A directory that can be locked, kept open: renaming its path does not matter any more, and
+/// nothing outside of it is ever touched.
+#[derive(Clone)]
+pub struct Root {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: Arc<Dir>,
+    id: FileId,
+    path: PathBuf,
+    locality: Locality,
+    /// The lock files that were used through this root; they keep their guard open.
+    sites: Mutex<Vec<Arc<Site>>>,
+}
+
+/// What a lock is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The lock file's name, a plain one. Default: [`Root::LOCK_FILE`].
+    pub file_name: &'a str,
+    /// Default: exclusive.
+    pub mode: Mode,
+    /// Times, recovery, waiting.
+    pub options: Options,
+    /// Whether [`Events::waiting`] is wanted.
+    pub tell: bool,
+}
+
+impl Default for Request<'_> {
+    fn default() -> Self {
+        Self {
+            file_name: Root::LOCK_FILE,
+            mode: Mode::Exclusive,
+            options: Options::default(),
+            tell: false,
+        }
+    }
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub enum Acquired {
+    /// The lock was free.
+    Now(Lock),
+    /// [`Events::settled`] will tell.
+    Later(Wait),
+}
+
+/// A wait that is under way. Dropping it does not end it.
+pub struct Wait {
+    site: Arc<Site>,
+    key: u64,
+}
+
+/// Mounts that are known to be this machine's own, so that a path on one can be opened without
+/// fear of blocking.
+static LOCAL_MOUNTS: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
+
+impl Root {
+    /// The lock file's name unless the caller has one.
+    pub const LOCK_FILE: &str = Names::DEFAULT;
+
+    /// Opens a directory. Blocks for as long as the file system does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io): it is not there, not a directory, not permitted.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let fault = |error| Error::io(Operation::Open, path, "open", error);
+        let dir = Dir::open(path).map_err(fault)?;
+        let id = dir.id().map_err(fault)?;
+        let locality = dir.locality();
+        if let (Locality::Local, Some(mount)) = (locality, dir.mount()) {
+            sync::lock(&LOCAL_MOUNTS).get_or_insert_default().insert(mount);
+        }
+        Ok(Self::new(dir, id, path, locality))
+    }
+
+    /// Opens a directory if that can't block: it is on a mount that [`Root::open`] has found to be
+    /// this machine's own, and the kernel has the path in memory. `None` says nothing about the
+    /// directory.
+    pub fn open_cached(path: impl AsRef<Path>) -> Option<Self> {
+        let path = path.as_ref();
+        let dir = Dir::open_cached(path)?;
+        let mount = dir.mount()?;
+        if !sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount) {
+            return None;
+        }
+        let id = dir.id().ok()?;
+        Some(Self::new(dir, id, path, Locality::Local))
+    }
+
+    fn new(dir: Dir, id: FileId, path: &Path, locality: Locality) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                dir: Arc::new(dir),
+                id,
+                path: path.to_owned(),
+                locality,
+                sites: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Whether [`Root::acquire`] can't block.
+    pub fn is_local(&self) -> bool {
+        self.inner.locality == Locality::Local
+    }
+
+    /// Asks for the lock, under a key of the caller's that is greater than those before and under
+    /// which `events` will speak of it.
+    ///
+    /// Does not wait for the lock. On a [local](Self::is_local) file system it does not block at
+    /// all. Those who ask are served in the order of their keys. If a [`Acquired::Later`] is
+    /// settled before this returns, `events` hears of it first.
+    ///
+    /// # Errors
+    /// Whatever else than a held lock keeps it from being taken.
+    pub fn acquire(
+        &self,
+        key: u64,
+        request: Request<'_>,
+        events: Arc<dyn Events>,
+    ) -> Result<Acquired, Error> {
+        request.options.check()?;
+        let site = self.site(request.file_name)?;
+        let Request { mode, options, tell, .. } = request;
+        Ok(match site.acquire(key, mode, &options, tell, events)? {
+            Some(lock) => Acquired::Now(lock),
+            None => Acquired::Later(Wait { site, key }),
+        })
+    }
+
+    /// Takes the lock, waiting for it if the options say so.
+    ///
+    /// Blocks until it is taken; there is no way to cancel it but [`Root::acquire`].
+    ///
+    /// # Errors
+    /// Whatever else than a held lock keeps it from being taken, and
+    /// [`ErrorKind::Held`](crate::ErrorKind::Held) when waiting was not wanted.
+    pub fn lock(&self, request: Request<'_>) -> Result<Lock, Error> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let blocking = Arc::new(Blocking::default());
+        let events: Arc<dyn Events> = Arc::clone(&blocking) as _;
+        match self.acquire(KEYS.fetch_add(1, Ordering::Relaxed), request, events)? {
+            Acquired::Now(lock) => Ok(lock),
+            Acquired::Later(_) => blocking.wait(),
+        }
+    }
+
+    pub(crate) fn site(&self, file_name: &str) -> Result<Arc<Site>, Error> {
+        let Inner { dir, id, path, locality, sites } = &*self.inner;
+        let mut sites = sync::lock(sites);
+        if let Some(site) = sites.iter().find(|site| &*site.names.lock == file_name) {
+            return Ok(Arc::clone(site));
+        }
+        let site = Site::of(dir, *id, path, Names::new(file_name)?, *locality);
+        sites.push(Arc::clone(&site));
+        Ok(site)
+    }
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Root").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+impl Wait {
+    /// Ends the wait, if it has not ended: [`Events::settled`] tells
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
+    /// kernel. Does not block.
+    pub fn cancel(&self) {
+        self.site.cancel(self.key);
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("path", &self.site.lock_path()).finish_non_exhaustive()
+    }
+}
+
+/// For [`Root::lock`]: a thread that waits for the end of its wait.
+#[derive(Default)]
+struct Blocking {
+    result: Mutex<Option<Result<Lock, Error>>>,
+    settled: Condvar,
+}
+
+impl Blocking {
+    fn wait(&self) -> Result<Lock, Error> {
+        let mut result = sync::lock(&self.result);
+        loop {
+            if let Some(result) = result.take() {
+                return result;
+            }
+            result = sync::wait_for(&self.settled, result);
+        }
+    }
+}
+
+impl Events for Blocking {
+    fn waiting(&self, _key: u64, _holder: Option<&Holder>) {}
+
+    fn settled(&self, _key: u64, result: Result<Lock, Error>) {
+        *sync::lock(&self.result) = Some(result);
+        self.settled.notify_one();
+    }
+
+    /// [`Lock::is_held`] tells.
+    fn lost(&self, _key: u64, _reason: LostReason) {}
+
+    fn released(&self, _key: u64, _result: Result<(), Error>) {}
+
+    fn log(&self, _key: u64, _level: Level, _message: &str, _details: &Details) {}
+}

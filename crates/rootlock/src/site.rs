@@ -1,0 +1,821 @@
+//! A site: one lock file of one directory, as this process sees it. Everybody in the process who
+//! wants that lock meets here, whatever thread they come from: the line of those who wait, the one
+//! wait in the kernel for whoever is first, the watch, and the guard.
+//!
+//! The state's mutex is a leaf: no call on a file and no call to [`Events`] is made under it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use crate::error::{Fault, Refusal};
+use crate::events::{Details, Events, Level};
+use crate::grant::{self, Verdict};
+use crate::guard::{Guard, Patience};
+use crate::heart::{self, Timer};
+use crate::kernel_wait::{self, KernelWait};
+use crate::ledger::Ledger;
+use crate::lease::Lease;
+use crate::lockfile::LockFile;
+use crate::options::{Names, Options, Terms};
+use crate::recover::{self, Attempt};
+use crate::sys::{Dir, FileId, Locality, Stat, clock, process};
+use crate::watch::{self, Sighting, Watch};
+use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, hands, sync};
+
+/// For how long the lock may go from caller to caller inside the process before other processes
+/// get their turn, as in parking_lot's eventual fairness.
+const FAIRNESS: Duration = Duration::from_millis(1);
+
+/// When a waiter first looks at what it waits for: most waits are over by then.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+
+pub(crate) struct Site {
+    id: SiteId,
+    pub(crate) dir: Arc<Dir>,
+    /// The root's path as it was given, for messages only.
+    pub(crate) path: PathBuf,
+    pub(crate) names: Names,
+    pub(crate) locality: Locality,
+    pub(crate) guard: Guard,
+    state: Mutex<State>,
+    watch: Mutex<Option<Watch>>,
+}
+
+/// The directory and the lock file's name.
+type SiteId = (FileId, Box<str>);
+
+#[derive(Default)]
+struct State {
+    /// Those who wait, by key: keys rise, so this is first come, first served.
+    line: BTreeMap<u64, Waiter>,
+    /// Those for whom somebody is just making a grant.
+    claimed: BTreeMap<u64, Claimed>,
+    /// Those who left and have not been told yet.
+    leaving: Vec<Waiter>,
+    /// This process's own exclusive holder: as long as there is one, nobody needs to wait in the
+    /// kernel or watch.
+    exclusive: Option<Exclusive>,
+    kernel: Option<Arc<KernelWait>>,
+    /// A look is due, or under way.
+    looking: bool,
+    refusal: Option<Arc<Refused>>,
+}
+
+struct Exclusive {
+    key: u64,
+    /// Since when the lock is this process's, on the awake clock.
+    since: Duration,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Claimed {
+    /// The grant is made by the thread that waits in the kernel, which may be blocked again.
+    by_wait: bool,
+    /// Not wanted any more: whoever makes the grant gives it back.
+    gone: bool,
+}
+
+/// A takeover that the system refused, kept for the message of a wait that ends without the lock.
+struct Refused {
+    text: String,
+    refusal: Refusal,
+}
+
+/// Somebody who wants the lock.
+pub(crate) struct Waiter {
+    pub(crate) key: u64,
+    pub(crate) mode: Mode,
+    pub(crate) terms: Terms,
+    recover: bool,
+    events: Arc<dyn Events>,
+    /// Whether it was told that it waits; `None` when it does not want to hear of it.
+    told: Option<Arc<Mutex<bool>>>,
+}
+
+/// A waiter taken out of line for a grant. It goes back by [`Site::unclaim`] or is settled.
+pub(crate) struct Claim {
+    pub(crate) waiter: Waiter,
+}
+
+/// What the thread that waits in the kernel does next.
+pub(crate) enum Next {
+    Wait(Mode),
+    Leave,
+}
+
+/// All sites of the process that somebody uses, and the watches of those nobody uses just now:
+/// repeated short tries add up.
+#[derive(Default)]
+struct Registry {
+    sites: HashMap<SiteId, Weak<Site>>,
+    watches: HashMap<SiteId, Watch>,
+}
+
+/// How many watches are remembered; the oldest go first.
+const WATCHES: usize = 256;
+
+static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+
+impl Site {
+    /// The site of a lock file, shared by all who use it at the moment.
+    pub(crate) fn of(dir: &Arc<Dir>, id: FileId, path: &Path, names: Names, locality: Locality) -> Arc<Self> {
+        let id = (id, names.lock.clone());
+        let mut registry = sync::lock(&REGISTRY);
+        let registry = registry.get_or_insert_default();
+        if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
+            return site;
+        }
+        let watch = registry.watches.remove(&id);
+        let site = Arc::new(Self {
+            id: id.clone(),
+            dir: Arc::clone(dir),
+            path: path.to_owned(),
+            names,
+            locality,
+            guard: Guard::default(),
+            state: Mutex::default(),
+            watch: Mutex::new(watch),
+        });
+        registry.sites.insert(id, Arc::downgrade(&site));
+        site
+    }
+
+    pub(crate) fn volume(&self) -> u64 {
+        self.id.0.volume
+    }
+
+    pub(crate) fn details(&self) -> Details {
+        Details::default().with("path", &self.lock_path().to_string_lossy())
+    }
+
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.path.join(&*self.names.lock)
+    }
+
+    // ---- taking -------------------------------------------------------------------------------
+
+    /// Takes the lock at once if it is free and nobody waits; else gets in line, or makes one
+    /// thorough attempt on another thread, as the options say.
+    ///
+    /// Does not wait. On a local file system it does not block either.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        key: u64,
+        mode: Mode,
+        options: &Options,
+        tell: bool,
+        events: Arc<dyn Events>,
+    ) -> Result<Option<Lock>, Error> {
+        let waiter = Waiter {
+            key,
+            mode,
+            terms: options.terms(),
+            recover: options.recover,
+            events,
+            told: tell.then(Arc::default),
+        };
+        let waiter = if self.is_quiet() {
+            match self.take_if_free(waiter)? {
+                Ok(lock) => return Ok(Some(lock)),
+                Err(waiter) => waiter,
+            }
+        } else {
+            waiter
+        };
+        if options.wait { self.wait_in_line(waiter) } else { self.try_once(waiter) }
+            .map(|()| None)
+            .map_err(|fault| fault.into_error(Operation::Acquire, &self.path))
+    }
+
+    /// Whether a newcomer would overtake nobody and would not find the lock taken by this process.
+    fn is_quiet(&self) -> bool {
+        let state = sync::lock(&self.state);
+        state.line.is_empty() && state.claimed.is_empty() && state.exclusive.is_none()
+    }
+
+    /// The fast path: `open` → `try_lock` → claim, without patience for anything.
+    fn take_if_free(self: &Arc<Self>, waiter: Waiter) -> Result<Result<Lock, Waiter>, Error> {
+        let attempt = || -> Result<Option<(u64, LockFile)>, Fault> {
+            let file = LockFile::open(&self.dir, &self.names)?;
+            if !file.try_lock(&self.names, waiter.mode)? {
+                return Ok(None);
+            }
+            match grant::claim(self, &file, waiter.mode, waiter.terms, Patience::Spin)? {
+                Verdict::Granted(token) => Ok(Some((token, file))),
+                // Not a moment for the fast path.
+                Verdict::Moved | Verdict::GuardBusy => Ok(None),
+            }
+        };
+        let error = |fault: Fault| fault.into_error(Operation::Acquire, &self.path);
+        let Some((token, file)) = attempt().map_err(error)? else { return Ok(Err(waiter)) };
+        let since = clock::awake();
+        if waiter.mode == Mode::Exclusive {
+            sync::lock(&self.state).exclusive = Some(Exclusive { key: waiter.key, since });
+            // Somebody may have begun to wait in the kernel since it was quiet here.
+            self.recheck_wait();
+        }
+        match self.start_lease(&waiter, token, file) {
+            Ok(lock) => Ok(Ok(lock)),
+            Err(fault) => {
+                self.no_longer_exclusive(waiter.key);
+                Err(error(fault))
+            }
+        }
+    }
+
+    fn start_lease(
+        self: &Arc<Self>,
+        waiter: &Waiter,
+        token: u64,
+        file: LockFile,
+    ) -> Result<Lock, Fault> {
+        let Waiter { key, mode, terms, events, .. } = waiter;
+        Lease::start(Arc::clone(self), *key, Arc::clone(events), *mode, *terms, token, file)
+            .map(Lock::new)
+            .map_err(Fault::io("pthread_create", &self.names.lock))
+    }
+
+    fn wait_in_line(self: &Arc<Self>, waiter: Waiter) -> Result<(), Fault> {
+        let key = waiter.key;
+        let (tell, heartbeat) = (waiter.told.is_some(), waiter.terms.heartbeat);
+        let look = {
+            let mut state = sync::lock(&self.state);
+            state.line.insert(key, waiter);
+            !std::mem::replace(&mut state.looking, true)
+        };
+        let first_look = clock::awake() + FIRST_LOOK.min(heartbeat / 5);
+        let fault = |call| Fault::io(call, &self.names.lock);
+        let begun = (|| {
+            if look {
+                heart::set(first_look, Timer::Look(Arc::clone(self)))
+                    .map_err(fault("pthread_create"))?;
+            }
+            if tell {
+                let site = Arc::clone(self);
+                hands::run(move || site.tell_those_in_line()).map_err(fault("pthread_create"))?;
+            }
+            self.wait_if_needed().map_err(fault("pthread_create"))
+        })();
+        if begun.is_err() && sync::lock(&self.state).line.remove(&key).is_none() {
+            // Somebody else is already settling it.
+            return Ok(());
+        }
+        begun
+    }
+
+    /// Starts the wait in the kernel if somebody needs it and there is none.
+    fn wait_if_needed(self: &Arc<Self>) -> std::io::Result<()> {
+        let wait = {
+            let mut state = sync::lock(&self.state);
+            if state.line.is_empty() || state.kernel.is_some() || state.exclusive.is_some() {
+                return Ok(());
+            }
+            let wait = Arc::<KernelWait>::default();
+            state.kernel = Some(Arc::clone(&wait));
+            wait
+        };
+        let site = Arc::clone(self);
+        let started = hands::run({
+            let wait = Arc::clone(&wait);
+            move || kernel_wait::run(&site, &wait)
+        });
+        if started.is_err() {
+            sync::lock(&self.state).kernel = None;
+        }
+        started
+    }
+
+    /// The same where nobody is there to be told of a failure: whoever is first in line is.
+    fn keep_waiting(self: &Arc<Self>) {
+        while let Err(error) = self.wait_if_needed() {
+            self.fail_first(Fault::io("pthread_create", &self.names.lock)(error));
+        }
+    }
+
+    /// One thorough attempt on a hand.
+    fn try_once(self: &Arc<Self>, waiter: Waiter) -> Result<(), Fault> {
+        let claim = self.claim_new(waiter);
+        let key = claim.waiter.key;
+        let site = Arc::clone(self);
+        hands::run(move || site.try_under_guard(claim)).map_err(|error| {
+            sync::lock(&self.state).claimed.remove(&key);
+            Fault::io("pthread_create", &self.names.lock)(error)
+        })
+    }
+
+    fn try_under_guard(self: &Arc<Self>, claim: Claim) {
+        // Under the guard: who only looks (`inspect`) holds the kernel lock for a moment, but does
+        // so in a section, and so can't be in the way here.
+        match self.attempt(&claim) {
+            Ok(Attempt::Granted { token, file }) => self.settle_granted(claim, token, file),
+            Ok(Attempt::TookOver { token, file, from }) => {
+                self.log_takeover(&claim, token, from.map(|record| record.holder()));
+                self.settle_granted(claim, token, file);
+            }
+            Ok(Attempt::Refused(fault)) => {
+                self.note_refusal(&claim, fault);
+                self.settle_error(claim, ErrorKind::Held);
+            }
+            Ok(Attempt::Held | Attempt::GuardBusy) => self.settle_error(claim, ErrorKind::Held),
+            Err(fault) => self.settle_fault(claim, fault),
+        }
+    }
+
+    fn attempt(&self, claim: &Claim) -> Result<Attempt, Fault> {
+        let Waiter { mode, terms, recover, .. } = claim.waiter;
+        recover::attempt(self, mode, terms, |stat, ledger| {
+            // Looked at even by who may not take over: the memory is the process's.
+            self.judge(stat, ledger, terms) && recover
+        })
+    }
+
+    // ---- waiting ------------------------------------------------------------------------------
+
+    /// What the thread of `wait` does next.
+    pub(crate) fn next_for(&self, wait: &Arc<KernelWait>) -> Next {
+        let mut state = sync::lock(&self.state);
+        if !state.is_current(wait) {
+            return Next::Leave;
+        }
+        match state.line.first_key_value() {
+            Some((_, waiter)) if state.exclusive.is_none() => Next::Wait(waiter.mode),
+            _ => {
+                state.kernel = None;
+                Next::Leave
+            }
+        }
+    }
+
+    /// Takes the first in line out of it, if it is one that the caller can serve.
+    pub(crate) fn claim_first(
+        &self,
+        wait: Option<&Arc<KernelWait>>,
+        fits: impl FnOnce(&Waiter) -> bool,
+    ) -> Option<Claim> {
+        let mut state = sync::lock(&self.state);
+        if wait.is_some_and(|wait| !state.is_current(wait)) {
+            return None;
+        }
+        let first = state.line.first_entry().filter(|first| fits(first.get()))?;
+        let waiter = first.remove();
+        state.claimed.insert(waiter.key, Claimed { by_wait: wait.is_some(), gone: false });
+        Some(Claim { waiter })
+    }
+
+    fn claim_new(&self, waiter: Waiter) -> Claim {
+        sync::lock(&self.state).claimed.insert(waiter.key, Claimed::default());
+        Claim { waiter }
+    }
+
+    /// Puts a waiter back where it was, or lets it go.
+    pub(crate) fn unclaim(self: &Arc<Self>, claim: Claim) {
+        let gone = {
+            let mut state = sync::lock(&self.state);
+            let gone = state.end_claim(&claim.waiter);
+            if gone {
+                state.leaving.push(claim.waiter);
+            } else {
+                state.line.insert(claim.waiter.key, claim.waiter);
+            }
+            gone
+        };
+        if gone {
+            self.see_off_soon();
+        }
+        self.keep_waiting();
+    }
+
+    /// Whether a claimed waiter has left meanwhile.
+    pub(crate) fn is_cancelled(&self, claim: &Claim) -> bool {
+        sync::lock(&self.state).claimed.get(&claim.waiter.key).is_some_and(|claimed| claimed.gone)
+    }
+
+    /// Ends a wait. Its end is told as for every other wait, when nothing of it is left.
+    pub(crate) fn cancel(self: &Arc<Self>, key: u64) {
+        let (wait, see_off) = {
+            let mut state = sync::lock(&self.state);
+            if let Some(claimed) = state.claimed.get_mut(&key) {
+                claimed.gone = true;
+                // It may be waiting for the guard.
+                let by_wait = claimed.by_wait;
+                (state.kernel.clone().filter(|_| by_wait), false)
+            } else if let Some(waiter) = state.line.remove(&key) {
+                state.leaving.push(waiter);
+                // The wait in the kernel goes on for the next; if there is none, it ends first.
+                match &state.kernel {
+                    Some(wait) if !state.serves_first(wait) => {
+                        (Some(Arc::clone(wait)), !state.line.is_empty())
+                    }
+                    _ => (None, true),
+                }
+            } else {
+                return;
+            }
+        };
+        if let Some(wait) = wait {
+            wait.stop(self);
+        }
+        if see_off {
+            self.see_off_soon();
+        }
+    }
+
+    /// Gives up on a thread that no signal brings back: those who left are told, those in line get
+    /// another thread. When the kernel lets the old one go, it gives back what it was granted.
+    pub(crate) fn abandon(self: &Arc<Self>, wait: &Arc<KernelWait>) {
+        {
+            let mut state = sync::lock(&self.state);
+            if !state.is_current(wait) {
+                return;
+            }
+            state.kernel = None;
+        }
+        self.see_off_soon();
+        self.keep_waiting();
+    }
+
+    fn see_off_soon(self: &Arc<Self>) {
+        let site = Arc::clone(self);
+        if hands::run(move || site.see_off()).is_err() {
+            self.see_off();
+        }
+    }
+
+    /// Tells those who left, with what is known of the holder.
+    pub(crate) fn see_off(&self) {
+        let leaving = std::mem::take(&mut sync::lock(&self.state).leaving);
+        if leaving.is_empty() {
+            return;
+        }
+        let holder = self.find_holder();
+        for waiter in leaving {
+            let error = self.error(ErrorKind::Cancelled, holder.clone());
+            waiter.settle(holder.as_ref(), Err(error));
+        }
+    }
+
+    fn tell_those_in_line(&self) {
+        let told: Vec<_> = {
+            let state = sync::lock(&self.state);
+            let waiting = state.line.values();
+            waiting.filter_map(|waiter| waiter.teller()).collect()
+        };
+        if told.is_empty() {
+            return;
+        }
+        let holder = self.find_holder();
+        for tell in told {
+            tell(holder.as_ref());
+        }
+    }
+
+    // ---- settling -----------------------------------------------------------------------------
+
+    pub(crate) fn settle_granted(self: &Arc<Self>, claim: Claim, token: u64, file: LockFile) {
+        self.settle_granted_since(claim, token, file, clock::awake());
+    }
+
+    fn settle_granted_since(
+        self: &Arc<Self>,
+        claim: Claim,
+        token: u64,
+        file: LockFile,
+        since: Duration,
+    ) {
+        let Claim { waiter } = claim;
+        let cancelled = {
+            let mut state = sync::lock(&self.state);
+            let cancelled = state.end_claim(&waiter);
+            state.refusal = None;
+            let exclusive = waiter.mode == Mode::Exclusive && !cancelled;
+            state.exclusive = exclusive.then_some(Exclusive { key: waiter.key, since });
+            cancelled
+        };
+        if cancelled {
+            // Given back before the wait's end is told.
+            let _ = file.release(&self.names);
+            sync::lock(&self.state).leaving.push(waiter);
+            self.see_off_soon();
+            self.keep_waiting();
+            return;
+        }
+        match self.start_lease(&waiter, token, file) {
+            Ok(lock) => waiter.settle(None, Ok(lock)),
+            Err(fault) => {
+                self.no_longer_exclusive(waiter.key);
+                waiter.settle(None, Err(fault.into_error(Operation::Acquire, &self.path)));
+                self.keep_waiting();
+            }
+        }
+    }
+
+    pub(crate) fn settle_fault(&self, claim: Claim, fault: Fault) {
+        sync::lock(&self.state).end_claim(&claim.waiter);
+        let error = fault.into_error(Operation::Acquire, &self.path);
+        claim.waiter.settle(None, Err(error));
+    }
+
+    fn settle_error(&self, claim: Claim, kind: ErrorKind) {
+        let cancelled = sync::lock(&self.state).end_claim(&claim.waiter);
+        let holder = self.find_holder();
+        let kind = if cancelled { ErrorKind::Cancelled } else { kind };
+        let error = self.error(kind, holder.clone());
+        claim.waiter.settle(holder.as_ref(), Err(error));
+    }
+
+    /// A permanent error met while waiting: it is the first in line's.
+    pub(crate) fn fail_first(self: &Arc<Self>, fault: Fault) {
+        if let Some(claim) = self.claim_first(None, |_| true) {
+            self.settle_fault(claim, fault);
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, holder: Option<Holder>) -> Error {
+        let refusal = sync::lock(&self.state).refusal.clone();
+        Error::new(Operation::Acquire, &self.lock_path(), kind)
+            .with_holder(holder)
+            .with_refusal(refusal.map(|refused| refused.refusal.copy()))
+    }
+
+    // ---- watching -----------------------------------------------------------------------------
+
+    /// Looks on a hand; the heart itself touches no file.
+    pub(crate) fn look_soon(self: Arc<Self>) {
+        let site = Arc::clone(&self);
+        if hands::run(move || site.look()).is_err() {
+            self.look_later(FIRST_LOOK);
+        }
+    }
+
+    fn look_later(self: &Arc<Self>, after: Duration) {
+        if heart::set(clock::awake() + after, Timer::Look(Arc::clone(self))).is_err() {
+            sync::lock(&self.state).looking = false;
+        }
+    }
+
+    /// Looks at what is waited for, and takes it over when its time has come.
+    fn look(self: &Arc<Self>) {
+        let (interval, recoverer, wait, own) = {
+            let mut state = sync::lock(&self.state);
+            let Some(terms) = state.line.values().next().map(|first| first.terms) else {
+                state.looking = false;
+                return;
+            };
+            let recoverer = state.line.values().find(|waiter| waiter.recover);
+            let recoverer = recoverer.map(|waiter| (waiter.key, waiter.terms));
+            let interval = recoverer.map_or(terms, |(_, terms)| terms);
+            (watch::interval(interval), recoverer, state.kernel.clone(), state.exclusive.is_some())
+        };
+        // An error here is one of the wait's too, and it is the wait that reports it.
+        if let Ok(seen) = self.dir.stat(&self.names.lock) {
+            if let Some(wait) = wait {
+                let moved = wait
+                    .waits_for()
+                    .is_some_and(|(file, _)| seen.as_ref().is_none_or(|stat| stat.id != file));
+                if moved {
+                    // It waits for a file that has no name any more.
+                    wait.stop(self);
+                }
+            }
+            if let (Some(stat), Some((key, terms)), false) = (seen, recoverer, own) {
+                let ledger = self.guard.peek(&self.dir, &self.names);
+                if self.judge(&stat, &ledger, terms) {
+                    self.recover(key);
+                }
+            }
+        }
+        self.look_later(interval);
+    }
+
+    /// Looks at a sighting: whether its lock may be taken over now, by a contender with `terms`.
+    fn judge(&self, stat: &Stat, ledger: &Ledger, terms: Terms) -> bool {
+        let record = ledger.of(stat.id);
+        let age = clock::wall() - stat.modified;
+        let needed = watch::needed(terms, record.map(|record| record.terms), age);
+        let sighting = Sighting::from(stat);
+        let now = clock::awake();
+        let watched = {
+            let mut watch = sync::lock(&self.watch);
+            match watch.as_mut() {
+                Some(watch) => watch.look(sighting, now, needed),
+                None => *watch = Some(Watch::begin(sighting, now)),
+            }
+            watch.as_ref().map_or(Duration::ZERO, Watch::watched)
+        };
+        watched >= needed || self.is_orphan(stat, ledger)
+    }
+
+    /// Whether the lock is held by nobody but a descriptor that its dead holder left to a child:
+    /// proof needs no watch. The ledger alone is none, because a program that keeps no ledger may
+    /// have locked the file since; the kernel must name the same process.
+    fn is_orphan(&self, stat: &Stat, ledger: &Ledger) -> bool {
+        ledger.of(stat.id).is_some_and(|record| {
+            record.mode == Mode::Exclusive
+                && record.process.is_gone()
+                && process::lock_owners(stat.id)
+                    .is_some_and(|owners| owners == [(record.process.pid, Mode::Exclusive)])
+        })
+    }
+
+    fn recover(self: &Arc<Self>, key: u64) {
+        let claim = {
+            let mut state = sync::lock(&self.state);
+            let Some(waiter) = state.line.remove(&key) else { return };
+            state.claimed.insert(key, Claimed::default());
+            Claim { waiter }
+        };
+        match self.attempt(&claim) {
+            Ok(Attempt::Granted { token, file }) => {
+                self.settle_granted(claim, token, file);
+                self.recheck_wait();
+            }
+            Ok(Attempt::TookOver { token, file, from }) => {
+                self.log_takeover(&claim, token, from.map(|record| record.holder()));
+                self.settle_granted(claim, token, file);
+                self.recheck_wait();
+            }
+            Ok(Attempt::Held) => self.unclaim(claim),
+            Ok(Attempt::GuardBusy) => {
+                let busy = std::io::Error::other("another process is stopped inside the guard");
+                self.note_refusal(&claim, Fault::io("flock", &self.names.guard)(busy));
+                self.unclaim(claim);
+            }
+            Ok(Attempt::Refused(fault)) => {
+                self.note_refusal(&claim, fault);
+                self.unclaim(claim);
+            }
+            Err(fault) => {
+                self.settle_fault(claim, fault);
+                self.recheck_wait();
+            }
+        }
+    }
+
+    /// Makes the wait in the kernel look again whom it serves.
+    fn recheck_wait(self: &Arc<Self>) {
+        let wait = sync::lock(&self.state).kernel.clone();
+        if let Some(wait) = wait {
+            wait.stop(self);
+        }
+    }
+
+    fn log_takeover(&self, claim: &Claim, token: u64, from: Option<Holder>) {
+        let mut details = self.details().with("token", &token.to_string());
+        if let Some(from) = from {
+            details = details.with("from", &from.to_string());
+        }
+        claim.waiter.log(Level::Warn, "took over a stale lock", &details);
+    }
+
+    /// Logged once for as long as the reason stays the same; told again in the error.
+    fn note_refusal(&self, claim: &Claim, fault: Fault) {
+        let text = fault.to_string();
+        let refused = Arc::new(Refused { refusal: fault.into_refusal(&self.path), text });
+        {
+            let mut state = sync::lock(&self.state);
+            if state.refusal.as_ref().is_some_and(|before| before.text == refused.text) {
+                return;
+            }
+            state.refusal = Some(Arc::clone(&refused));
+        }
+        let details = self.details().with("reason", &refused.text);
+        claim.waiter.log(Level::Warn, "could not take over a stale lock", &details);
+    }
+
+    /// Who holds the lock just now, as far as can be told. Reads files.
+    pub(crate) fn find_holder(&self) -> Option<Holder> {
+        let stat = self.dir.stat(&self.names.lock).ok()??;
+        let ledger = self.guard.peek(&self.dir, &self.names);
+        crate::inspect::holder(&stat, &ledger)
+    }
+
+    // ---- giving back --------------------------------------------------------------------------
+
+    /// A lease of this site was lost: it keeps nobody from waiting for the next.
+    pub(crate) fn lost(self: &Arc<Self>, lease: &Lease) {
+        self.no_longer_exclusive(lease.key);
+        self.keep_waiting();
+    }
+
+    fn no_longer_exclusive(&self, key: u64) {
+        let mut state = sync::lock(&self.state);
+        if state.exclusive.as_ref().is_some_and(|exclusive| exclusive.key == key) {
+            state.exclusive = None;
+        }
+    }
+
+    /// The end of a release, after the heartbeat was stopped: hands the kernel lock to the next in
+    /// line if that is fair to other processes, else gives it to the kernel.
+    pub(crate) fn give_back(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Result<(), Error> {
+        let Some(file) = self.hand_over(lease, file) else { return Ok(()) };
+        let released = file.release(&self.names);
+        self.keep_waiting();
+        released.map_err(|fault| fault.into_error(Operation::Release, &self.path))
+    }
+
+    /// Gives the kernel lock to the next in line without giving it to the kernel in between. The
+    /// grant is the same as any other: its own section, its own token. Returns the file if nobody
+    /// could be served.
+    fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
+        let (claim, since) = {
+            let mut state = sync::lock(&self.state);
+            let own = state.exclusive.take_if(|exclusive| exclusive.key == lease.key);
+            let Some(Exclusive { since, .. }) = own else { return Some(file) };
+            let fair = clock::awake().saturating_sub(since) < FAIRNESS;
+            let first = state
+                .line
+                .first_entry()
+                // From exclusive to shared the kernel lock would be free for a moment.
+                .filter(|first| fair && first.get().mode == Mode::Exclusive);
+            let Some(first) = first else { return Some(file) };
+            let waiter = first.remove();
+            state.claimed.insert(waiter.key, Claimed::default());
+            // Still this process's: nobody needs to wait in the kernel.
+            state.exclusive = Some(Exclusive { key: waiter.key, since });
+            (Claim { waiter }, since)
+        };
+        let key = claim.waiter.key;
+        match grant::claim(self, &file, Mode::Exclusive, claim.waiter.terms, Patience::Spin) {
+            Ok(Verdict::Granted(token)) => {
+                self.settle_granted_since(claim, token, file, since);
+                self.recheck_wait();
+                None
+            }
+            // What is wrong, if anything, the wait in the kernel will find out.
+            Ok(Verdict::Moved | Verdict::GuardBusy) | Err(_) => {
+                self.no_longer_exclusive(key);
+                self.unclaim(claim);
+                Some(file)
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether the waiter left meanwhile.
+    fn end_claim(&mut self, waiter: &Waiter) -> bool {
+        self.claimed.remove(&waiter.key).is_some_and(|claimed| claimed.gone)
+    }
+
+    fn is_current(&self, wait: &Arc<KernelWait>) -> bool {
+        self.kernel.as_ref().is_some_and(|current| Arc::ptr_eq(current, wait))
+    }
+
+    /// Whether what the thread waits for is what the first in line wants.
+    fn serves_first(&self, wait: &KernelWait) -> bool {
+        match (self.line.values().next(), wait.waits_for()) {
+            (Some(first), Some((_, mode))) => first.mode == mode,
+            // It is about to look at the line anyway.
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+}
+
+impl Waiter {
+    fn log(&self, level: Level, message: &str, details: &Details) {
+        self.events.log(self.key, level, message, details);
+    }
+
+    /// Tells, once, that the lock was not free.
+    fn teller(&self) -> Option<impl FnOnce(Option<&Holder>) + use<>> {
+        let told = Arc::clone(self.told.as_ref()?);
+        let (events, key) = (Arc::clone(&self.events), self.key);
+        Some(move |holder: Option<&Holder>| {
+            // Locked while it is told, so that nobody settles the wait before.
+            let mut told = sync::lock(&told);
+            if !std::mem::replace(&mut *told, true) {
+                events.waiting(key, holder);
+            }
+        })
+    }
+
+    fn settle(self, holder: Option<&Holder>, result: Result<Lock, Error>) {
+        if let Some(tell) = self.teller() {
+            tell(holder);
+        }
+        self.events.settled(self.key, result);
+    }
+}
+
+impl Drop for Site {
+    /// Leaves its watch to the next one that comes here.
+    fn drop(&mut self) {
+        let mut registry = sync::lock(&REGISTRY);
+        let Some(registry) = registry.as_mut() else { return };
+        // Another one may have been made since this one's last reference went.
+        if registry.sites.get(&self.id).is_some_and(|site| site.strong_count() == 0) {
+            registry.sites.remove(&self.id);
+        }
+        let Some(watch) = sync::lock(&self.watch).take() else { return };
+        if registry.watches.len() >= WATCHES {
+            let oldest = registry.watches.iter().min_by_key(|(_, watch)| watch.looked());
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                registry.watches.remove(&oldest);
+            }
+        }
+        registry.watches.insert(self.id.clone(), watch);
+    }
+}

@@ -1,0 +1,74 @@
+//! The operating system, behind the same few functions everywhere.
+//!
+//! Every `cfg` on a system, every `unsafe` block and every system call of the crate is in this
+//! folder. [`flock`] is the one door to the locking calls; `unix/` and `windows/` export the same
+//! names:
+//!
+//! | item | what it does |
+//! | --- | --- |
+//! | [`Dir`] | a directory handle: opens, looks at and renames plain names inside it |
+//! | [`stat`], [`set_modified`] | identity and times of an open file |
+//! | [`read_at`], [`write_at`], [`close`] | the rest of what is done to one |
+//! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
+//! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
+//! | [`process`] | who this process is; whether a recorded one is certainly gone |
+#![allow(unsafe_code, reason = "the one folder that talks to the operating system")]
+
+pub(crate) mod flock;
+
+#[cfg(unix)]
+#[path = "unix/mod.rs"]
+mod platform;
+
+#[cfg(windows)]
+#[path = "windows/mod.rs"]
+mod platform;
+
+#[cfg(not(any(unix, windows)))]
+compile_error!("rootlock needs kernel file locks: a lock that does not lock is worse than none");
+
+pub(crate) use platform::{
+    Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, stat, write_at,
+};
+
+/// Names one file for as long as somebody has it open: volume and index (device and inode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    pub(crate) volume: u64,
+    pub(crate) index: u128,
+}
+
+/// Nanoseconds since 1970, before it negative; as fine as the file system keeps them.
+pub(crate) type Nanos = i128;
+
+/// What the protocol wants to know of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) id: FileId,
+    /// A regular file; anything else is refused in the lock file's place.
+    pub(crate) regular: bool,
+    /// The modification time, which carries the heartbeat.
+    pub(crate) modified: Nanos,
+    /// The change time, which the kernel keeps and nobody can set back.
+    pub(crate) changed: Nanos,
+}
+
+/// Whether a call on the file system can take long for a reason outside this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locality {
+    /// A file system of this machine: calls return at once.
+    Local,
+    /// A network file system, FUSE, or one not known: nothing on it may block an event loop.
+    Remote,
+}
+
+/// Opening for the lock file and the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Create {
+    /// Only what is there.
+    Never,
+    /// Make it when it is missing.
+    IfMissing,
+    /// Make it; fail when it is there.
+    New,
+}

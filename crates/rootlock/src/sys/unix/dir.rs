@@ -1,0 +1,172 @@
+//! A directory handle: everything is opened relative to it and by a plain name.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::sys::{Create, FileId, Locality, Stat};
+
+/// An open directory; renaming its path does not matter any more.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+}
+
+/// For reaching into a directory the search permission is enough.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const HANDLE: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const HANDLE: OFlags = OFlags::RDONLY;
+
+impl Dir {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let fd = rustix::fs::open(path, HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { fd })
+    }
+
+    /// Opens a directory if that takes nothing but the kernel's memory: `None` when it would have
+    /// to ask a disk or a server, or can't tell.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_cached(path: &Path) -> Option<Self> {
+        let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = rustix::fs::ResolveFlags::CACHED;
+        let fd = rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve).ok()?;
+        Some(Self { fd })
+    }
+
+    /// Only Linux can tell beforehand.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn open_cached(_path: &Path) -> Option<Self> {
+        None
+    }
+
+    /// Names the mount that the directory is on, without asking a server: two equal names are the
+    /// same mount, so what is known of one holds for the other. `None` when the system can't tell.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn mount(&self) -> Option<u64> {
+        use rustix::fs::StatxFlags;
+        /// `STATX_MNT_ID_UNIQUE`, since Linux 6.8: a number never used twice before a reboot.
+        const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let stat = rustix::fs::statx(&self.fd, c"", flags, UNIQUE).ok()?;
+        StatxFlags::from_bits_retain(stat.stx_mask).contains(UNIQUE).then_some(stat.stx_mnt_id)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn mount(&self) -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn id(&self) -> io::Result<FileId> {
+        Ok(super::convert(&rustix::fs::fstat(&self.fd)?).id)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn locality(&self) -> Locality {
+        /// `f_type` of the file systems whose storage is this machine's (linux/magic.h).
+        const LOCAL: [u64; 16] = [
+            0x0000_ef53, // ext2, ext3, ext4
+            0x5846_5342, // xfs
+            0x9123_683e, // btrfs
+            0x0102_1994, // tmpfs
+            0x8584_58f6, // ramfs
+            0x794c_7630, // overlayfs
+            0x2fc1_2fc1, // zfs
+            0xca45_1a4e, // bcachefs
+            0xf2f5_2010, // f2fs
+            0x3153_464a, // jfs
+            0x5265_4973, // reiserfs
+            0x0000_4d44, // msdos, vfat
+            0x2011_bab0, // exfat
+            0x7366_746e, // ntfs3
+            0x0000_3434, // nilfs2
+            0x2405_1905, // ubifs
+        ];
+        match rustix::fs::fstatfs(&self.fd) {
+            // The field's width and sign differ between processors; magic numbers are 32 bits.
+            Ok(stat) if LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)) => Locality::Local,
+            _ => Locality::Remote,
+        }
+    }
+
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    pub(crate) fn locality(&self) -> Locality {
+        match rustix::fs::fstatfs(&self.fd) {
+            Ok(stat) if stat.f_flags as u64 & libc::MNT_LOCAL as u64 != 0 => Locality::Local,
+            _ => Locality::Remote,
+        }
+    }
+
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    )))]
+    pub(crate) fn locality(&self) -> Locality {
+        Locality::Remote
+    }
+
+    /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
+    /// (`ELOOP`), a FIFO is not waited for, and a child process inherits nothing.
+    pub(crate) fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
+        let flags = OFlags::RDWR
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY
+            | match create {
+                Create::Never => OFlags::empty(),
+                Create::IfMissing => OFlags::CREATE,
+                Create::New => OFlags::CREATE | OFlags::EXCL,
+            };
+        let mode = Mode::RUSR | Mode::WUSR;
+        Ok(retry(|| rustix::fs::openat(&self.fd, name, flags, mode))?.into())
+    }
+
+    /// Opens a plain name for looking at it only, so that a read-only file system will do.
+    pub(crate) fn open_to_look(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY;
+        Ok(retry(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))?.into())
+    }
+
+    /// What a plain name stands for now; `None` when there is nothing of that name.
+    pub(crate) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(super::convert(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Puts `from` in the place of `to`, in one step.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Removes a plain name; that there is none is fine.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Err(errno) if errno != Errno::NOENT => Err(errno.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opening may be interrupted by a signal on FUSE and network file systems.
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Linux, macOS and the BSDs.
+
+mod dir;
+mod interrupt;
+
+pub(crate) mod clock;
+pub(crate) mod process;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::IntoRawFd;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{FileType, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+
+pub(crate) use dir::Dir;
+pub(crate) use interrupt::{Interrupt, Interruptible};
+
+use super::{FileId, Nanos, Stat};
+
+/// Identity and times of an open file.
+pub(crate) fn stat(file: &File) -> io::Result<Stat> {
+    Ok(convert(&rustix::fs::fstat(file)?))
+}
+
+/// Sets the modification time and leaves the access time alone.
+///
+/// Where the file belongs to another user, only "now" is allowed: then that is what it is set to.
+pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
+    let exact = Timespec {
+        tv_sec: nanos.div_euclid(NANOS_PER_SECOND) as _,
+        tv_nsec: nanos.rem_euclid(NANOS_PER_SECOND) as _,
+    };
+    let set = |time| {
+        rustix::fs::futimens(file, &Timestamps { last_access: omit, last_modification: time })
+    };
+    match set(exact) {
+        Err(rustix::io::Errno::PERM) => {
+            // POSIX grants "now, both" to whoever may write; "now, one of them" is Linux's to judge.
+            let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
+            Ok(rustix::fs::futimens(
+                file,
+                &Timestamps { last_access: now, last_modification: now },
+            )?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// The errors by which `flock` says "held", beside `EWOULDBLOCK`: SMB answers `EACCES`.
+pub(crate) fn is_contended(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::ACCESS.raw_os_error())
+}
+
+/// `EINTR` is already what [`super::flock::lock`] promises.
+pub(crate) fn interrupted(error: io::Error) -> io::Error {
+    error
+}
+
+/// Reads from the start of a file; fewer bytes when it is shorter.
+pub(crate) fn read_at(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, 0) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes all of the bytes.
+pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// Closes a file and says what the system says of it, which dropping it does not.
+pub(crate) fn close(file: File) -> io::Result<()> {
+    // SAFETY: the descriptor was just taken out of its owner and is closed once.
+    let result = unsafe { libc::close(file.into_raw_fd()) };
+    if result == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // The descriptor is gone all the same (close(2), Linux and the BSDs).
+        error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        error => Err(error),
+    }
+}
+
+const NANOS_PER_SECOND: Nanos = 1_000_000_000;
+
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the fields' widths differ between systems"
+)]
+fn convert(stat: &rustix::fs::Stat) -> Stat {
+    let nanos = |seconds: i128, nanos: i128| seconds * NANOS_PER_SECOND + nanos;
+    Stat {
+        id: FileId { volume: stat.st_dev as u64, index: stat.st_ino as u128 },
+        regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+        modified: nanos(stat.st_mtime as i128, stat.st_mtime_nsec as i128),
+        changed: nanos(stat.st_ctime as i128, stat.st_ctime_nsec as i128),
+    }
+}

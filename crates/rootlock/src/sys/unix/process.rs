@@ -1,0 +1,149 @@
+//! Who this process is, and whether a recorded one is certainly gone.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Pid;
+
+use crate::Mode;
+use crate::sys::FileId;
+
+/// The machine's name.
+pub(crate) fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Differs after every boot of the machine.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn boot() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
+#[cfg(target_vendor = "apple")]
+pub(crate) fn boot() -> Option<String> {
+    let mut buffer = [0_u8; 64];
+    let mut length = buffer.len();
+    // SAFETY: the name is a C string, the buffer is as long as `length` says, nothing is set.
+    let result = unsafe {
+        libc::sysctlbyname(
+            c"kern.bootsessionuuid".as_ptr(),
+            buffer.as_mut_ptr().cast(),
+            &mut length,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    if result != 0 {
+        return None;
+    }
+    let text = buffer.get(..length)?.split(|&byte| byte == 0).next()?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn boot() -> Option<String> {
+    None
+}
+
+/// The name space in which this process's pid is unique; zero where there is only one.
+pub(crate) fn pid_namespace() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
+/// When a process started, in units of the system's own; with the pid it names the process for
+/// ever, though pids are reused.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may itself hold spaces and parentheses.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(target_vendor = "apple")]
+pub(crate) fn start_time(pid: u32) -> Option<u64> {
+    let size = size_of::<libc::proc_bsdinfo>() as libc::c_int;
+    // SAFETY: `proc_bsdinfo` is plain data for which zero is valid, and `size` is its size.
+    let (info, filled) = unsafe {
+        let mut info: libc::proc_bsdinfo = std::mem::zeroed();
+        let filled = libc::proc_pidinfo(
+            pid as libc::c_int,
+            libc::PROC_PIDTBSDINFO,
+            0,
+            (&raw mut info).cast(),
+            size,
+        );
+        (info, filled)
+    };
+    (filled == size).then(|| info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn start_time(_pid: u32) -> Option<u64> {
+    None
+}
+
+/// Whether the process with this pid and start time, of this boot and pid name space, has
+/// certainly ended. Any doubt is a no.
+pub(crate) fn is_gone(pid: u32, start: u64) -> bool {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    match rustix::process::test_kill_process(id) {
+        Err(rustix::io::Errno::SRCH) => true,
+        _ => start_time(pid).is_some_and(|now| now != start),
+    }
+}
+
+/// The command line of a process, the program's name without its folder; empty when not known.
+pub(crate) fn command(pid: u32) -> String {
+    let own = pid == std::process::id();
+    let arguments = match fs::read(format!("/proc/{pid}/cmdline")) {
+        Ok(line) => String::from_utf8_lossy(&line)
+            .trim_end_matches('\0')
+            .split('\0')
+            .map(str::to_owned)
+            .collect(),
+        Err(_) if own => std::env::args_os()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect::<Vec<_>>(),
+        Err(_) => Vec::new(),
+    };
+    let Some((program, rest)) = arguments.split_first() else { return String::new() };
+    let program = Path::new(program).file_name().map_or_else(
+        || program.clone(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    [&[program], rest].concat().join(" ")
+}
+
+/// The processes that hold a `flock` on a file, as the kernel tells: `None` where it does not.
+/// Holders in name spaces that this process can't see are left out.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let inode = file.index.to_string();
+    let device = format!(
+        "{:02x}:{:02x}",
+        rustix::fs::major(file.volume),
+        rustix::fs::minor(file.volume)
+    );
+    let owner = |line: &str| {
+        // "1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF"; a waiter's line has "->" before it.
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        if fields.next()? != "FLOCK" {
+            return None;
+        }
+        let mode = match fields.nth(1)? {
+            "WRITE" => Mode::Exclusive,
+            _ => Mode::Shared,
+        };
+        let pid = fields.next()?.parse().ok()?;
+        let (on, of) = fields.next()?.rsplit_once(':')?;
+        (on == device && of == inode).then_some((pid, mode))
+    };
+    Some(locks.lines().filter_map(owner).collect())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn lock_owners(_file: FileId) -> Option<Vec<(u32, Mode)>> {
+    None
+}

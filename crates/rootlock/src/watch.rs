@@ -1,0 +1,166 @@
+//! Watching somebody else's lock file: a stopwatch that any sign of life restarts.
+//!
+//! Pure: time and sightings are passed in. The wall clock is never the sole judge, because it can
+//! be set, and file times can be set; what counts is what this process has itself seen unchanged,
+//! on a clock that stands still while the machine sleeps.
+
+use std::time::Duration;
+
+use crate::options::Terms;
+use crate::sys::{FileId, Nanos, Stat};
+
+/// What a contender sees of a lock file. Two equal sightings: nobody was granted the lock and
+/// nobody refreshed it in between. The change time is here because nobody can set it back, so an
+/// old modification time can't be made to come round again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    id: FileId,
+    modified: Nanos,
+    changed: Nanos,
+}
+
+impl From<&Stat> for Sighting {
+    fn from(stat: &Stat) -> Self {
+        Self { id: stat.id, modified: stat.modified, changed: stat.changed }
+    }
+}
+
+/// The stopwatch.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    sighting: Sighting,
+    looked: Duration,
+    watched: Duration,
+}
+
+impl Watch {
+    /// Begins with a first look at `now`.
+    pub(crate) fn begin(sighting: Sighting, now: Duration) -> Self {
+        Self { sighting, looked: now, watched: Duration::ZERO }
+    }
+
+    /// Looks again, at `now`, with [`needed`] as it stands. Anything new restarts the stopwatch.
+    ///
+    /// At most a sixth of `needed` is counted since the last look, however long ago that was: a
+    /// process that was itself stopped, together with the holder perhaps, has not watched
+    /// meanwhile. So a heart that lives always gets the chance to beat before its lock is taken.
+    pub(crate) fn look(&mut self, sighting: Sighting, now: Duration, needed: Duration) {
+        if sighting == self.sighting {
+            self.watched += now.saturating_sub(self.looked).min(needed / 6);
+            self.looked = now;
+        } else {
+            *self = Self::begin(sighting, now);
+        }
+    }
+
+    /// For how long the file has been watched unchanged.
+    pub(crate) fn watched(&self) -> Duration {
+        self.watched
+    }
+
+    /// When it was last looked at.
+    pub(crate) fn looked(&self) -> Duration {
+        self.looked
+    }
+}
+
+/// How often a waiter looks.
+pub(crate) fn interval(own: Terms) -> Duration {
+    own.heartbeat / 5
+}
+
+/// How long a lock file must be watched unchanged before its lock may be taken over.
+///
+/// `holder` are the terms in the ledger, when the ledger speaks of this very file. They are kept
+/// even by a contender with shorter ones: a lease is what its holder was promised.
+pub(crate) fn needed(own: Terms, holder: Option<Terms>, wall_age: Nanos) -> Duration {
+    let Some(holder) = holder else {
+        // A program that keeps no ledger may not beat as often as we would: the full time.
+        return own.stale;
+    };
+    let stale = own.stale.max(holder.stale);
+    if wall_age >= stale.as_nanos() as Nanos {
+        // Old by the wall clock: but that may have been set, or the file's time may. One beat
+        // must have been missed before our eyes, with a fifth to spare.
+        holder.heartbeat * 6 / 5
+    } else {
+        stale
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TERMS: Terms = Terms { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) };
+
+    fn sighting(modified: Nanos) -> Sighting {
+        Sighting { id: FileId { volume: 1, index: 2 }, modified, changed: 7 }
+    }
+
+    #[test]
+    fn unchanged_looks_add_up() {
+        let mut watch = Watch::begin(sighting(1), SECOND * 100);
+        for second in 101..=130 {
+            watch.look(sighting(1), SECOND * second, TERMS.stale);
+        }
+        assert_eq!(watch.watched(), SECOND * 30);
+    }
+
+    #[test]
+    fn any_change_restarts_the_stopwatch() {
+        let seen = sighting(1);
+        let other_file = Sighting { id: FileId { volume: 1, index: 3 }, ..seen };
+        let touched_and_set_back = Sighting { changed: 8, ..seen };
+        for news in [sighting(2), sighting(0), other_file, touched_and_set_back] {
+            let mut watch = Watch::begin(seen, Duration::ZERO);
+            watch.look(seen, SECOND, TERMS.stale);
+            watch.look(news, SECOND * 2, TERMS.stale);
+            assert_eq!(watch.watched(), Duration::ZERO, "{news:?}");
+            watch.look(news, SECOND * 3, TERMS.stale);
+            assert_eq!(watch.watched(), SECOND, "{news:?} is what is watched now");
+        }
+    }
+
+    #[test]
+    fn a_gap_in_watching_counts_as_a_sixth() {
+        let mut watch = Watch::begin(sighting(1), Duration::ZERO);
+        watch.look(sighting(1), SECOND * 3600, TERMS.stale);
+        assert_eq!(watch.watched(), TERMS.stale / 6);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_counts_nothing() {
+        let mut watch = Watch::begin(sighting(1), SECOND * 10);
+        watch.look(sighting(1), SECOND * 5, TERMS.stale);
+        assert_eq!(watch.watched(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_fresh_file_needs_the_full_time() {
+        let age = (SECOND * 29).as_nanos() as Nanos;
+        assert_eq!(needed(TERMS, Some(TERMS), age), TERMS.stale);
+        assert_eq!(needed(TERMS, Some(TERMS), -age), TERMS.stale, "a time in the future");
+    }
+
+    #[test]
+    fn an_old_file_needs_one_missed_beat() {
+        let age = (SECOND * 30).as_nanos() as Nanos;
+        assert_eq!(needed(TERMS, Some(TERMS), age), SECOND * 12);
+    }
+
+    #[test]
+    fn a_holder_that_keeps_no_ledger_gets_the_full_time_even_if_old() {
+        assert_eq!(needed(TERMS, None, Nanos::MAX), TERMS.stale);
+    }
+
+    #[test]
+    fn the_holders_longer_terms_are_kept() {
+        let hasty = Terms { heartbeat: SECOND / 20, stale: SECOND / 5 };
+        let age = (SECOND * 1).as_nanos() as Nanos;
+        assert_eq!(needed(hasty, Some(TERMS), age), TERMS.stale);
+        let old = (SECOND * 60).as_nanos() as Nanos;
+        assert_eq!(needed(hasty, Some(TERMS), old), SECOND * 12);
+    }
+}
