@@ -1,7 +1,6 @@
 //! One JavaScript environment: its locks and waits, which end with it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,9 +18,23 @@ use crate::events::{BindingEvent, Channel};
 
 /// A directory kept open for JavaScript.
 #[napi]
-#[derive(Clone)]
 pub struct BindingRoot {
-    root: Root,
+    /// `None` once closed.
+    root: Option<Root>,
+}
+
+#[napi]
+impl BindingRoot {
+    /// Closes the directory; locks and waits that were begun with it go on.
+    #[napi]
+    pub fn close(&mut self) {
+        self.root = None;
+    }
+
+    fn open(&self) -> napi::Result<Root> {
+        // The face asks nothing of a root that it has closed.
+        self.root.clone().ok_or_else(|| napi::Error::from_reason("root is closed"))
+    }
 }
 
 /// The answer to a request.
@@ -104,25 +117,25 @@ impl BindingEnvironment {
 
     /// Asks for a lock. Answers at once, or an event does: `granted` or `failed`.
     #[napi]
-    pub fn acquire(&self, place: Place<'_>, request: BindingRequest) -> BindingAnswer {
+    pub fn acquire(
+        &self,
+        #[napi(ts_arg_type = "BindingRoot | string")] place: Place<'_>,
+        request: BindingRequest,
+    ) -> napi::Result<BindingAnswer> {
+        let place = match place {
+            Either::A(root) => Ok(root.open()?),
+            Either::B(path) => Root::open_cached(&path).ok_or(path),
+        };
         let key = next_key();
         self.shared.table().entries.insert(key, Entry::Asked);
-        let root = match &place {
-            Either::A(root) => Some(root.root.clone()),
-            Either::B(path) => Root::open_cached(path),
-        };
-        match root {
-            Some(root) if root.is_local() => self.shared.answer(key, &root, &request),
-            root => {
-                let shared = Arc::clone(&self.shared);
-                let path = match place {
-                    Either::A(_) => String::new(),
-                    Either::B(path) => path,
-                };
-                RUNTIME.spawn_blocking(move || shared.answer_later(key, root, &path, &request));
-                BindingAnswer { key: number(key), token: None, error: None }
-            }
+        if let Ok(root) = &place
+            && root.is_local()
+        {
+            return Ok(self.shared.answer(key, root, &request));
         }
+        let shared = Arc::clone(&self.shared);
+        RUNTIME.spawn_blocking(move || shared.answer_later(key, place, &request));
+        Ok(BindingAnswer { key: number(key), token: None, error: None })
     }
 
     /// Ends a wait; `failed` tells when nothing is left of it. Does nothing if it has ended.
@@ -156,7 +169,7 @@ impl BindingEnvironment {
         RUNTIME.spawn_blocking(move || {
             shared.channel.send(match Root::open(&path) {
                 Ok(root) => BindingEvent {
-                    root: Some(BindingRoot { root }),
+                    root: Some(BindingRoot { root: Some(root) }),
                     ..BindingEvent::new(key, "opened")
                 },
                 Err(error) => failed(key, &error),
@@ -167,13 +180,18 @@ impl BindingEnvironment {
 
     /// Looks at a lock: `inspected` or `failed` tells.
     #[napi]
-    pub fn inspect(&self, place: Place<'_>, file_name: String, stale_ms: f64) -> f64 {
+    pub fn inspect(
+        &self,
+        #[napi(ts_arg_type = "BindingRoot | string")] place: Place<'_>,
+        file_name: String,
+        stale_ms: f64,
+    ) -> napi::Result<f64> {
+        let place = match place {
+            Either::A(root) => Ok(root.open()?),
+            Either::B(path) => Err(path),
+        };
         let key = next_key();
         let shared = Arc::clone(&self.shared);
-        let place = match place {
-            Either::A(root) => Ok(root.root.clone()),
-            Either::B(path) => Err(PathBuf::from(path)),
-        };
         RUNTIME.spawn_blocking(move || {
             let seen = place
                 .or_else(Root::open)
@@ -186,7 +204,7 @@ impl BindingEnvironment {
                 Err(error) => failed(key, &error),
             });
         });
-        number(key)
+        Ok(number(key))
     }
 }
 
@@ -221,11 +239,10 @@ impl Shared {
     fn answer_later(
         self: &Arc<Self>,
         key: u64,
-        root: Option<Root>,
-        path: &str,
+        place: Result<Root, String>,
         request: &BindingRequest,
     ) {
-        let result = root.map_or_else(|| Root::open(path), Ok).and_then(|root| {
+        let result = place.or_else(Root::open).and_then(|root| {
             // Nothing is created for somebody who has left meanwhile.
             if self.table().entries.contains_key(&key) {
                 self.ask(key, &root, request)
@@ -251,12 +268,18 @@ impl Shared {
             Acquired::Now(lock) => return Ok(Some(lock)),
             Acquired::Later(wait) => wait,
         };
-        match self.table().entries.get_mut(&key) {
-            Some(entry @ Entry::Asked) => *entry = Entry::Waiting(wait),
-            // It was settled already.
-            Some(_) => {}
-            // Or cancelled; or settled, and then there is nothing left to cancel.
-            None => wait.cancel(),
+        let unwanted = match self.table().entries.get_mut(&key) {
+            Some(entry @ Entry::Asked) => {
+                *entry = Entry::Waiting(wait.clone());
+                false
+            }
+            // Granted already.
+            Some(_) => false,
+            // Cancelled; or failed already, and then there is nothing left to cancel.
+            None => true,
+        };
+        if unwanted {
+            wait.cancel();
         }
         Ok(None)
     }
@@ -264,7 +287,12 @@ impl Shared {
     fn cancel(&self, key: u64) {
         let mut table = self.table();
         match table.entries.get(&key) {
-            Some(Entry::Waiting(wait)) => wait.cancel(),
+            Some(Entry::Waiting(wait)) => {
+                let wait = wait.clone();
+                // The end of the wait may be told before this returns, and needs the table.
+                drop(table);
+                wait.cancel();
+            }
             Some(Entry::Asked) => {
                 // It may hang in opening the directory; whatever comes of it is given back.
                 table.entries.remove(&key);

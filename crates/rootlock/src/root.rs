@@ -63,6 +63,7 @@ pub enum Acquired {
 }
 
 /// A wait that is under way. Dropping it does not end it.
+#[derive(Clone)]
 pub struct Wait {
     site: Arc<Site>,
     key: u64,

@@ -1,0 +1,43 @@
+/**
+ * rootlock: one advisory lock per directory, shared between processes, threads and languages.
+ *
+ * ```ts
+ * import { tryLock } from 'rootlock'
+ *
+ * const unlock = await tryLock('/var/lib/store', { signal: AbortSignal.timeout(5_000) })
+ * try {
+ *   // only one of us at a time
+ * } finally {
+ *   await unlock()
+ * }
+ * ```
+ *
+ * This file is the table of contents; each part lives in a file of its own name in `src/`.
+ *
+ * @packageDocumentation
+ */
+import { type LockOptions } from './src/acquire';
+import type { UnlockFunc } from './src/held-lock';
+import type { Root } from './src/root';
+export type { LockOptions } from './src/acquire';
+export type { UnlockFunc } from './src/held-lock';
+export type { Holder } from './src/holder';
+export { inspect, type InspectOptions, type LockState } from './src/inspect';
+export { LockError, type LockErrorCode, type LostReason } from './src/lock-error';
+export { withLogger, type Logger } from './src/logger';
+export { openRoot, type Root } from './src/root';
+export { withLock, type WithLockOptions } from './src/with-lock';
+/**
+ * Takes the exclusive lock of a directory, making its lock file if it is missing; waits until it has
+ * the lock or `options.signal` aborts. Waiting keeps the event loop alive and blocks nothing; those
+ * who wait are served in order.
+ *
+ * @param root a directory that exists: a path, a `file:` URL, or one opened by `openRoot`
+ * @returns a function that releases the lock
+ * @throws `LockError` with `code` `ERR_LOCK_UNSUCCESSFUL` (aborted, held and `wait: false`, or whatever
+ * the system said) or `ERR_ROOT_CLOSED`; `TypeError` and `RangeError` with Node's own codes for
+ * wrong arguments. Only a held lock is waited for; everything else rejects at once.
+ */
+export declare function tryLock(root: string | URL | Root, options?: LockOptions): Promise<UnlockFunc>;
+/** The same as `tryLock`, shared: any number of readers, and no writer. */
+export declare function tryRLock(root: string | URL | Root, options?: LockOptions): Promise<UnlockFunc>;

@@ -1,0 +1,183 @@
+import { join } from 'node:path'
+
+import type { BindingEvent, BindingRequest } from '../binding.cjs'
+import * as check from './arguments'
+import { environment, hold, ignore, listen, unhold } from './environment'
+import { report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
+import type { Holder } from './holder'
+import { aborted, fromBinding, toHolder, type LockError } from './lock-error'
+import { loggerOf, type Logger } from './logger'
+import { place } from './root'
+
+/** How a lock is taken and kept. */
+export interface LockOptions {
+  /**
+   * Stops the waiting; the promise rejects with `ERR_LOCK_UNSUCCESSFUL` and the signal's reason as
+   * its `cause`. Already aborted: nothing is created, opened or recovered.
+   */
+  signal?: AbortSignal | undefined
+  /**
+   * `false`: one attempt, then `ERR_LOCK_UNSUCCESSFUL`.
+   * @default true
+   */
+  wait?: boolean | undefined
+  /** Where to report to. Without one, and outside of `withLogger`, nothing is ever printed. */
+  logger?: Logger | undefined
+  /**
+   * Name of the lock file in the root: a plain one, without separators. All who want the same lock
+   * use the same name. `.posixage.lock` meets the Go store that this design comes from.
+   * @default '.lock'
+   */
+  fileName?: string | undefined
+  /**
+   * How often, in milliseconds, the holder's native thread refreshes the lock file's modification
+   * time. Minimum: 50.
+   * @default 10_000
+   */
+  heartbeatMs?: number | undefined
+  /**
+   * Age in milliseconds from which a lock file counts as abandoned. A holder's own, longer one is
+   * respected. Minimum: 3 × `heartbeatMs`.
+   * @default 30_000
+   */
+  staleMs?: number | undefined
+  /**
+   * `false`: never take over a stale lock, wait for the kernel to free it. Use it beside programs
+   * that hold the lock file for long without refreshing it, such as flock(1).
+   * @default true
+   */
+  recover?: boolean | undefined
+  /** Called once, with the holder if known, when the lock was not free at once. */
+  onWait?: ((holder: Holder | undefined) => void) | undefined
+}
+
+/** The one way to a lock, shared or exclusive. */
+export function acquire(
+  root: unknown,
+  shared: boolean,
+  given: LockOptions | undefined
+): Promise<UnlockFunc> {
+  try {
+    const options = check.options(given)
+    const signal = check.signal(options.signal)
+    const onWait = options.onWait === undefined ? undefined : check.callback<OnWait>('options.onWait', options.onWait)
+    const logger = loggerOf(options.logger)
+    const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
+    const request: BindingRequest = {
+      shared,
+      wait: check.boolean('options.wait', options.wait, check.defaults.wait),
+      recover: check.boolean('options.recover', options.recover, check.defaults.recover),
+      fileName: check.fileName(options.fileName),
+      heartbeatMs,
+      staleMs: check.staleMs(options.staleMs, heartbeatMs),
+      tell: onWait !== undefined
+    }
+    const where = place(root)
+    const reporting: Reporting = { root: where.path, fileName: request.fileName, logger }
+    if (signal?.aborted) throw aborted(where.path, signal, undefined)
+
+    const { key, token, error } = environment.acquire(where.place, request)
+    if (error) throw fromBinding(error)
+    if (token !== undefined) return Promise.resolve(unlockFunc(key, token, reporting))
+    return new Promise((resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject))
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+type OnWait = NonNullable<LockOptions['onWait']>
+
+/** A request that was not answered at once: settles its promise by the first event that ends it. */
+class Waiting {
+  readonly #key: number
+  readonly #reporting: Reporting
+  readonly #signal: AbortSignal | undefined
+  readonly #onWait: OnWait | undefined
+  readonly #resolve: (unlock: UnlockFunc) => void
+  readonly #reject: (error: unknown) => void
+  /** Why the lock is not wanted any more. It is given back before that is said. */
+  #unwanted: ((event: BindingEvent) => unknown) | undefined
+
+  constructor(
+    key: number,
+    reporting: Reporting,
+    signal: AbortSignal | undefined,
+    onWait: OnWait | undefined,
+    resolve: (unlock: UnlockFunc) => void,
+    reject: (error: unknown) => void
+  ) {
+    this.#key = key
+    this.#reporting = reporting
+    this.#signal = signal
+    this.#onWait = onWait
+    this.#resolve = resolve
+    this.#reject = reject
+    listen(key, (event) => this.#on(event))
+    hold()
+    // Not `onabort`, which is the user's; and removed at the end, because one signal serves many calls.
+    signal?.addEventListener('abort', this)
+  }
+
+  handleEvent(): void {
+    this.#cancel((event) => this.#aborted(event))
+  }
+
+  #cancel(why: (event: BindingEvent) => unknown): void {
+    this.#unwanted ??= why
+    environment.cancel(this.#key)
+  }
+
+  #aborted(event: BindingEvent): LockError {
+    return aborted(join(this.#reporting.root, this.#reporting.fileName), this.#signal!, event.error)
+  }
+
+  #on(event: BindingEvent): void {
+    switch (event.kind) {
+      case 'log':
+        return report(this.#reporting.logger, event)
+      case 'waiting':
+        return this.#waiting(event)
+      case 'granted':
+        return this.#unwanted ? this.#giveBack(event) : this.#settle(() => this.#grant(event))
+      case 'failed':
+        return this.#settle(() => this.#reject(this.#unwanted?.(event) ?? this.#failed(event)))
+    }
+  }
+
+  #waiting({ holder }: BindingEvent): void {
+    if (this.#unwanted) return
+    try {
+      this.#onWait!(holder && toHolder(holder))
+    } catch (error) {
+      this.#cancel(() => error)
+    }
+  }
+
+  #grant({ token }: BindingEvent): void {
+    this.#resolve(unlockFunc(this.#key, token!, this.#reporting))
+  }
+
+  #failed(event: BindingEvent): LockError {
+    return event.error ? fromBinding(event.error) : this.#aborted(event)
+  }
+
+  /** The grant and the abort met. */
+  #giveBack(event: BindingEvent): void {
+    const reason = this.#unwanted!(event)
+    const unlock = unlockFunc(this.#key, event.token!, this.#reporting)
+    const rejected = () => this.#reject(reason)
+    this.#end()
+    unlock().then(rejected, rejected)
+  }
+
+  #settle(how: () => void): void {
+    ignore(this.#key)
+    this.#end()
+    how()
+  }
+
+  #end(): void {
+    unhold()
+    this.#signal?.removeEventListener('abort', this)
+  }
+}

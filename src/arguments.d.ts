@@ -1,0 +1,18 @@
+export declare const defaults: {
+    readonly fileName: '.lock';
+    readonly heartbeatMs: 10000;
+    readonly staleMs: 30000;
+    readonly wait: true;
+    readonly recover: true;
+};
+export declare function invalidType(name: string, expected: string, actual: unknown): TypeError;
+export declare function outOfRange(name: string, expected: string, actual: unknown): RangeError;
+/** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
+export declare function path(name: string, value: unknown): string;
+export declare function options<T extends object>(value: T | undefined): Partial<T>;
+export declare function fileName(value: unknown): string;
+export declare function heartbeatMs(value: unknown): number;
+export declare function staleMs(value: unknown, heartbeat: number): number;
+export declare function boolean(name: string, value: unknown, otherwise: boolean): boolean;
+export declare function signal(value: unknown): AbortSignal | undefined;
+export declare function callback<F extends (...args: never[]) => unknown>(name: string, value: unknown): F;

@@ -1,0 +1,106 @@
+// Wrong types and ranges, in Node's own words: the option's name, what was expected, what came.
+
+import { isAbsolute, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+
+const MIN_HEARTBEAT_MS = 50
+const MIN_STALE_IN_HEARTBEATS = 3
+const MAX_FILE_NAME_BYTES = 240
+
+export const defaults = {
+  fileName: '.lock',
+  heartbeatMs: 10_000,
+  staleMs: 30_000,
+  wait: true,
+  recover: true
+} as const
+
+function coded<E extends Error>(error: E, code: string): E {
+  return Object.assign(error, { code })
+}
+
+export function invalidType(name: string, expected: string, actual: unknown): TypeError {
+  const kind = name.includes('.') ? 'property' : 'argument'
+  const received =
+    actual === null || actual === undefined
+      ? String(actual)
+      : typeof actual === 'function'
+        ? `function ${actual.name}`
+        : typeof actual === 'object'
+          ? `an instance of ${actual.constructor?.name ?? 'Object'}`
+          : `type ${typeof actual} (${inspect(actual, { breakLength: Infinity })})`
+  return coded(new TypeError(`The "${name}" ${kind} must be ${expected}. Received ${received}`), 'ERR_INVALID_ARG_TYPE')
+}
+
+export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
+  const message = `The value of "${name}" is out of range. It must be ${expected}. Received ${inspect(actual)}`
+  return coded(new RangeError(message), 'ERR_OUT_OF_RANGE')
+}
+
+/** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
+export function path(name: string, value: unknown): string {
+  if (value instanceof URL) {
+    if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
+    value = fileURLToPath(value)
+  }
+  if (typeof value !== 'string') throw invalidType(name, 'of type string, a file: URL or a Root', value)
+  if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
+  // An empty path is left to the system, which says ENOENT; resolved it would be the current directory.
+  return value === '' || isAbsolute(value) ? value : resolve(value)
+}
+
+export function options<T extends object>(value: T | undefined): Partial<T> {
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null) throw invalidType('options', 'of type object', value)
+  return value
+}
+
+export function fileName(value: unknown): string {
+  if (value === undefined) return defaults.fileName
+  if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
+  const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
+  if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
+  if (Buffer.byteLength(value) > MAX_FILE_NAME_BYTES) {
+    throw outOfRange('options.fileName', `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
+  }
+  return value
+}
+
+export function heartbeatMs(value: unknown): number {
+  if (value === undefined) return defaults.heartbeatMs
+  return milliseconds('options.heartbeatMs', value, MIN_HEARTBEAT_MS, `>= ${MIN_HEARTBEAT_MS}`)
+}
+
+export function staleMs(value: unknown, heartbeat: number): number {
+  const least = MIN_STALE_IN_HEARTBEATS * heartbeat
+  const expected = `>= ${least} (${MIN_STALE_IN_HEARTBEATS} x heartbeatMs)`
+  return milliseconds('options.staleMs', value ?? defaults.staleMs, least, expected)
+}
+
+function milliseconds(name: string, value: unknown, least: number, expected: string): number {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
+  if (!(value >= least)) throw outOfRange(name, expected, value)
+  if (value > Number.MAX_SAFE_INTEGER) throw outOfRange(name, `${expected} && <= ${Number.MAX_SAFE_INTEGER}`, value)
+  return value
+}
+
+export function boolean(name: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise
+  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value)
+  return value
+}
+
+export function signal(value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined
+  // By shape, as Node itself does it: signals of polyfills and of other realms are welcome.
+  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
+    throw invalidType('options.signal', 'an instance of AbortSignal', value)
+  }
+  return value as AbortSignal
+}
+
+export function callback<F extends (...args: never[]) => unknown>(name: string, value: unknown): F {
+  if (typeof value !== 'function') throw invalidType(name, 'of type function', value)
+  return value as unknown as F
+}

@@ -1,0 +1,12 @@
+import { BindingEnvironment, type BindingEvent } from '../binding.cjs';
+type Listener = (event: BindingEvent) => void;
+export declare const environment: BindingEnvironment;
+/** Hears the events of a request until `ignore`. */
+export declare function listen(key: number, listener: Listener): void;
+export declare function ignore(key: number): void;
+/** Events do not keep the event loop alive, so that a held lock does not. What is waited for does. */
+export declare function hold(): void;
+export declare function unhold(): void;
+/** A request that ends with one event: the event, while the event loop is kept alive. */
+export declare function ask(request: () => number): Promise<BindingEvent>;
+export {};

@@ -1,0 +1,113 @@
+import { join } from 'node:path'
+
+import type { BindingError, BindingEvent } from '../binding.cjs'
+import { environment, hold, ignore, listen, unhold } from './environment'
+import { fromBinding, lost, type LockError } from './lock-error'
+import type { Logger } from './logger'
+
+/** Releases a lock. Also carries what its holder needs to know of it. */
+export interface UnlockFunc {
+  /**
+   * Stops and joins the heartbeat, releases the kernel lock and closes the descriptor, in that
+   * order; resolves when that is done. Every call returns the same promise, only the first one
+   * releases. Rejects with `ERR_UNLOCK_UNSUCCESSFUL` if the unlock or the close failed; that the
+   * lock had been lost is not its error.
+   *
+   * Never called, the lock stays until the process or its worker thread ends.
+   */
+  (): Promise<void>
+  /**
+   * Aborts, with an `ERR_LOCK_LOST` error as its reason, as soon as a heartbeat finds that the lock
+   * was hijacked, or has failed for so long that another process may take the lock over. Pass it to
+   * the work that the lock protects.
+   */
+  readonly signal: AbortSignal
+  /**
+   * The fencing token: strictly greater than the token of every earlier grant on this root, shared
+   * or exclusive, over crashes, takeovers and reboots. A store that refuses smaller tokens than it
+   * has seen is safe even from a holder that was frozen, lost its lock and wakes up again.
+   */
+  readonly token: number
+  /** The same as calling it, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What a lock reports to, and under which path. */
+export interface Reporting {
+  readonly root: string
+  readonly fileName: string
+  readonly logger: Logger | undefined
+}
+
+/** The part of a request's events that goes to the operator. */
+export function report(logger: Logger | undefined, event: BindingEvent): void {
+  logger?.[event.level!](event.message!, event.details!)
+}
+
+class HeldLock {
+  readonly #key: number
+  readonly #reporting: Reporting
+  #lost: LockError | undefined
+  /** Made when first asked for: most holders never look. */
+  #controller: AbortController | undefined
+  #released: Promise<void> | undefined
+
+  constructor(key: number, reporting: Reporting) {
+    this.#key = key
+    this.#reporting = reporting
+    listen(key, (event) => this.#on(event))
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.#lost) this.#controller.abort(this.#lost)
+    }
+    return this.#controller.signal
+  }
+
+  release(): Promise<void> {
+    return (this.#released ??= this.#release())
+  }
+
+  #release(): Promise<void> {
+    const { done, error } = environment.release(this.#key)
+    if (done) {
+      ignore(this.#key)
+      return error ? Promise.reject(fromBinding(error)) : Promise.resolve()
+    }
+    hold()
+    return new Promise((resolve, reject) => {
+      listen(this.#key, (event) => {
+        if (event.kind !== 'released') return this.#on(event)
+        ignore(this.#key)
+        unhold()
+        settle(event.error, resolve, reject)
+      })
+    })
+  }
+
+  #on(event: BindingEvent): void {
+    if (event.kind === 'log') return report(this.#reporting.logger, event)
+    if (event.kind !== 'lost') return
+    this.#lost = lost(event.reason!, join(this.#reporting.root, this.#reporting.fileName))
+    this.#controller?.abort(this.#lost)
+  }
+}
+
+function settle(error: BindingError | undefined, resolve: () => void, reject: (error: LockError) => void): void {
+  if (error) reject(fromBinding(error))
+  else resolve()
+}
+
+/** The face of a lock that was granted. */
+export function unlockFunc(key: number, token: number, reporting: Reporting): UnlockFunc {
+  const lock = new HeldLock(key, reporting)
+  const unlock = () => lock.release()
+  Object.defineProperties(unlock, {
+    signal: { get: () => lock.signal, enumerable: true },
+    token: { value: token, enumerable: true },
+    [Symbol.asyncDispose]: { value: unlock }
+  })
+  return unlock as UnlockFunc
+}

@@ -1,0 +1,34 @@
+import type { Holder } from './holder';
+import { type Root } from './root';
+/** What to look at. */
+export interface InspectOptions {
+    /**
+     * Name of the lock file in the root.
+     * @default '.lock'
+     */
+    fileName?: string | undefined;
+    /**
+     * Age in milliseconds from which a held lock is called stale.
+     * @default 30_000
+     */
+    staleMs?: number | undefined;
+}
+/** What a look at a lock found. By the time it is read, it may be otherwise. */
+export interface LockState {
+    /**
+     * `free`; held, `exclusive` or `shared`; or held, but `stale`: its holder has not refreshed it
+     * for `staleMs`, or is certainly dead.
+     */
+    readonly state: 'free' | 'exclusive' | 'shared' | 'stale';
+    /** Who holds it, as far as known; of several readers, the last. */
+    readonly holder?: Holder;
+    /** Age in milliseconds of the lock file's modification time by the wall clock; missing without a lock file. */
+    readonly ageMs?: number;
+}
+/**
+ * Looks at a lock without taking it. Creates nothing, and needs no permission to write.
+ *
+ * Where the system does not tell how a file is locked, the lock is tried for some microseconds; no
+ * attempt of this package fails because of that, one of another program may.
+ */
+export declare function inspect(root: string | URL | Root, options?: InspectOptions): Promise<LockState>;

@@ -1,0 +1,32 @@
+import type { BindingError, BindingHolder } from '../binding.cjs';
+import type { Holder } from './holder';
+/** What `LockError.code` can be; match it, not the message. */
+export type LockErrorCode = 'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' | 'ERR_LOCK_LOST' | 'ERR_ROOT_CLOSED';
+/** Why a lock that was held is not one any more. */
+export type LostReason = 'hijacked' | 'heartbeat-failed';
+/** Everything that goes wrong with a lock. */
+export declare class LockError extends Error {
+    /** What went wrong: match this. */
+    readonly code: LockErrorCode;
+    /** The lock file, or the directory. */
+    readonly path: string;
+    /** Who holds the lock, as far as known; only when somebody does. */
+    readonly holder?: Holder;
+    /** Only with `ERR_LOCK_LOST`. */
+    readonly reason?: LostReason;
+    /** @internal */
+    constructor(code: LockErrorCode, message: string, path: string, more?: {
+        cause?: unknown;
+        holder?: Holder | undefined;
+        reason?: LostReason;
+    });
+}
+/** A wait that was aborted, before or after it began. */
+export declare function aborted(path: string, signal: AbortSignal, error: BindingError | undefined): LockError;
+/** An error of the binding, as users see it. */
+export declare function fromBinding(error: BindingError): LockError;
+/** The reason of `unlock.signal`. */
+export declare function lost(reason: LostReason, path: string): LockError;
+export declare function rootClosed(path: string): LockError;
+/** The face's own words for a holder. */
+export declare function toHolder(holder: BindingHolder): Holder;

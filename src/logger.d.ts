@@ -1,0 +1,14 @@
+/**
+ * Where a lock reports what an operator wants to read. `console` and winston fit as they are; pino
+ * in one line: `{ warn: (message, details) => log.warn(details, message), error: … }`.
+ */
+export interface Logger {
+    /** Worth knowing: a stale lock was taken over, or could not be; a heartbeat failed and is tried again. */
+    warn(message: string, details: Record<string, string>): void;
+    /** A lock was lost. */
+    error(message: string, details: Record<string, string>): void;
+}
+/** Runs `fn`; every lock taken inside, asynchronously too, reports to `logger` unless it has its own. */
+export declare function withLogger<T>(logger: Logger, fn: () => T): T;
+/** The logger of an option, else the surrounding one. */
+export declare function loggerOf(option: unknown): Logger | undefined;
