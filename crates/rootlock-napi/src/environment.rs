@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use napi::bindgen_prelude::{ClassInstance, Either, Function};
 use napi::Env;
+use napi::bindgen_prelude::{ClassInstance, Either, Function};
 use napi_derive::napi;
 use rootlock::{
     Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Released, Root, Wait,
@@ -106,10 +106,7 @@ impl BindingEnvironment {
     /// Makes the environment's table, and the hook that ends everything in it.
     #[napi(constructor)]
     pub fn new(env: Env, on_event: Function<'_, BindingEvent, ()>) -> napi::Result<Self> {
-        let shared = Arc::new(Shared {
-            channel: Channel::new(on_event)?,
-            table: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { channel: Channel::new(on_event)?, table: Mutex::default() });
         // A worker that is terminated gives JavaScript no last word, but runs this.
         env.add_env_cleanup_hook(Arc::clone(&shared), |shared| shared.close())?;
         Ok(Self { shared })
@@ -153,10 +150,9 @@ impl BindingEnvironment {
             _ => Released::Done(Ok(())),
         };
         match result {
-            Released::Done(result) => BindingReleased {
-                done: true,
-                error: result.err().as_ref().map(Into::into),
-            },
+            Released::Done(result) => {
+                BindingReleased { done: true, error: result.err().as_ref().map(Into::into) }
+            }
             Released::Later => BindingReleased { done: false, error: None },
         }
     }
@@ -197,10 +193,9 @@ impl BindingEnvironment {
                 .or_else(Root::open)
                 .and_then(|root| root.inspect(&file_name, millis(stale_ms)));
             shared.channel.send(match seen {
-                Ok(seen) => BindingEvent {
-                    state: Some(seen.into()),
-                    ..BindingEvent::new(key, "inspected")
-                },
+                Ok(seen) => {
+                    BindingEvent { state: Some(seen.into()), ..BindingEvent::new(key, "inspected") }
+                }
                 Err(error) => failed(key, &error),
             });
         });
@@ -214,12 +209,7 @@ impl Shared {
     }
 
     /// Asks where that can't block.
-    fn answer(
-        self: &Arc<Self>,
-        key: u64,
-        root: &Root,
-        request: &BindingRequest,
-    ) -> BindingAnswer {
+    fn answer(self: &Arc<Self>, key: u64, root: &Root, request: &BindingRequest) -> BindingAnswer {
         let mut answer = BindingAnswer { key: number(key), token: None, error: None };
         match self.ask(key, root, request) {
             Ok(Some(lock)) => {
@@ -354,10 +344,8 @@ impl Events for Shared {
     }
 
     fn lost(&self, key: u64, reason: LostReason) {
-        self.channel.send(BindingEvent {
-            reason: Some(reason.as_str()),
-            ..BindingEvent::new(key, "lost")
-        });
+        self.channel
+            .send(BindingEvent { reason: Some(reason.as_str()), ..BindingEvent::new(key, "lost") });
     }
 
     fn released(&self, key: u64, result: Result<(), Error>) {

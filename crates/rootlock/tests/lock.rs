@@ -144,7 +144,8 @@ fn inspect_tells_how_the_lock_is_held_and_takes_nothing() {
 #[test]
 fn a_released_lock_leaves_no_descriptor_and_no_thread() {
     let (_directory, root) = root();
-    let count = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).expect("Linux").count();
+    let count =
+        |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).expect("Linux").count();
     drop(root.lock(Request::default()).expect("locks"));
     let descriptors = count("fd");
     for _ in 0..100 {
