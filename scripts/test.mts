@@ -10,7 +10,11 @@ interface Count {
 }
 
 /** Runs a command, shows its output, and reads the counts off its lines. */
-function run(command: string, args: string[], read: (line: string, count: Count) => void): Promise<Count> {
+function run(
+  command: string,
+  args: string[],
+  read: (line: string, count: Count) => void
+): Promise<Count> {
   const count: Count = { passed: 0, failed: 0, skipped: 0 }
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -35,20 +39,29 @@ function run(command: string, args: string[], read: (line: string, count: Count)
   })
 }
 
-const cargo = await run('cargo', ['test', '--workspace', '--locked', '--no-fail-fast'], (line, count) => {
-  const [, passed, failed, ignored] = /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/.exec(line) ?? []
-  count.passed += Number(passed ?? 0)
-  count.failed += Number(failed ?? 0)
-  count.skipped += Number(ignored ?? 0)
-})
+const cargo = await run(
+  'cargo',
+  ['test', '--workspace', '--locked', '--no-fail-fast'],
+  (line, count) => {
+    const [, passed, failed, ignored] =
+      /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/.exec(line) ?? []
+    count.passed += Number(passed ?? 0)
+    count.failed += Number(failed ?? 0)
+    count.skipped += Number(ignored ?? 0)
+  }
+)
 
-const ava = await run(process.execPath, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...process.argv.slice(2)], (line, count) => {
-  const [, not, directive] = /^(not )?ok \d+ - [^#]*(# SKIP|# TODO)?/i.exec(line) ?? []
-  if (!line.startsWith('ok ') && !line.startsWith('not ok ')) return
-  if (directive) count.skipped += 1
-  else if (not) count.failed += 1
-  else count.passed += 1
-})
+const ava = await run(
+  process.execPath,
+  ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...process.argv.slice(2)],
+  (line, count) => {
+    const [, not, directive] = /^(not )?ok \d+ - [^#]*(# SKIP|# TODO)?/i.exec(line) ?? []
+    if (!line.startsWith('ok ') && !line.startsWith('not ok ')) return
+    if (directive) count.skipped += 1
+    else if (not) count.failed += 1
+    else count.passed += 1
+  }
+)
 
 const total = (key: keyof Count) => cargo[key] + ava[key]
 const skipped = total('skipped') > 0 ? `, ${total('skipped')} skipped` : ''

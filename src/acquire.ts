@@ -60,7 +60,10 @@ export function acquire(
   try {
     const options = check.options(given)
     const signal = check.signal(options.signal)
-    const onWait = options.onWait === undefined ? undefined : check.callback<OnWait>('options.onWait', options.onWait)
+    const onWait =
+      options.onWait === undefined
+        ? undefined
+        : check.callback<OnWait>('options.onWait', options.onWait)
     const logger = loggerOf(options.logger)
     const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
     const request: BindingRequest = {
@@ -79,7 +82,9 @@ export function acquire(
     const { key, token, error } = environment.acquire(where.place, request)
     if (error) throw fromBinding(error)
     if (token !== undefined) return Promise.resolve(unlockFunc(key, token, reporting))
-    return new Promise((resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject))
+    return new Promise(
+      (resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject)
+    )
   } catch (error) {
     return Promise.reject(error)
   }

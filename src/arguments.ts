@@ -30,7 +30,10 @@ export function invalidType(name: string, expected: string, actual: unknown): Ty
         : typeof actual === 'object'
           ? `an instance of ${actual.constructor?.name ?? 'Object'}`
           : `type ${typeof actual} (${inspect(actual, { breakLength: Infinity })})`
-  return coded(new TypeError(`The "${name}" ${kind} must be ${expected}. Received ${received}`), 'ERR_INVALID_ARG_TYPE')
+  return coded(
+    new TypeError(`The "${name}" ${kind} must be ${expected}. Received ${received}`),
+    'ERR_INVALID_ARG_TYPE'
+  )
 }
 
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
@@ -44,7 +47,8 @@ export function path(name: string, value: unknown): string {
     if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
     value = fileURLToPath(value)
   }
-  if (typeof value !== 'string') throw invalidType(name, 'of type string, a file: URL or a Root', value)
+  if (typeof value !== 'string')
+    throw invalidType(name, 'of type string, a file: URL or a Root', value)
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
   // An empty path is left to the system, which says ENOENT; resolved it would be the current directory.
   return value === '' || isAbsolute(value) ? value : resolve(value)
@@ -52,7 +56,8 @@ export function path(name: string, value: unknown): string {
 
 export function options<T extends object>(value: T | undefined): Partial<T> {
   if (value === undefined) return {}
-  if (typeof value !== 'object' || value === null) throw invalidType('options', 'of type object', value)
+  if (typeof value !== 'object' || value === null)
+    throw invalidType('options', 'of type object', value)
   return value
 }
 
@@ -81,7 +86,8 @@ export function staleMs(value: unknown, heartbeat: number): number {
 function milliseconds(name: string, value: unknown, least: number, expected: string): number {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value)
   if (!(value >= least)) throw outOfRange(name, expected, value)
-  if (value > Number.MAX_SAFE_INTEGER) throw outOfRange(name, `${expected} && <= ${Number.MAX_SAFE_INTEGER}`, value)
+  if (value > Number.MAX_SAFE_INTEGER)
+    throw outOfRange(name, `${expected} && <= ${Number.MAX_SAFE_INTEGER}`, value)
   return value
 }
 

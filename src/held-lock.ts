@@ -95,7 +95,11 @@ class HeldLock {
   }
 }
 
-function settle(error: BindingError | undefined, resolve: () => void, reject: (error: LockError) => void): void {
+function settle(
+  error: BindingError | undefined,
+  resolve: () => void,
+  reject: (error: LockError) => void
+): void {
   if (error) reject(fromBinding(error))
   else resolve()
 }

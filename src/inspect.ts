@@ -37,7 +37,10 @@ export interface LockState {
  * Where the system does not tell how a file is locked, the lock is tried for some microseconds; no
  * attempt of this package fails because of that, one of another program may.
  */
-export async function inspect(root: string | URL | Root, options?: InspectOptions): Promise<LockState> {
+export async function inspect(
+  root: string | URL | Root,
+  options?: InspectOptions
+): Promise<LockState> {
   const given = check.options(options)
   const fileName = check.fileName(given.fileName)
   const staleMs = check.staleMs(given.staleMs, 0)
@@ -45,5 +48,9 @@ export async function inspect(root: string | URL | Root, options?: InspectOption
   const event = await ask(() => environment.inspect(where.place, fileName, staleMs))
   if (!event.state) throw fromBinding(event.error!)
   const { state, holder, ageMs } = event.state
-  return { state, ...(holder && { holder: toHolder(holder) }), ...(ageMs !== undefined && { ageMs }) }
+  return {
+    state,
+    ...(holder && { holder: toHolder(holder) }),
+    ...(ageMs !== undefined && { ageMs })
+  }
 }

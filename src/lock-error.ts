@@ -5,10 +5,7 @@ import type { Holder } from './holder'
 
 /** What `LockError.code` can be; match it, not the message. */
 export type LockErrorCode =
-  | 'ERR_LOCK_UNSUCCESSFUL'
-  | 'ERR_UNLOCK_UNSUCCESSFUL'
-  | 'ERR_LOCK_LOST'
-  | 'ERR_ROOT_CLOSED'
+  'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' | 'ERR_LOCK_LOST' | 'ERR_ROOT_CLOSED'
 
 /** Why a lock that was held is not one any more. */
 export type LostReason = 'hijacked' | 'heartbeat-failed'
@@ -40,13 +37,26 @@ export class LockError extends Error {
 }
 
 // On the prototype and not enumerable, as the language's own errors have it.
-Object.defineProperty(LockError.prototype, 'name', { value: 'LockError', writable: true, configurable: true })
+Object.defineProperty(LockError.prototype, 'name', {
+  value: 'LockError',
+  writable: true,
+  configurable: true
+})
 
 /** A wait that was aborted, before or after it began. */
-export function aborted(path: string, signal: AbortSignal, error: BindingError | undefined): LockError {
+export function aborted(
+  path: string,
+  signal: AbortSignal,
+  error: BindingError | undefined
+): LockError {
   const cause: unknown = signal.reason
   if (error?.kind === 'cancelled') return held(error, { cause })
-  return new LockError('ERR_LOCK_UNSUCCESSFUL', `could not lock store: the wait was aborted`, path, { cause })
+  return new LockError(
+    'ERR_LOCK_UNSUCCESSFUL',
+    `could not lock store: the wait was aborted`,
+    path,
+    { cause }
+  )
 }
 
 /** An error of the binding, as users see it. */
@@ -113,8 +123,15 @@ function systemError(system: BindingSystemError): NodeJS.ErrnoException {
   const [code = system.code ?? 'UNKNOWN', text = system.message] =
     (system.errno !== undefined && getSystemErrorMap().get(system.errno)) || []
   const { errno, syscall, path } = system
-  const error: NodeJS.ErrnoException = new Error(`${code}: ${text}${syscall ? `, ${syscall} '${path}'` : ''}`)
-  return Object.assign(error, { code, path, ...(errno !== undefined && { errno }), ...(syscall && { syscall }) })
+  const error: NodeJS.ErrnoException = new Error(
+    `${code}: ${text}${syscall ? `, ${syscall} '${path}'` : ''}`
+  )
+  return Object.assign(error, {
+    code,
+    path,
+    ...(errno !== undefined && { errno }),
+    ...(syscall && { syscall })
+  })
 }
 
 /** The system has no error for this: it would have opened it. */

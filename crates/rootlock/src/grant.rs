@@ -1,6 +1,8 @@
 //! A grant: what makes a lock of a kernel lock. One section of the guard, the same for the first
 //! attempt, for a waiter and for a hand-over inside the process.
 
+use std::time::Duration;
+
 use crate::Mode;
 use crate::error::Fault;
 use crate::guard::{Patience, Section};
@@ -11,11 +13,35 @@ use crate::options::Terms;
 use crate::site::Site;
 use crate::sys::{FileId, Nanos, clock};
 
+/// A grant that was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    /// The fencing token.
+    pub(crate) token: u64,
+    /// From when on others count the lease.
+    pub(crate) from: Moment,
+}
+
+/// A moment, on the two clocks that a lease is timed by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) awake: Duration,
+    pub(crate) since_boot: Duration,
+}
+
+impl Moment {
+    /// To be read before the file is stamped: a holder that is stopped right after the stamp must
+    /// not count its lease from when it woke up.
+    pub(crate) fn now() -> Self {
+        Self { awake: clock::awake(), since_boot: clock::since_boot() }
+    }
+}
+
 /// What became of a claim to a kernel lock that the caller holds.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Granted, with the fencing token.
-    Granted(u64),
+    /// Granted.
+    Granted(Grant),
     /// The name stands for another file by now: drop this one and start over.
     Moved,
     /// Somebody was in the guard for longer than the caller's patience.
@@ -54,7 +80,8 @@ pub(crate) fn finish(
     modified: Nanos,
     mode: Mode,
     terms: Terms,
-) -> Result<u64, Fault> {
+) -> Result<Grant, Fault> {
+    let from = Moment::now();
     file.stamp(&site.names, modified)?;
     // A takeover was begun before this grant and may have died half-way. Its file is only litter:
     // that it can't be removed is no reason to refuse a lock, but it stays noted.
@@ -62,7 +89,7 @@ pub(crate) fn finish(
         && site.dir.remove(&site.names.temporary).is_err();
     let record = record(ledger, mode, terms, file.id(), leftover);
     section.write_ledger(ledger, &record)?;
-    Ok(record.token)
+    Ok(Grant { token: record.token, from })
 }
 
 /// The record of a grant that follows `ledger`.

@@ -5,6 +5,7 @@
 //! the lock file.
 
 use std::fs::File;
+use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -22,14 +23,16 @@ use crate::sync;
 pub(crate) enum Patience<'a> {
     /// On somebody's event loop: a few tries, some microseconds.
     Spin,
-    /// On a thread of our own that others need again: up to [`BRIEFLY`].
-    Briefly,
-    /// On a thread of our own that can be interrupted: until that happens and this says yes.
+    /// On a thread that others need again.
+    AtMost(Duration),
+    /// On a thread that can be interrupted: until this says yes.
     Until(&'a dyn Fn() -> bool),
 }
 
 const SPINS: u32 = 20;
-const BRIEFLY: Duration = Duration::from_millis(200);
+
+/// The longest pause between two tries of a bounded wait.
+const MAX_PAUSE: Duration = Duration::from_millis(20);
 
 /// One open guard file, used by one thread of this process at a time: the kernel's lock belongs to
 /// the open file and would not keep two threads apart.
@@ -86,13 +89,22 @@ impl Guard {
         .unwrap_or_default()
     }
 
+    /// The open file, for one thread at a time. It may be in use for as long as another process
+    /// holds the guard, so this wait is bounded like the one for the kernel lock.
     fn open_slot(
         &self,
         patience: Patience<'_>,
     ) -> Option<MutexGuard<'_, Option<(File, FileId)>>> {
+        let slot = || sync::try_lock(&self.open);
         match patience {
-            Patience::Spin => spin(|| sync::try_lock(&self.open)),
-            Patience::Briefly | Patience::Until(_) => Some(sync::lock(&self.open)),
+            Patience::Spin => spin(slot),
+            Patience::AtMost(time) => try_for(time, slot),
+            Patience::Until(enough) => loop {
+                let slot = try_for(MAX_PAUSE, slot);
+                if slot.is_some() || enough() {
+                    return slot;
+                }
+            },
         }
     }
 }
@@ -132,39 +144,23 @@ fn open_guard(dir: &Dir, names: &Names) -> Result<(File, FileId), Fault> {
     Ok((file, stat.id))
 }
 
-fn read(file: &File) -> std::io::Result<Ledger> {
+fn read(file: &File) -> io::Result<Ledger> {
     let mut bytes = [0; SIZE];
     let length = sys::read_at(file, &mut bytes)?;
     Ok(Ledger::decode(&bytes[..length]))
 }
 
-fn lock(file: &File, mode: Mode, patience: Patience<'_>) -> std::io::Result<bool> {
+fn lock(file: &File, mode: Mode, patience: Patience<'_>) -> io::Result<bool> {
     let try_lock = || match flock::try_lock(file, mode) {
         Ok(false) => None,
         result => Some(result),
     };
     match patience {
         Patience::Spin => spin(try_lock).unwrap_or(Ok(false)),
-        Patience::Briefly => {
-            let mut pause = Duration::from_micros(50);
-            let mut left = BRIEFLY;
-            loop {
-                if let Some(result) = spin(try_lock) {
-                    return result;
-                }
-                if left.is_zero() {
-                    return Ok(false);
-                }
-                // Not `sleep`: the clock of a section is other processes', there is no condition
-                // here to wait on, and blocking in the kernel could not be bounded.
-                thread::park_timeout(pause);
-                left = left.saturating_sub(pause);
-                pause = (pause * 2).min(BRIEFLY / 10);
-            }
-        }
+        Patience::AtMost(time) => try_for(time, try_lock).unwrap_or(Ok(false)),
         Patience::Until(enough) => loop {
             match flock::lock(file, mode) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     if enough() {
                         return Ok(false);
                     }
@@ -182,4 +178,20 @@ fn spin<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
         }
         attempt()
     })
+}
+
+/// Tries again and again. Blocking in the kernel could not be bounded, and nothing tells when
+/// another process leaves its section.
+fn try_for<T>(time: Duration, attempt: impl Fn() -> Option<T>) -> Option<T> {
+    let mut pause = Duration::from_micros(50);
+    let mut left = time;
+    loop {
+        let result = spin(&attempt);
+        if result.is_some() || left.is_zero() {
+            return result;
+        }
+        thread::park_timeout(pause.min(left));
+        left = left.saturating_sub(pause);
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
 }

@@ -11,6 +11,9 @@ use crate::site::Site;
 use crate::sys::{Create, Nanos, Stat, clock, flock, process};
 use crate::{Holder, Mode};
 
+/// How long a look waits for the guard.
+const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
+
 /// What a look at a lock found. By the time it is read, it may be otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockState {
@@ -93,7 +96,7 @@ fn held(site: &Site, stat: &Stat) -> Result<Option<Mode>, Fault> {
             // A section that can't be had (a read-only file system) costs others nothing worse
             // than a second attempt.
             Some(_) => {
-                guard.enter(dir, names, Mode::Exclusive, Patience::Briefly).unwrap_or_default()
+                guard.enter(dir, names, Mode::Exclusive, PATIENCE).unwrap_or_default()
             }
         };
     let file = match dir.open_file(&names.lock, Create::Never) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::events::{Details, Events, Level, LostReason};
+use crate::grant::{Grant, Moment};
 use crate::guard::Patience;
 use crate::heart::{self, Timer, TimerKey};
 use crate::lockfile::LockFile;
@@ -53,7 +54,7 @@ enum Phase {
 
 /// What a beat found.
 enum Beat {
-    Refreshed(Duration),
+    Refreshed(Moment),
     Hijacked,
     Failed(String),
     Released,
@@ -67,20 +68,20 @@ impl Lease {
         events: Arc<dyn Events>,
         mode: Mode,
         terms: Terms,
-        token: u64,
+        grant: Grant,
         file: LockFile,
     ) -> io::Result<Arc<Self>> {
         let lease = Arc::new(Self {
             site,
             key,
             mode,
-            token,
+            token: grant.token,
             terms,
             events,
             file: Mutex::new(Some(file)),
             pulse: Mutex::new(Pulse {
                 phase: Phase::Held,
-                refreshed: clock::since_boot(),
+                refreshed: grant.from.since_boot,
                 beat: None,
                 verdict: None,
                 put_off: false,
@@ -88,7 +89,7 @@ impl Lease {
             }),
         });
         let mut pulse = sync::lock(&lease.pulse);
-        let due = heart::next_beat(clock::awake(), terms.heartbeat);
+        let due = heart::next_beat(grant.from.awake, terms.heartbeat);
         pulse.beat = Some(heart::set(due, Timer::Beat(Arc::clone(&lease)))?);
         drop(pulse);
         Ok(lease)
@@ -149,47 +150,46 @@ impl Lease {
         let Site { dir, names, guard, .. } = &*self.site;
         // The identity is looked at even when the refresh can't be done: a holder that was robbed
         // must hear of it.
-        let section = guard.enter(dir, names, Mode::Shared, Patience::Briefly);
+        let section = guard.enter(dir, names, Mode::Shared, self.guard_patience());
         let stat = match file.check_identity(dir, names) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Beat::Hijacked,
             Err(fault) => return Beat::Failed(fault.to_string()),
         };
-        // Outside of a section a refresh could fall between a recoverer's second look and its
-        // rename, and count as a beat that nobody saw.
-        match section {
-            Ok(Some(_)) => {}
-            Ok(None) => return Beat::Failed(format!("{} is held by somebody", names.guard)),
-            Err(fault) => return Beat::Failed(fault.to_string()),
-        }
-        // Read before the refresh: the lease must not count from later than others see.
-        let at = clock::since_boot();
-        match file.stamp(names, stat.modified) {
-            Ok(()) => Beat::Refreshed(at),
-            Err(fault) => Beat::Failed(fault.to_string()),
+        // Before the stamp: the lease must not count from later than others see.
+        let at = Moment::now();
+        let stamped = file.stamp(names, stat.modified);
+        match (section, stamped) {
+            (Ok(Some(_)), Ok(())) => Beat::Refreshed(at),
+            (Ok(Some(_)), Err(fault)) | (Err(fault), _) => Beat::Failed(fault.to_string()),
+            // Outside of a section the stamp may fall between a recoverer's second look and its
+            // rename, so it does not prolong the lease. But whoever still watches must see a sign
+            // of life: a busy guard is no reason to be robbed.
+            (Ok(None), _) => Beat::Failed(format!("{} is held by somebody", names.guard)),
         }
     }
 
-    fn refreshed(self: &Arc<Self>, at: Duration) {
+    fn refreshed(self: &Arc<Self>, at: Moment) {
         let mut pulse = sync::lock(&self.pulse);
         if pulse.phase != Phase::Held {
             return;
         }
-        pulse.refreshed = at;
+        pulse.refreshed = at.since_boot;
         pulse.put_off = false;
         pulse.reported = false;
-        let due = heart::next_beat(clock::awake(), self.terms.heartbeat);
+        let due = heart::next_beat(at.awake, self.terms.heartbeat);
         self.set_beat(&mut pulse, due);
         if let Some(key) = pulse.verdict.take() {
             heart::clear(key);
         }
     }
 
-    /// Tries again after a quarter of a heartbeat; the verdict stands.
+    /// Tries again after a tenth of a heartbeat, well before a watch of 1.2 heartbeats is over; the
+    /// verdict stands.
     pub(crate) fn beat_failed(self: &Arc<Self>, now: Duration) {
         let mut pulse = sync::lock(&self.pulse);
         if pulse.phase == Phase::Held {
-            self.set_beat(&mut pulse, now + self.terms.heartbeat / 4);
+            self.set_beat(&mut pulse, now + self.terms.heartbeat / 10);
         }
     }
 
@@ -230,6 +230,13 @@ impl Lease {
             }
         }
         self.lose(LostReason::HeartbeatFailed);
+    }
+
+    /// How long a beat waits for the guard: the beats of other locks wait behind it, and it is
+    /// tried again soon.
+    fn guard_patience(&self) -> Patience<'static> {
+        const MOST: Duration = Duration::from_millis(50);
+        Patience::AtMost((self.terms.heartbeat / 10).min(MOST))
     }
 
     /// How long a beat may take after a stop before it counts as failed; with it the verdict is

@@ -66,13 +66,12 @@ impl LockFile {
     pub(crate) fn stamp(&self, names: &Names, before: Nanos) -> Result<(), Fault> {
         const SECOND: Nanos = 1_000_000_000;
         let now = clock::wall();
+        let ahead = before - now;
+        // Forward even when the wall clock went back, so that no old time comes round again; but a
+        // time far in the future was set by somebody, and is set right.
+        let next = if (0..3600 * SECOND).contains(&ahead) { before + 1 } else { now };
         // Coarse file systems keep times to 1 s or 2 s: what is too near is moved on.
-        for wanted in [
-            if now == before { now + 1 } else { now },
-            before + SECOND,
-            before + 2 * SECOND,
-            before + 4 * SECOND,
-        ] {
+        for wanted in [next, next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
             sys::set_modified(self.file(), wanted).map_err(Fault::io("utimensat", &names.lock))?;
             let stat = sys::stat(self.file()).map_err(Fault::io("fstat", &names.lock))?;
             if stat.modified != before {

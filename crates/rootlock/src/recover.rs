@@ -1,15 +1,17 @@
 //! Taking over: a lock whose holder lives no more, or has not beaten for its whole lease.
 //!
 //! `lock_guard` → `look_again` → `try_lock`; then, if somebody still has the kernel lock:
-//! `create_temporary` → `write_ledger` → `rename` → `unlock_guard`.
+//! `create_temporary` → `rename` → `write_ledger` → `unlock_guard`.
 //!
 //! The second look is inside the section in which the rename happens: whoever was granted the lock
 //! or beat since the watch began has changed the file's times inside a section of the guard, so
 //! the look sees it; whoever comes after the rename is told so by the identity check. That is why
 //! one lock is never given to two (invariant I3).
 
+use std::time::Duration;
+
 use crate::error::Fault;
-use crate::grant;
+use crate::grant::{self, Grant, Moment};
 use crate::guard::{Patience, Section};
 use crate::ledger::{Ledger, Record};
 use crate::lockfile::LockFile;
@@ -18,13 +20,16 @@ use crate::site::Site;
 use crate::sys::Stat;
 use crate::Mode;
 
+/// How long an attempt waits for the guard. There will be another.
+const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
+
 /// What an attempt under the guard came to.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     /// Nobody had the kernel lock.
-    Granted { token: u64, file: LockFile },
+    Granted { grant: Grant, file: LockFile },
     /// It was taken from somebody who still has the old file's kernel lock.
-    TookOver { token: u64, file: LockFile, from: Option<Record> },
+    TookOver { grant: Grant, file: LockFile, from: Option<Record> },
     /// Somebody has it, and there is no reason to take it from them.
     Held,
     /// Somebody was in the guard for longer than bearable.
@@ -41,7 +46,7 @@ pub(crate) fn attempt(
     terms: Terms,
     look_again: impl FnOnce(&Stat, &Ledger) -> bool,
 ) -> Result<Attempt, Fault> {
-    let entered = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, Patience::Briefly)?;
+    let entered = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, PATIENCE)?;
     let Some(section) = entered else { return Ok(Attempt::GuardBusy) };
     // Made when it is missing: inside the section nobody replaces it.
     let file = LockFile::open(&site.dir, &site.names)?;
@@ -51,9 +56,9 @@ pub(crate) fn attempt(
     };
     let ledger = section.read_ledger()?;
     if file.try_lock(&site.names, mode)? {
-        let token =
+        let grant =
             grant::finish(site, &section, &ledger, &file, stat.modified, mode, terms)?;
-        return Ok(Attempt::Granted { token, file });
+        return Ok(Attempt::Granted { grant, file });
     }
     if !look_again(&stat, &ledger) {
         return Ok(Attempt::Held);
@@ -61,7 +66,7 @@ pub(crate) fn attempt(
     drop(file);
     let from = ledger.of(stat.id).cloned();
     match take_over(site, &section, &ledger, mode, terms) {
-        Ok((token, file)) => Ok(Attempt::TookOver { token, file, from }),
+        Ok((grant, file)) => Ok(Attempt::TookOver { grant, file, from }),
         Err(fault) => {
             // What was begun is undone; if that fails too, the ledger says that it is left over.
             let _ = site.dir.remove(&site.names.temporary);
@@ -76,7 +81,7 @@ fn take_over(
     ledger: &Ledger,
     mode: Mode,
     terms: Terms,
-) -> Result<(u64, LockFile), Fault> {
+) -> Result<(Grant, LockFile), Fault> {
     let Site { dir, names, .. } = site;
     // Noted before it is made: whoever comes after a crash in between knows that there is litter.
     let ledger = match &ledger.last {
@@ -88,14 +93,17 @@ fn take_over(
         _ => ledger.clone(),
     };
     dir.remove(&names.temporary).map_err(Fault::io("unlink", &names.temporary))?;
+    // A new file's times are its making's.
+    let from = Moment::now();
     let file = LockFile::create_temporary(dir, names)?;
-    // Nobody else has seen it: a refusal is the file system's.
     if !file.try_lock(names, mode)? {
         let error = std::io::Error::other("a file just made is locked already");
         return Err(Fault::io("flock", &names.temporary)(error));
     }
-    let record = grant::record(&ledger, mode, terms, file.id(), true);
-    section.write_ledger(&ledger, &record)?;
+    let record = grant::record(&ledger, mode, terms, file.id(), false);
+    // Renamed before it is written down: until then the file is the holder's, and so must be the
+    // record, because its terms are what protects a holder that wakes up if this process dies here.
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
-    Ok((record.token, file))
+    section.write_ledger(&ledger, &record)?;
+    Ok((Grant { token: record.token, from }, file))
 }

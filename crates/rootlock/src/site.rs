@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::{Fault, Refusal};
 use crate::events::{Details, Events, Level};
-use crate::grant::{self, Verdict};
+use crate::grant::{self, Grant, Verdict};
 use crate::guard::{Guard, Patience};
 use crate::heart::{self, Timer};
 use crate::kernel_wait::{self, KernelWait};
@@ -197,26 +197,26 @@ impl Site {
 
     /// The fast path: `open` → `try_lock` → claim, without patience for anything.
     fn take_if_free(self: &Arc<Self>, waiter: Waiter) -> Result<Result<Lock, Waiter>, Error> {
-        let attempt = || -> Result<Option<(u64, LockFile)>, Fault> {
+        let attempt = || -> Result<Option<(Grant, LockFile)>, Fault> {
             let file = LockFile::open(&self.dir, &self.names)?;
             if !file.try_lock(&self.names, waiter.mode)? {
                 return Ok(None);
             }
             match grant::claim(self, &file, waiter.mode, waiter.terms, Patience::Spin)? {
-                Verdict::Granted(token) => Ok(Some((token, file))),
+                Verdict::Granted(grant) => Ok(Some((grant, file))),
                 // Not a moment for the fast path.
                 Verdict::Moved | Verdict::GuardBusy => Ok(None),
             }
         };
         let error = |fault: Fault| fault.into_error(Operation::Acquire, &self.path);
-        let Some((token, file)) = attempt().map_err(error)? else { return Ok(Err(waiter)) };
+        let Some((grant, file)) = attempt().map_err(error)? else { return Ok(Err(waiter)) };
         let since = clock::awake();
         if waiter.mode == Mode::Exclusive {
             sync::lock(&self.state).exclusive = Some(Exclusive { key: waiter.key, since });
             // Somebody may have begun to wait in the kernel since it was quiet here.
             self.recheck_wait();
         }
-        match self.start_lease(&waiter, token, file) {
+        match self.start_lease(&waiter, grant, file) {
             Ok(lock) => Ok(Ok(lock)),
             Err(fault) => {
                 self.no_longer_exclusive(waiter.key);
@@ -228,11 +228,11 @@ impl Site {
     fn start_lease(
         self: &Arc<Self>,
         waiter: &Waiter,
-        token: u64,
+        grant: Grant,
         file: LockFile,
     ) -> Result<Lock, Fault> {
         let Waiter { key, mode, terms, events, .. } = waiter;
-        Lease::start(Arc::clone(self), *key, Arc::clone(events), *mode, *terms, token, file)
+        Lease::start(Arc::clone(self), *key, Arc::clone(events), *mode, *terms, grant, file)
             .map(Lock::new)
             .map_err(Fault::io("pthread_create", &self.names.lock))
     }
@@ -258,9 +258,15 @@ impl Site {
             }
             self.wait_if_needed().map_err(fault("pthread_create"))
         })();
-        if begun.is_err() && sync::lock(&self.state).line.remove(&key).is_none() {
-            // Somebody else is already settling it.
-            return Ok(());
+        if begun.is_err() {
+            let mut state = sync::lock(&self.state);
+            if look {
+                state.looking = false;
+            }
+            if state.line.remove(&key).is_none() {
+                // Somebody else is already settling it.
+                return Ok(());
+            }
         }
         begun
     }
@@ -309,10 +315,10 @@ impl Site {
         // Under the guard: who only looks (`inspect`) holds the kernel lock for a moment, but does
         // so in a section, and so can't be in the way here.
         match self.attempt(&claim) {
-            Ok(Attempt::Granted { token, file }) => self.settle_granted(claim, token, file),
-            Ok(Attempt::TookOver { token, file, from }) => {
-                self.log_takeover(&claim, token, from.map(|record| record.holder()));
-                self.settle_granted(claim, token, file);
+            Ok(Attempt::Granted { grant, file }) => self.settle_granted(claim, grant, file),
+            Ok(Attempt::TookOver { grant, file, from }) => {
+                self.log_takeover(&claim, grant.token, from.map(|record| record.holder()));
+                self.settle_granted(claim, grant, file);
             }
             Ok(Attempt::Refused(fault)) => {
                 self.note_refusal(&claim, fault);
@@ -473,14 +479,14 @@ impl Site {
 
     // ---- settling -----------------------------------------------------------------------------
 
-    pub(crate) fn settle_granted(self: &Arc<Self>, claim: Claim, token: u64, file: LockFile) {
-        self.settle_granted_since(claim, token, file, clock::awake());
+    pub(crate) fn settle_granted(self: &Arc<Self>, claim: Claim, grant: Grant, file: LockFile) {
+        self.settle_granted_since(claim, grant, file, clock::awake());
     }
 
     fn settle_granted_since(
         self: &Arc<Self>,
         claim: Claim,
-        token: u64,
+        grant: Grant,
         file: LockFile,
         since: Duration,
     ) {
@@ -501,7 +507,7 @@ impl Site {
             self.keep_waiting();
             return;
         }
-        match self.start_lease(&waiter, token, file) {
+        match self.start_lease(&waiter, grant, file) {
             Ok(lock) => waiter.settle(None, Ok(lock)),
             Err(fault) => {
                 self.no_longer_exclusive(waiter.key);
@@ -627,13 +633,13 @@ impl Site {
             Claim { waiter }
         };
         match self.attempt(&claim) {
-            Ok(Attempt::Granted { token, file }) => {
-                self.settle_granted(claim, token, file);
+            Ok(Attempt::Granted { grant, file }) => {
+                self.settle_granted(claim, grant, file);
                 self.recheck_wait();
             }
-            Ok(Attempt::TookOver { token, file, from }) => {
-                self.log_takeover(&claim, token, from.map(|record| record.holder()));
-                self.settle_granted(claim, token, file);
+            Ok(Attempt::TookOver { grant, file, from }) => {
+                self.log_takeover(&claim, grant.token, from.map(|record| record.holder()));
+                self.settle_granted(claim, grant, file);
                 self.recheck_wait();
             }
             Ok(Attempt::Held) => self.unclaim(claim),
@@ -738,8 +744,8 @@ impl Site {
         };
         let key = claim.waiter.key;
         match grant::claim(self, &file, Mode::Exclusive, claim.waiter.terms, Patience::Spin) {
-            Ok(Verdict::Granted(token)) => {
-                self.settle_granted_since(claim, token, file, since);
+            Ok(Verdict::Granted(grant)) => {
+                self.settle_granted_since(claim, grant, file, since);
                 self.recheck_wait();
                 None
             }

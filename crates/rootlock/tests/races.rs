@@ -70,7 +70,7 @@ impl Race {
         let file =
             File::options().write(true).create(true).truncate(false).open(&path).expect("opens");
         if matches!(start, Start::Abandoned) {
-            file.try_lock().expect("nobody holds it between two rounds");
+            fs4::FileExt::try_lock(&file).expect("nobody holds it between two rounds");
         }
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800))
             .expect("sets");

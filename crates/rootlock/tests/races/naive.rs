@@ -13,7 +13,7 @@ pub(crate) fn lock(root: &Path, stale: Duration) -> io::Result<File> {
     loop {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-        if file.try_lock().is_ok() {
+        if fs4::FileExt::try_lock(&file).is_ok() {
             // Fresh first, then the check: the seed's own order.
             file.set_modified(SystemTime::now())?;
             let named = std::fs::metadata(&path);
