@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 
-import type { BindingEvent, BindingRequest } from '../binding.cjs'
+import { BindingRequest, type BindingEvent } from '../binding.cjs'
 import * as check from './arguments'
-import { environment, hold, ignore, listen, unhold } from './environment'
+import { environment, hold, ignore, listen, unhold, type Listener } from './environment'
 import { report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
 import { aborted, fromBinding, toHolder, type LockError } from './lock-error'
@@ -51,6 +51,14 @@ export interface LockOptions {
   onWait?: ((holder: Holder | undefined) => void) | undefined
 }
 
+type OnWait = NonNullable<LockOptions['onWait']>
+
+/** What the binding is asked for, by the options that it was made of. */
+const requests = new Map<string, BindingRequest>()
+
+/** Programs lock with few sets of options, again and again. */
+const MAX_REQUESTS = 100
+
 /** The one way to a lock, shared or exclusive. */
 export function acquire(
   root: unknown,
@@ -64,36 +72,43 @@ export function acquire(
       options.onWait === undefined
         ? undefined
         : check.callback<OnWait>('options.onWait', options.onWait)
+    const fileName = check.fileName(options.fileName)
     const logger = loggerOf(options.logger)
-    const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
-    const request: BindingRequest = {
-      shared,
-      wait: check.boolean('options.wait', options.wait, check.defaults.wait),
-      recover: check.boolean('options.recover', options.recover, check.defaults.recover),
-      fileName: check.fileName(options.fileName),
-      heartbeatMs,
-      staleMs: check.staleMs(options.staleMs, heartbeatMs),
-      tell: onWait !== undefined
-    }
+    const request = requestFor(fileName, options)
     const where = place(root)
-    const reporting: Reporting = { root: where.path, fileName: request.fileName, logger }
     if (signal?.aborted) throw aborted(where.path, signal, undefined)
 
-    const { key, token, error } = environment.acquire(where.place, request)
-    if (error) throw fromBinding(error)
-    if (token !== undefined) return Promise.resolve(unlockFunc(key, token, reporting))
+    const reporting: Reporting = { root: where.path, fileName, logger }
+    const answer = environment.acquire(where.place, request, shared, onWait !== undefined)
+    if (typeof answer !== 'number') throw fromBinding(answer)
+    if (answer > 0) {
+      return Promise.resolve(unlockFunc(answer, environment.token(answer), reporting))
+    }
     return new Promise(
-      (resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject)
+      (resolve, reject) => new Waiting(-answer, reporting, signal, onWait, resolve, reject)
     )
   } catch (error) {
     return Promise.reject(error)
   }
 }
 
-type OnWait = NonNullable<LockOptions['onWait']>
+function requestFor(fileName: string, options: LockOptions): BindingRequest {
+  const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
+  const staleMs = check.staleMs(options.staleMs, heartbeatMs)
+  const recover = check.boolean('options.recover', options.recover, check.defaults.recover)
+  const wait = check.boolean('options.wait', options.wait, check.defaults.wait)
+  const name = `${heartbeatMs} ${staleMs} ${recover} ${wait} ${fileName}`
+  let request = requests.get(name)
+  if (!request) {
+    request = new BindingRequest(fileName, heartbeatMs, staleMs, recover, wait)
+    if (requests.size >= MAX_REQUESTS) requests.clear()
+    requests.set(name, request)
+  }
+  return request
+}
 
 /** A request that was not answered at once: settles its promise by the first event that ends it. */
-class Waiting {
+class Waiting implements Listener {
   readonly #key: number
   readonly #reporting: Reporting
   readonly #signal: AbortSignal | undefined
@@ -117,7 +132,7 @@ class Waiting {
     this.#onWait = onWait
     this.#resolve = resolve
     this.#reject = reject
-    listen(key, (event) => this.#on(event))
+    listen(key, this)
     hold()
     // Not `onabort`, which is the user's; and removed at the end, because one signal serves many calls.
     signal?.addEventListener('abort', this)
@@ -136,7 +151,7 @@ class Waiting {
     return aborted(join(this.#reporting.root, this.#reporting.fileName), this.#signal!, event.error)
   }
 
-  #on(event: BindingEvent): void {
+  on(event: BindingEvent): void {
     switch (event.kind) {
       case 'log':
         return report(this.#reporting.logger, event)

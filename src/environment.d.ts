@@ -1,6 +1,11 @@
 import { BindingEnvironment, type BindingEvent } from '../binding.cjs';
-type Listener = (event: BindingEvent) => void;
+/** Hears what happens to a request. */
+export interface Listener {
+    on(event: BindingEvent): void;
+}
 export declare const environment: BindingEnvironment;
+/** Releases a lock: whether that is done; else the `released` event tells, with the error. */
+export declare function release(key: number): boolean;
 /** Hears the events of a request until `ignore`. */
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;
@@ -9,4 +14,3 @@ export declare function hold(): void;
 export declare function unhold(): void;
 /** A request that ends with one event: the event, while the event loop is kept alive. */
 export declare function ask(request: () => number): Promise<BindingEvent>;
-export {};

@@ -2,12 +2,28 @@
 // event loop alive while something is waited for.
 
 import { BindingEnvironment, type BindingEvent } from '../binding.cjs'
+import { fromBinding } from './lock-error'
 
-type Listener = (event: BindingEvent) => void
+/** Hears what happens to a request. */
+export interface Listener {
+  on(event: BindingEvent): void
+}
 
 const listeners = new Map<number, Listener>()
 
-export const environment = new BindingEnvironment((event) => listeners.get(event.key)?.(event))
+const dispatch = (event: BindingEvent) => listeners.get(event.key)?.on(event)
+
+export const environment = new BindingEnvironment(dispatch)
+
+/** Releases a lock: whether that is done; else the `released` event tells, with the error. */
+export function release(key: number): boolean {
+  const released = environment.release(key)
+  if (typeof released === 'boolean') return released
+  if (!Array.isArray(released)) throw fromBinding(released)
+  // The lock went on to the next caller, who is here too.
+  released.forEach(dispatch)
+  return true
+}
 
 /** Hears the events of a request until `ignore`. */
 export function listen(key: number, listener: Listener): void {
@@ -35,10 +51,12 @@ export function ask(request: () => number): Promise<BindingEvent> {
   return new Promise((resolve) => {
     const key = request()
     hold()
-    listen(key, (event) => {
-      ignore(key)
-      unhold()
-      resolve(event)
+    listen(key, {
+      on(event) {
+        ignore(key)
+        unhold()
+        resolve(event)
+      }
     })
   })
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 
-import type { BindingError, BindingEvent } from '../binding.cjs'
-import { environment, hold, ignore, listen, unhold } from './environment'
+import type { BindingEvent } from '../binding.cjs'
+import { hold, ignore, listen, release, unhold, type Listener } from './environment'
 import { fromBinding, lost, type LockError } from './lock-error'
 import type { Logger } from './logger'
 
@@ -44,7 +44,7 @@ export function report(logger: Logger | undefined, event: BindingEvent): void {
   logger?.[event.level!](event.message!, event.details!)
 }
 
-class HeldLock {
+class HeldLock implements Listener {
   readonly #key: number
   readonly #reporting: Reporting
   #lost: LockError | undefined
@@ -55,7 +55,7 @@ class HeldLock {
   constructor(key: number, reporting: Reporting) {
     this.#key = key
     this.#reporting = reporting
-    listen(key, (event) => this.#on(event))
+    listen(key, this)
   }
 
   get signal(): AbortSignal {
@@ -71,23 +71,28 @@ class HeldLock {
   }
 
   #release(): Promise<void> {
-    const { done, error } = environment.release(this.#key)
-    if (done) {
-      ignore(this.#key)
-      return error ? Promise.reject(fromBinding(error)) : Promise.resolve()
+    // No longer listened to before it is released: what that causes may be the next grant's.
+    ignore(this.#key)
+    try {
+      if (release(this.#key)) return Promise.resolve()
+    } catch (error) {
+      return Promise.reject(error)
     }
     hold()
     return new Promise((resolve, reject) => {
-      listen(this.#key, (event) => {
-        if (event.kind !== 'released') return this.#on(event)
-        ignore(this.#key)
-        unhold()
-        settle(event.error, resolve, reject)
+      listen(this.#key, {
+        on: (event) => {
+          if (event.kind !== 'released') return this.on(event)
+          ignore(this.#key)
+          unhold()
+          if (event.error) reject(fromBinding(event.error))
+          else resolve()
+        }
       })
     })
   }
 
-  #on(event: BindingEvent): void {
+  on(event: BindingEvent): void {
     if (event.kind === 'log') return report(this.#reporting.logger, event)
     if (event.kind !== 'lost') return
     this.#lost = lost(event.reason!, join(this.#reporting.root, this.#reporting.fileName))
@@ -95,23 +100,29 @@ class HeldLock {
   }
 }
 
-function settle(
-  error: BindingError | undefined,
-  resolve: () => void,
-  reject: (error: LockError) => void
-): void {
-  if (error) reject(fromBinding(error))
-  else resolve()
-}
+const held = Symbol('held lock')
+
+/**
+ * What every unlock function inherits, between itself and `Function.prototype`: defining it anew on
+ * each would take as long as locking does.
+ */
+const UnlockPrototype: object = Object.create(Function.prototype, {
+  signal: {
+    get(this: { [held]: HeldLock }) {
+      return this[held].signal
+    }
+  },
+  [Symbol.asyncDispose]: {
+    value(this: { [held]: HeldLock }) {
+      return this[held].release()
+    }
+  }
+})
 
 /** The face of a lock that was granted. */
 export function unlockFunc(key: number, token: number, reporting: Reporting): UnlockFunc {
   const lock = new HeldLock(key, reporting)
   const unlock = () => lock.release()
-  Object.defineProperties(unlock, {
-    signal: { get: () => lock.signal, enumerable: true },
-    token: { value: token, enumerable: true },
-    [Symbol.asyncDispose]: { value: unlock }
-  })
-  return unlock as UnlockFunc
+  Object.setPrototypeOf(unlock, UnlockPrototype)
+  return Object.assign(unlock, { token, [held]: lock }) as unknown as UnlockFunc
 }

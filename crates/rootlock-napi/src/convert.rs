@@ -3,44 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use napi_derive::napi;
-use rootlock::{Error, ErrorKind, Holder, LockState, Mode, Operation, Options, State};
+use rootlock::{Error, ErrorKind, Holder, LockState, Mode, Operation, State};
 
 use crate::io_error;
-
-/// What a lock is asked for. Checked by the face; the core checks what matters again.
-#[napi(object, object_to_js = false)]
-pub struct BindingRequest {
-    /// The lock file's name.
-    pub file_name: String,
-    /// Shared, else exclusive.
-    pub shared: bool,
-    /// Wait for it, else one attempt.
-    pub wait: bool,
-    /// Milliseconds.
-    pub heartbeat_ms: f64,
-    /// Milliseconds.
-    pub stale_ms: f64,
-    /// Take over an abandoned lock.
-    pub recover: bool,
-    /// Whether an event shall tell that the lock was not free.
-    pub tell: bool,
-}
-
-impl BindingRequest {
-    pub(crate) fn as_request(&self) -> rootlock::Request<'_> {
-        rootlock::Request {
-            file_name: &self.file_name,
-            mode: if self.shared { Mode::Shared } else { Mode::Exclusive },
-            options: Options {
-                heartbeat: millis(self.heartbeat_ms),
-                stale: millis(self.stale_ms),
-                recover: self.recover,
-                wait: self.wait,
-            },
-            tell: self.tell,
-        }
-    }
-}
 
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)

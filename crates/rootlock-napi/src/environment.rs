@@ -6,15 +6,16 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Either, Function};
+use napi::bindgen_prelude::{ClassInstance, Either, Either3, Function};
 use napi_derive::napi;
 use rootlock::{
     Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Released, Root, Wait,
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::convert::{BindingError, BindingRequest, millis, number};
+use crate::convert::{BindingError, millis, number};
 use crate::events::{BindingEvent, Channel};
+use crate::request::{BindingRequest, OwnedRequest};
 
 /// A directory kept open for JavaScript.
 #[napi]
@@ -35,26 +36,6 @@ impl BindingRoot {
         // The face asks nothing of a root that it has closed.
         self.root.clone().ok_or_else(|| napi::Error::from_reason("root is closed"))
     }
-}
-
-/// The answer to a request.
-#[napi(object, object_from_js = false)]
-pub struct BindingAnswer {
-    /// What events will call the request.
-    pub key: f64,
-    /// Granted at once, with this fencing token.
-    pub token: Option<f64>,
-    /// Failed at once.
-    pub error: Option<BindingError>,
-}
-
-/// The answer to a release.
-#[napi(object, object_from_js = false)]
-pub struct BindingReleased {
-    /// Whether it is done; else the `released` event tells.
-    pub done: bool,
-    /// What went wrong.
-    pub error: Option<BindingError>,
 }
 
 /// The locks and waits of one environment.
@@ -112,27 +93,44 @@ impl BindingEnvironment {
         Ok(Self { shared })
     }
 
-    /// Asks for a lock. Answers at once, or an event does: `granted` or `failed`.
+    /// Asks for a lock. Answers with the request's key: positive when it was granted at once,
+    /// negative when an event will tell, `granted` or `failed`. Or with why it failed at once.
     #[napi]
     pub fn acquire(
         &self,
         #[napi(ts_arg_type = "BindingRoot | string")] place: Place<'_>,
-        request: BindingRequest,
-    ) -> napi::Result<BindingAnswer> {
+        request: &BindingRequest,
+        shared: bool,
+        tell: bool,
+    ) -> napi::Result<Either<f64, BindingError>> {
         let place = match place {
             Either::A(root) => Ok(root.open()?),
             Either::B(path) => Root::open_cached(&path).ok_or(path),
         };
+        let request = request.with(shared, tell);
         let key = next_key();
         self.shared.table().entries.insert(key, Entry::Asked);
         if let Ok(root) = &place
             && root.is_local()
         {
-            return Ok(self.shared.answer(key, root, &request));
+            return Ok(match self.shared.answer(key, root, &request) {
+                Ok(true) => Either::A(number(key)),
+                Ok(false) => Either::A(-number(key)),
+                Err(error) => Either::B((&error).into()),
+            });
         }
         let shared = Arc::clone(&self.shared);
         RUNTIME.spawn_blocking(move || shared.answer_later(key, place, &request));
-        Ok(BindingAnswer { key: number(key), token: None, error: None })
+        Ok(Either::A(-number(key)))
+    }
+
+    /// The fencing token of a lock that is held.
+    #[napi]
+    pub fn token(&self, key: f64) -> f64 {
+        match self.shared.table().entries.get(&key_of(key)) {
+            Some(Entry::Held(lock)) => number(lock.token()),
+            _ => 0.0,
+        }
     }
 
     /// Ends a wait; `failed` tells when nothing is left of it. Does nothing if it has ended.
@@ -141,19 +139,24 @@ impl BindingEnvironment {
         self.shared.cancel(key_of(key));
     }
 
-    /// Releases a lock.
+    /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will
+    /// tell, with the error; or with the events of this environment that it caused, when it is
+    /// done and there are any.
     #[napi]
-    pub fn release(&self, key: f64) -> BindingReleased {
-        let lock = self.shared.table().entries.remove(&key_of(key));
-        let result = match lock {
-            Some(Entry::Held(lock)) => lock.unlock(),
-            _ => Released::Done(Ok(())),
-        };
-        match result {
-            Released::Done(result) => {
-                BindingReleased { done: true, error: result.err().as_ref().map(Into::into) }
-            }
-            Released::Later => BindingReleased { done: false, error: None },
+    pub fn release(&self, key: f64) -> Either3<bool, Vec<BindingEvent>, BindingError> {
+        let entry = self.shared.table().entries.remove(&key_of(key));
+        let Some(Entry::Held(lock)) = entry else { return Either3::A(true) };
+        let channel = &self.shared.channel;
+        let (released, events) = channel.collect(|| lock.unlock());
+        if let Released::Done(Ok(())) = released {
+            return if events.is_empty() { Either3::A(true) } else { Either3::B(events) };
+        }
+        for event in events {
+            channel.send(event);
+        }
+        match released {
+            Released::Done(Err(error)) => Either3::C((&error).into()),
+            _ => Either3::A(false),
         }
     }
 
@@ -208,21 +211,25 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks where that can't block.
-    fn answer(self: &Arc<Self>, key: u64, root: &Root, request: &BindingRequest) -> BindingAnswer {
-        let mut answer = BindingAnswer { key: number(key), token: None, error: None };
-        match self.ask(key, root, request) {
+    /// Asks where that can't block: whether it was granted.
+    fn answer(
+        self: &Arc<Self>,
+        key: u64,
+        root: &Root,
+        request: &OwnedRequest,
+    ) -> Result<bool, Error> {
+        let asked = self.ask(key, root, request);
+        match asked {
             Ok(Some(lock)) => {
-                answer.token = Some(number(lock.token()));
                 self.table().entries.insert(key, Entry::Held(lock));
+                Ok(true)
             }
-            Ok(None) => {}
+            Ok(None) => Ok(false),
             Err(error) => {
                 self.table().entries.remove(&key);
-                answer.error = Some((&error).into());
+                Err(error)
             }
         }
-        answer
     }
 
     /// Opens and asks where that may block.
@@ -230,7 +237,7 @@ impl Shared {
         self: &Arc<Self>,
         key: u64,
         place: Result<Root, String>,
-        request: &BindingRequest,
+        request: &OwnedRequest,
     ) {
         let result = place.or_else(Root::open).and_then(|root| {
             // Nothing is created for somebody who has left meanwhile.
@@ -251,7 +258,7 @@ impl Shared {
         self: &Arc<Self>,
         key: u64,
         root: &Root,
-        request: &BindingRequest,
+        request: &OwnedRequest,
     ) -> Result<Option<Lock>, Error> {
         let events: Arc<dyn Events> = Arc::clone(self) as _;
         let wait = match root.acquire(key, request.as_request(), events)? {

@@ -1,5 +1,6 @@
 //! What an environment is told: one threadsafe function that does not keep it alive.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use napi::Status;
@@ -85,6 +86,13 @@ pub(crate) struct Channel {
     on_event: OnEvent,
 }
 
+thread_local! {
+    /// During a call from JavaScript that answers with the events it causes: of which channel, and
+    /// those so far.
+    static COLLECTED: RefCell<Option<(*const Channel, Vec<BindingEvent>)>> =
+        const { RefCell::new(None) };
+}
+
 impl Channel {
     pub(crate) fn new(on_event: Function<'_, BindingEvent, ()>) -> napi::Result<Self> {
         let on_event =
@@ -94,6 +102,25 @@ impl Channel {
 
     /// An environment that has ended hears nothing any more, and that is fine.
     pub(crate) fn send(&self, event: BindingEvent) {
-        let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
+        let event = COLLECTED.with_borrow_mut(|collected| match collected {
+            Some((channel, events)) if std::ptr::eq(*channel, self) => {
+                events.push(event);
+                None
+            }
+            _ => Some(event),
+        });
+        if let Some(event) = event {
+            let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Runs what a call from JavaScript asks for, on its thread, and returns the events that it
+    /// causes at once for this environment: a lock that goes from caller to caller need not take
+    /// the way around through the event loop.
+    pub(crate) fn collect<T>(&self, call: impl FnOnce() -> T) -> (T, Vec<BindingEvent>) {
+        COLLECTED.set(Some((self, Vec::new())));
+        let result = call();
+        let events = COLLECTED.take().map(|(_, events)| events).unwrap_or_default();
+        (result, events)
     }
 }

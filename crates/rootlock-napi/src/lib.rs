@@ -10,3 +10,4 @@ mod convert;
 mod environment;
 mod events;
 mod io_error;
+mod request;

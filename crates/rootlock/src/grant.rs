@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::Mode;
 use crate::error::Fault;
 use crate::guard::{Patience, Section};
-use crate::holder::Process;
-use crate::ledger::{Ledger, Record};
+use crate::ledger::{Grantee, Ledger, Record};
 use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::Site;
@@ -104,10 +103,10 @@ pub(crate) fn record(
     Record {
         token: ledger.next_token(wall / 1_000),
         mode,
-        process: Process::this().clone(),
         granted_at: wall / 1_000_000,
         terms: ledger.terms_for(mode, terms),
         file,
         leftover,
+        grantee: Grantee::this().clone(),
     }
 }

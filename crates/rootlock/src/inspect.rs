@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Fault, Operation};
 use crate::guard::{Patience, Section};
 use crate::holder::Process;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Record};
 use crate::root::Root;
 use crate::site::Site;
 use crate::sys::{Create, Nanos, Stat, clock, flock, process};
@@ -67,7 +67,10 @@ fn look(site: &Site, stale: Duration) -> Result<LockState, Fault> {
     let age = age(&stat);
     let Some(mode) = held(site, &stat)? else { return Ok(free(Some(age))) };
     let ledger = site.guard.peek(dir, names);
-    let gone = ledger.of(stat.id).is_some_and(|record| record.process.is_gone());
+    let gone = ledger
+        .of(stat.id)
+        .and_then(Record::process)
+        .is_some_and(|process| process.is_gone());
     let state = match mode {
         _ if gone || age >= stale => State::Stale,
         Mode::Exclusive => State::Exclusive,
@@ -121,14 +124,16 @@ pub(crate) fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
     let owners = process::lock_owners(stat.id).unwrap_or_default();
     let record = ledger.of(stat.id).filter(|record| {
         // A release does not write the ledger, so its record may be of somebody long gone.
-        if record.process.is_neighbour() && !owners.is_empty() {
-            owners.iter().any(|(pid, _)| *pid == record.process.pid)
-        } else {
-            !record.process.is_gone()
-        }
+        record.process().is_some_and(|process| {
+            if process.is_neighbour() && !owners.is_empty() {
+                owners.iter().any(|(pid, _)| *pid == process.pid)
+            } else {
+                !process.is_gone()
+            }
+        })
     });
-    if let Some(record) = record {
-        return Some(record.holder());
+    if let Some(holder) = record.and_then(Record::holder) {
+        return Some(holder);
     }
     let (pid, mode) = *owners.first()?;
     Some(Holder {

@@ -6,14 +6,16 @@
 //! never blocks a lock, and the wall clock keeps tokens rising.
 //!
 //! ```text
-//! rootlock1 token=1763894520000000 mode=exclusive pid=4242 start=881 boot=… ns=4026531836
-//!   at=1763894520000 beat=10000 stale=30000 file=2049:131 left=0 host=ci-7 command=node%20build.js
-//!   sum=9a8b7c6d
+//! rootlock1 token=1763894520000000 mode=exclusive at=1763894520000 beat=10000 stale=30000
+//!   file=2049:131 left=0 pid=4242 start=881 ns=4026531836 boot=… host=ci-7
+//!   command=node%20build.js sum=9a8b7c6d
 //! ```
 //! (on one line, padded with spaces). Values are percent-encoded; times are milliseconds, the file
 //! is the lock file that the record speaks of.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use crate::holder::Process;
@@ -33,16 +35,19 @@ pub(crate) const MAX_TOKEN: u64 = (1 << 53) - 1;
 
 const MAGIC: &str = "rootlock1";
 
-/// How much of a host name and of a command line is kept, in encoded bytes.
+/// How much is kept of what has no length of its own, in encoded bytes.
+const MAX_BOOT: usize = 40;
 const MAX_HOSTNAME: usize = 64;
 const MAX_COMMAND: usize = 96;
+
+/// The longest text of a [`Grantee`]: its numbers at their longest, and the names of its fields.
+const GRANTEE: usize = 10 + 20 + 20 + MAX_BOOT + MAX_HOSTNAME + MAX_COMMAND + 40;
 
 /// One grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) token: u64,
     pub(crate) mode: Mode,
-    pub(crate) process: Process,
     /// Wall clock, milliseconds since 1970.
     pub(crate) granted_at: u64,
     /// The widest terms of all who may hold the lock under this record.
@@ -51,6 +56,84 @@ pub(crate) struct Record {
     pub(crate) file: FileId,
     /// A takeover was begun: its temporary file may be left over.
     pub(crate) leftover: bool,
+    pub(crate) grantee: Grantee,
+}
+
+/// Who was granted the lock, as written in a record: read when somebody asks, because most records
+/// are only read for their token.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Grantee {
+    text: [u8; GRANTEE],
+    length: usize,
+}
+
+impl Grantee {
+    /// This process.
+    pub(crate) fn this() -> &'static Self {
+        static THIS: LazyLock<Grantee> = LazyLock::new(|| Grantee::encode(Process::this()));
+        &THIS
+    }
+
+    fn encode(process: &Process) -> Self {
+        let Process { pid, start, boot, namespace, hostname, command } = process;
+        // Writing to a String can't fail.
+        let mut line = String::with_capacity(GRANTEE);
+        let _ = write!(line, "pid={pid} start={start} ns={namespace} boot=");
+        encode_text(&mut line, boot, MAX_BOOT);
+        line.push_str(" host=");
+        encode_text(&mut line, hostname, MAX_HOSTNAME);
+        line.push_str(" command=");
+        encode_text(&mut line, command, MAX_COMMAND);
+        Self::new(line.as_bytes()).expect("the parts are limited to fit")
+    }
+
+    fn new(bytes: &[u8]) -> Option<Self> {
+        let mut text = [0; GRANTEE];
+        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { text, length: bytes.len() })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+
+    /// `None` when it was not written by us.
+    pub(crate) fn process(&self) -> Option<Process> {
+        let mut fields = Fields::of(std::str::from_utf8(self.bytes()).ok()?);
+        Some(Process {
+            pid: fields.number("pid")?,
+            start: fields.number("start")?,
+            namespace: fields.number("ns")?,
+            boot: decode_text(fields.text("boot")?)?,
+            hostname: decode_text(fields.text("host")?)?,
+            command: decode_text(fields.text("command")?)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for Grantee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Grantee({})", String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+/// `key=value` fields, in their order. A later version may add fields behind those of this one.
+struct Fields<'a> {
+    fields: std::str::Split<'a, char>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { fields: text.split(' ') }
+    }
+
+    fn text(&mut self, key: &str) -> Option<&'a str> {
+        self.fields.next()?.strip_prefix(key)?.strip_prefix('=')
+    }
+
+    fn number<N: std::str::FromStr>(&mut self, key: &str) -> Option<N> {
+        self.text(key)?.parse().ok()
+    }
 }
 
 /// What a ledger says.
@@ -116,22 +199,16 @@ impl Ledger {
 impl Record {
     /// One slot's bytes.
     pub(crate) fn encode(&self) -> [u8; SLOT] {
-        let mut line = String::with_capacity(SLOT);
+        let mut slot = [b' '; SLOT];
+        let mut rest = &mut slot[..];
         let mode = match self.mode {
             Mode::Exclusive => "exclusive",
             Mode::Shared => "shared",
         };
-        let Process { pid, start, boot, namespace, hostname, command } = &self.process;
-        // Writing to a String can't fail.
         let _ = write!(
-            line,
-            "{MAGIC} token={} mode={mode} pid={pid} start={start} boot=",
-            self.token
-        );
-        encode_text(&mut line, boot, 40);
-        let _ = write!(
-            line,
-            " ns={namespace} at={} beat={} stale={} file={}:{} left={} host=",
+            rest,
+            "{MAGIC} token={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
+            self.token,
             self.granted_at,
             self.terms.heartbeat.as_millis(),
             self.terms.stale.as_millis(),
@@ -139,13 +216,11 @@ impl Record {
             self.file.index,
             u8::from(self.leftover),
         );
-        encode_text(&mut line, hostname, MAX_HOSTNAME);
-        line.push_str(" command=");
-        encode_text(&mut line, command, MAX_COMMAND);
-        let sum = crc32fast::hash(line.as_bytes());
-        let _ = write!(line, " sum={sum:08x}");
-        let mut slot = [b' '; SLOT];
-        slot[..line.len()].copy_from_slice(line.as_bytes());
+        let _ = rest.write_all(self.grantee.bytes());
+        let length = SLOT - rest.len();
+        let sum = crc32fast::hash(&slot[..length]);
+        // That it fits is a test's claim: `the_longest_record_fits`.
+        let _ = write!(&mut slot[length..], " sum={sum:08x}");
         slot[SLOT - 1] = b'\n';
         slot
     }
@@ -156,53 +231,51 @@ impl Record {
         if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content.as_bytes()) {
             return None;
         }
-        let mut fields = content.split(' ');
-        if fields.next()? != MAGIC {
-            return None;
-        }
-        // A later version may add fields behind these.
-        let mut field = |key: &str| fields.next()?.strip_prefix(key)?.strip_prefix('=');
-        let token = field("token")?.parse().ok().filter(|&token| token < MAX_TOKEN)?;
-        let mode = match field("mode")? {
+        let (magic, content) = content.split_once(' ')?;
+        let grantee = content.find("pid=")?;
+        let mut fields = Fields::of(content);
+        let token = fields.number("token").filter(|&token| token < MAX_TOKEN)?;
+        let mode = match fields.text("mode")? {
             "exclusive" => Mode::Exclusive,
             "shared" => Mode::Shared,
             _ => return None,
         };
-        let pid = field("pid")?.parse().ok()?;
-        let start = field("start")?.parse().ok()?;
-        let boot = decode_text(field("boot")?)?;
-        let namespace = field("ns")?.parse().ok()?;
-        let granted_at = field("at")?.parse().ok()?;
-        let heartbeat = Duration::from_millis(field("beat")?.parse().ok()?);
-        let stale = Duration::from_millis(field("stale")?.parse().ok()?);
-        let (volume, index) = field("file")?.split_once(':')?;
+        let granted_at = fields.number("at")?;
+        let heartbeat = Duration::from_millis(fields.number("beat")?);
+        let stale = Duration::from_millis(fields.number("stale")?);
+        let (volume, index) = fields.text("file")?.split_once(':')?;
         let file = FileId { volume: volume.parse().ok()?, index: index.parse().ok()? };
-        let leftover = field("left")? != "0";
-        let hostname = decode_text(field("host")?)?;
-        let command = decode_text(field("command")?)?;
+        let leftover = fields.text("left")? != "0";
         Some(Self {
             token,
             mode,
-            process: Process { pid, start, boot, namespace, hostname, command },
             granted_at,
             terms: Terms { heartbeat, stale },
             file,
             leftover,
+            grantee: Grantee::new(&content.as_bytes()[grantee..])?,
         })
+        .filter(|_| magic == MAGIC)
+    }
+
+    /// The process that was granted the lock, if it can be read.
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.grantee.process()
     }
 
     /// The record as the public type.
-    pub(crate) fn holder(&self) -> Holder {
-        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        Holder {
-            pid: self.process.pid,
-            hostname: some(&self.process.hostname),
-            command: some(&self.process.command),
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        let Process { pid, hostname, command, .. } = self.process()?;
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        Some(Holder {
+            pid,
+            hostname: some(hostname),
+            command: some(command),
             acquired_at: SystemTime::UNIX_EPOCH
                 .checked_add(Duration::from_millis(self.granted_at)),
             mode: self.mode,
             token: Some(self.token),
-        }
+        })
     }
 }
 
@@ -247,18 +320,21 @@ fn decode_text(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn process() -> Process {
+        Process {
+            pid: 4242,
+            start: 881,
+            boot: "6b1d0d5a-27fd-4f0c-a95b-9d2a0b1f9d3e".into(),
+            namespace: 4_026_531_836,
+            hostname: "ci-7".into(),
+            command: "node build.js --name 100% pid=1 ü\n".into(),
+        }
+    }
+
     fn record(token: u64) -> Record {
         Record {
             token,
             mode: Mode::Exclusive,
-            process: Process {
-                pid: 4242,
-                start: 881,
-                boot: "6b1d0d5a-27fd-4f0c-a95b-9d2a0b1f9d3e".into(),
-                namespace: 4_026_531_836,
-                hostname: "ci-7".into(),
-                command: "node build.js --name 100% ü\n".into(),
-            },
             granted_at: 1_763_894_520_000,
             terms: Terms {
                 heartbeat: Duration::from_secs(10),
@@ -266,6 +342,7 @@ mod tests {
             },
             file: FileId { volume: 2049, index: 131 },
             leftover: false,
+            grantee: Grantee::encode(&process()),
         }
     }
 
@@ -275,26 +352,37 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_as_it_was_written() {
-        assert_eq!(Record::decode(&record(7).encode()), Some(record(7)));
+        let back = Record::decode(&record(7).encode()).expect("decodes");
+        assert_eq!(back, record(7));
+        assert_eq!(back.process(), Some(process()));
     }
 
     #[test]
     fn the_longest_record_fits() {
-        let mut longest = record(MAX_TOKEN - 1);
-        longest.mode = Mode::Exclusive;
-        longest.process.pid = u32::MAX;
-        longest.process.start = u64::MAX;
-        longest.process.namespace = u64::MAX;
-        longest.process.boot = "ü".repeat(100);
-        longest.process.hostname = "ü".repeat(100);
-        longest.process.command = "ü".repeat(1000);
-        longest.granted_at = u64::MAX;
-        longest.terms =
-            Terms { heartbeat: Duration::from_millis(u64::MAX), stale: Duration::from_millis(u64::MAX) };
-        longest.file = FileId { volume: u64::MAX, index: u128::MAX };
+        let long = "ü".repeat(1000);
+        let longest = Record {
+            token: MAX_TOKEN - 1,
+            mode: Mode::Exclusive,
+            granted_at: u64::MAX,
+            terms: Terms {
+                heartbeat: Duration::from_millis(u64::MAX),
+                stale: Duration::from_millis(u64::MAX),
+            },
+            file: FileId { volume: u64::MAX, index: u128::MAX },
+            leftover: true,
+            grantee: Grantee::encode(&Process {
+                pid: u32::MAX,
+                start: u64::MAX,
+                namespace: u64::MAX,
+                boot: long.clone(),
+                hostname: long.clone(),
+                command: long.clone(),
+            }),
+        };
         let back = Record::decode(&longest.encode()).expect("decodes");
-        assert_eq!(back.token, longest.token);
-        assert!(longest.process.command.starts_with(&back.process.command));
+        assert_eq!(back, longest);
+        let process = back.process().expect("reads");
+        assert!(!process.command.is_empty() && long.starts_with(&process.command));
     }
 
     #[test]

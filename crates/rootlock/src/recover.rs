@@ -18,7 +18,7 @@ use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::Site;
 use crate::sys::Stat;
-use crate::Mode;
+use crate::{Holder, Mode};
 
 /// How long an attempt waits for the guard. There will be another.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
@@ -29,7 +29,7 @@ pub(crate) enum Attempt {
     /// Nobody had the kernel lock.
     Granted { grant: Grant, file: LockFile },
     /// It was taken from somebody who still has the old file's kernel lock.
-    TookOver { grant: Grant, file: LockFile, from: Option<Record> },
+    TookOver { grant: Grant, file: LockFile, from: Option<Holder> },
     /// Somebody has it, and there is no reason to take it from them.
     Held,
     /// Somebody was in the guard for longer than bearable.
@@ -64,7 +64,7 @@ pub(crate) fn attempt(
         return Ok(Attempt::Held);
     }
     drop(file);
-    let from = ledger.of(stat.id).cloned();
+    let from = ledger.of(stat.id).and_then(Record::holder);
     match take_over(site, &section, &ledger, mode, terms) {
         Ok((grant, file)) => Ok(Attempt::TookOver { grant, file, from }),
         Err(fault) => {

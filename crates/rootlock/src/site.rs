@@ -15,7 +15,8 @@ use crate::grant::{self, Grant, Verdict};
 use crate::guard::{Guard, Patience};
 use crate::heart::{self, Timer};
 use crate::kernel_wait::{self, KernelWait};
-use crate::ledger::Ledger;
+use crate::holder::Process;
+use crate::ledger::{Ledger, Record};
 use crate::lease::Lease;
 use crate::lockfile::LockFile;
 use crate::options::{Names, Options, Terms};
@@ -317,7 +318,7 @@ impl Site {
         match self.attempt(&claim) {
             Ok(Attempt::Granted { grant, file }) => self.settle_granted(claim, grant, file),
             Ok(Attempt::TookOver { grant, file, from }) => {
-                self.log_takeover(&claim, grant.token, from.map(|record| record.holder()));
+                self.log_takeover(&claim, grant.token, from);
                 self.settle_granted(claim, grant, file);
             }
             Ok(Attempt::Refused(fault)) => {
@@ -617,11 +618,10 @@ impl Site {
     /// proof needs no watch. The ledger alone is none, because a program that keeps no ledger may
     /// have locked the file since; the kernel must name the same process.
     fn is_orphan(&self, stat: &Stat, ledger: &Ledger) -> bool {
-        ledger.of(stat.id).is_some_and(|record| {
-            record.mode == Mode::Exclusive
-                && record.process.is_gone()
-                && process::lock_owners(stat.id)
-                    .is_some_and(|owners| owners == [(record.process.pid, Mode::Exclusive)])
+        let record = ledger.of(stat.id).filter(|record| record.mode == Mode::Exclusive);
+        record.and_then(Record::process).filter(Process::is_gone).is_some_and(|dead| {
+            process::lock_owners(stat.id)
+                .is_some_and(|owners| owners == [(dead.pid, Mode::Exclusive)])
         })
     }
 
@@ -638,7 +638,7 @@ impl Site {
                 self.recheck_wait();
             }
             Ok(Attempt::TookOver { grant, file, from }) => {
-                self.log_takeover(&claim, grant.token, from.map(|record| record.holder()));
+                self.log_takeover(&claim, grant.token, from);
                 self.settle_granted(claim, grant, file);
                 self.recheck_wait();
             }
