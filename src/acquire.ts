@@ -1,13 +1,13 @@
 import { join } from 'node:path'
 
-import { BindingRequest, type BindingEvent } from '../binding.cjs'
+import { ASK_RECOVER, ASK_SHARED, ASK_TELL, ASK_WAIT, type BindingEvent } from '../binding.cjs'
 import * as check from './arguments'
-import { environment, hold, ignore, listen, unhold, type Listener } from './environment'
+import { environment, hold, ignore, listen, nextKey, unhold, type Listener } from './environment'
 import { report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
 import { aborted, fromBinding, toHolder, type LockError } from './lock-error'
 import { loggerOf, type Logger } from './logger'
-import { place } from './root'
+import { pathOf, place } from './root'
 
 /** How a lock is taken and kept. */
 export interface LockOptions {
@@ -53,12 +53,6 @@ export interface LockOptions {
 
 type OnWait = NonNullable<LockOptions['onWait']>
 
-/** What the binding is asked for, by the options that it was made of. */
-const requests = new Map<string, BindingRequest>()
-
-/** Programs lock with few sets of options, again and again. */
-const MAX_REQUESTS = 100
-
 /** The one way to a lock, shared or exclusive. */
 export function acquire(
   root: unknown,
@@ -72,39 +66,35 @@ export function acquire(
       options.onWait === undefined
         ? undefined
         : check.callback<OnWait>('options.onWait', options.onWait)
-    const fileName = check.fileName(options.fileName)
     const logger = loggerOf(options.logger)
-    const request = requestFor(fileName, options)
+    const fileName = check.fileName(options.fileName)
+    const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
+    const staleMs = check.staleMs(options.staleMs, heartbeatMs)
+    const ask =
+      (shared ? ASK_SHARED : 0) |
+      (check.boolean('options.wait', options.wait, check.defaults.wait) ? ASK_WAIT : 0) |
+      (check.boolean('options.recover', options.recover, check.defaults.recover)
+        ? ASK_RECOVER
+        : 0) |
+      (onWait ? ASK_TELL : 0)
     const where = place(root)
-    if (signal?.aborted) throw aborted(where.path, signal, undefined)
-
-    const reporting: Reporting = { root: where.path, fileName, logger }
-    const answer = environment.acquire(where.place, request, shared, onWait !== undefined)
-    if (typeof answer !== 'number') throw fromBinding(answer)
-    if (answer > 0) {
-      return Promise.resolve(unlockFunc(answer, environment.token(answer), reporting))
+    const reporting: Reporting = {
+      root: pathOf(root, where),
+      fileName: fileName ?? check.defaults.fileName,
+      logger
     }
+    if (signal?.aborted) throw aborted(reporting.root, signal, undefined)
+
+    const key = nextKey()
+    const answer = environment.acquire(key, where, fileName, heartbeatMs, staleMs, ask)
+    if (typeof answer !== 'number') throw fromBinding(answer)
+    if (answer > 0) return Promise.resolve(unlockFunc(key, answer, reporting))
     return new Promise(
-      (resolve, reject) => new Waiting(-answer, reporting, signal, onWait, resolve, reject)
+      (resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject)
     )
   } catch (error) {
     return Promise.reject(error)
   }
-}
-
-function requestFor(fileName: string, options: LockOptions): BindingRequest {
-  const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
-  const staleMs = check.staleMs(options.staleMs, heartbeatMs)
-  const recover = check.boolean('options.recover', options.recover, check.defaults.recover)
-  const wait = check.boolean('options.wait', options.wait, check.defaults.wait)
-  const name = `${heartbeatMs} ${staleMs} ${recover} ${wait} ${fileName}`
-  let request = requests.get(name)
-  if (!request) {
-    request = new BindingRequest(fileName, heartbeatMs, staleMs, recover, wait)
-    if (requests.size >= MAX_REQUESTS) requests.clear()
-    requests.set(name, request)
-  }
-  return request
 }
 
 /** A request that was not answered at once: settles its promise by the first event that ends it. */

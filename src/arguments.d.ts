@@ -10,7 +10,8 @@ export declare function outOfRange(name: string, expected: string, actual: unkno
 /** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
 export declare function path(name: string, value: unknown): string;
 export declare function options<T extends object>(value: T | undefined): Partial<T>;
-export declare function fileName(value: unknown): string;
+/** `undefined` is the default, and stays so: the binding knows it. */
+export declare function fileName(value: unknown): string | undefined;
 export declare function heartbeatMs(value: unknown): number;
 export declare function staleMs(value: unknown, heartbeat: number): number;
 export declare function boolean(name: string, value: unknown, otherwise: boolean): boolean;

@@ -61,8 +61,9 @@ export function options<T extends object>(value: T | undefined): Partial<T> {
   return value
 }
 
-export function fileName(value: unknown): string {
-  if (value === undefined) return defaults.fileName
+/** `undefined` is the default, and stays so: the binding knows it. */
+export function fileName(value: unknown): string | undefined {
+  if (value === undefined) return undefined
   if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
   if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)

@@ -4,6 +4,8 @@ export interface Listener {
     on(event: BindingEvent): void;
 }
 export declare const environment: BindingEnvironment;
+/** A number that names a request, and what comes of it. */
+export declare function nextKey(): number;
 /** Releases a lock: whether that is done; else the `released` event tells, with the error. */
 export declare function release(key: number): boolean;
 /** Hears the events of a request until `ignore`. */
@@ -13,4 +15,4 @@ export declare function ignore(key: number): void;
 export declare function hold(): void;
 export declare function unhold(): void;
 /** A request that ends with one event: the event, while the event loop is kept alive. */
-export declare function ask(request: () => number): Promise<BindingEvent>;
+export declare function ask(request: (key: number) => void): Promise<BindingEvent>;

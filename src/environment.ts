@@ -15,6 +15,13 @@ const dispatch = (event: BindingEvent) => listeners.get(event.key)?.on(event)
 
 export const environment = new BindingEnvironment(dispatch)
 
+let keys = 0
+
+/** A number that names a request, and what comes of it. */
+export function nextKey(): number {
+  return ++keys
+}
+
 /** Releases a lock: whether that is done; else the `released` event tells, with the error. */
 export function release(key: number): boolean {
   const released = environment.release(key)
@@ -47,9 +54,10 @@ export function unhold(): void {
 }
 
 /** A request that ends with one event: the event, while the event loop is kept alive. */
-export function ask(request: () => number): Promise<BindingEvent> {
+export function ask(request: (key: number) => void): Promise<BindingEvent> {
   return new Promise((resolve) => {
-    const key = request()
+    const key = nextKey()
+    request(key)
     hold()
     listen(key, {
       on(event) {

@@ -122,7 +122,8 @@ const UnlockPrototype: object = Object.create(Function.prototype, {
 /** The face of a lock that was granted. */
 export function unlockFunc(key: number, token: number, reporting: Reporting): UnlockFunc {
   const lock = new HeldLock(key, reporting)
-  const unlock = () => lock.release()
-  Object.setPrototypeOf(unlock, UnlockPrototype)
-  return Object.assign(unlock, { token, [held]: lock }) as unknown as UnlockFunc
+  const unlock = (() => lock.release()) as (() => Promise<void>) & Record<string | symbol, unknown>
+  unlock['token'] = token
+  unlock[held] = lock
+  return Object.setPrototypeOf(unlock, UnlockPrototype)
 }

@@ -42,10 +42,10 @@ export async function inspect(
   options?: InspectOptions
 ): Promise<LockState> {
   const given = check.options(options)
-  const fileName = check.fileName(given.fileName)
+  const fileName = check.fileName(given.fileName) ?? check.defaults.fileName
   const staleMs = check.staleMs(given.staleMs, 0)
   const where = place(root)
-  const event = await ask(() => environment.inspect(where.place, fileName, staleMs))
+  const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
   if (!event.state) throw fromBinding(event.error!)
   const { state, holder, ageMs } = event.state
   return {

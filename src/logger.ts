@@ -13,16 +13,19 @@ export interface Logger {
   error(message: string, details: Record<string, string>): void
 }
 
-const current = new AsyncLocalStorage<Logger>()
+/** Made when first needed: asking for its store takes time at every lock. */
+let current: AsyncLocalStorage<Logger> | undefined
 
 /** Runs `fn`; every lock taken inside, asynchronously too, reports to `logger` unless it has its own. */
 export function withLogger<T>(logger: Logger, fn: () => T): T {
-  return current.run(checked('logger', logger), callback<() => T>('fn', fn))
+  const checkedFn = callback<() => T>('fn', fn)
+  current ??= new AsyncLocalStorage()
+  return current.run(checked('logger', logger), checkedFn)
 }
 
 /** The logger of an option, else the surrounding one. */
 export function loggerOf(option: unknown): Logger | undefined {
-  return option === undefined ? current.getStore() : checked('options.logger', option)
+  return option === undefined ? current?.getStore() : checked('options.logger', option)
 }
 
 function checked(name: string, value: unknown): Logger {

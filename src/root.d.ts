@@ -1,4 +1,3 @@
-import type { BindingRoot } from '../binding.cjs';
 /**
  * A directory that was opened once and is kept open: later renames of the path do not matter, and
  * nothing outside the directory is ever touched. Locking through it is also faster than by path.
@@ -16,8 +15,7 @@ export interface Root {
 }
 /** Opens a directory once and keeps its handle, as Go's `os.Root` does. */
 export declare function openRoot(path: string | URL): Promise<Root>;
-/** A root argument as the binding wants it, and its path. */
-export declare function place(root: unknown): {
-    place: BindingRoot | string;
-    path: string;
-};
+/** What the binding calls a root argument. */
+export declare function place(root: unknown): string | number;
+/** The path of a root argument that `place` has accepted. */
+export declare function pathOf(root: unknown, at: string | number): string;

@@ -1,4 +1,3 @@
-import type { BindingRoot } from '../binding.cjs'
 import { path as checkedPath } from './arguments'
 import { ask, environment } from './environment'
 import { fromBinding, rootClosed } from './lock-error'
@@ -21,41 +20,44 @@ export interface Root {
 
 class OpenRoot implements Root {
   readonly path: string
-  #binding: BindingRoot | undefined
+  /** What the binding calls it; `undefined` once closed. */
+  #number: number | undefined
 
-  constructor(path: string, binding: BindingRoot) {
+  constructor(path: string, number: number) {
     this.path = path
-    this.#binding = binding
+    this.#number = number
   }
 
   async close(): Promise<void> {
-    const binding = this.#binding
-    this.#binding = undefined
-    binding?.close()
+    if (this.#number === undefined) return
+    environment.closeRoot(this.#number)
+    this.#number = undefined
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** What the binding calls it; private to this module, so that nobody else can make one up. */
-  static place(root: OpenRoot): BindingRoot {
-    if (!root.#binding) throw rootClosed(root.path)
-    return root.#binding
+  static number(root: OpenRoot): number {
+    if (root.#number === undefined) throw rootClosed(root.path)
+    return root.#number
   }
 }
 
 /** Opens a directory once and keeps its handle, as Go's `os.Root` does. */
 export async function openRoot(path: string | URL): Promise<Root> {
   const opened = checkedPath('path', path)
-  const event = await ask(() => environment.openRoot(opened))
-  if (!event.root) throw fromBinding(event.error!)
-  return new OpenRoot(opened, event.root)
+  const event = await ask((key) => environment.openRoot(key, opened))
+  if (event.kind !== 'opened') throw fromBinding(event.error!)
+  return new OpenRoot(opened, event.key)
 }
 
-/** A root argument as the binding wants it, and its path. */
-export function place(root: unknown): { place: BindingRoot | string; path: string } {
-  if (root instanceof OpenRoot) return { place: OpenRoot.place(root), path: root.path }
-  const path = checkedPath('root', root)
-  return { place: path, path }
+/** What the binding calls a root argument. */
+export function place(root: unknown): string | number {
+  return root instanceof OpenRoot ? OpenRoot.number(root) : checkedPath('root', root)
+}
+
+/** The path of a root argument that `place` has accepted. */
+export function pathOf(root: unknown, at: string | number): string {
+  return typeof at === 'string' ? at : (root as Root).path
 }

@@ -1,47 +1,52 @@
 //! One JavaScript environment: its locks and waits, which end with it.
+//!
+//! JavaScript names a request, the lock that comes of it and an open directory by numbers of its
+//! own, and options are numbers too: they cross the border in nanoseconds, where objects would
+//! take as long as locking does.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Either, Either3, Function};
+use napi::bindgen_prelude::{Either, Either3, Function};
 use napi_derive::napi;
 use rootlock::{
-    Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Released, Root, Wait,
+    Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Mode, Options, Released,
+    Request, Root, Wait,
 };
 use tokio::runtime::{Builder, Runtime};
 
 use crate::convert::{BindingError, millis, number};
 use crate::events::{BindingEvent, Channel};
-use crate::request::{BindingRequest, OwnedRequest};
-
-/// A directory kept open for JavaScript.
-#[napi]
-pub struct BindingRoot {
-    /// `None` once closed.
-    root: Option<Root>,
-}
-
-#[napi]
-impl BindingRoot {
-    /// Closes the directory; locks and waits that were begun with it go on.
-    #[napi]
-    pub fn close(&mut self) {
-        self.root = None;
-    }
-
-    fn open(&self) -> napi::Result<Root> {
-        // The face asks nothing of a root that it has closed.
-        self.root.clone().ok_or_else(|| napi::Error::from_reason("root is closed"))
-    }
-}
 
 /// The locks and waits of one environment.
 #[napi]
 pub struct BindingEnvironment {
     shared: Arc<Shared>,
+}
+
+/// Bits of [`BindingEnvironment::acquire`]'s `ask`: as a reader.
+#[napi]
+pub(crate) const ASK_SHARED: u32 = 1;
+/// Wait until it is free, else one attempt.
+#[napi]
+pub(crate) const ASK_WAIT: u32 = 2;
+/// Take over an abandoned lock.
+#[napi]
+pub(crate) const ASK_RECOVER: u32 = 4;
+/// Tell by an event that the lock was not free.
+#[napi]
+pub(crate) const ASK_TELL: u32 = 8;
+
+/// A request for a lock.
+struct Ask {
+    key: u64,
+    /// `None`: the default.
+    file_name: Option<String>,
+    mode: Mode,
+    options: Options,
+    tell: bool,
 }
 
 struct Shared {
@@ -53,7 +58,10 @@ struct Shared {
 struct Table {
     /// The environment has ended: what comes now is given back.
     closed: bool,
+    /// Requests and locks, by key.
     entries: HashMap<u64, Entry>,
+    /// Directories kept open, by number.
+    roots: HashMap<u64, Root>,
 }
 
 enum Entry {
@@ -63,8 +71,8 @@ enum Entry {
     Held(Lock),
 }
 
-/// What JavaScript names a place by: a path, or a directory that it keeps open.
-type Place<'a> = Either<ClassInstance<'a, BindingRoot>, String>;
+/// What JavaScript names a place by: a path, or the number of a directory that it keeps open.
+type Place = Either<String, f64>;
 
 /// What may block does so on Tokio's blocking threads: never on the event loop, and not in libuv's
 /// pool either, whose four threads are for everybody. The runtime itself has no thread; those of
@@ -77,66 +85,65 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime without drivers needs nothing from the system")
 });
 
-fn next_key() -> u64 {
-    static KEYS: AtomicU64 = AtomicU64::new(1);
-    KEYS.fetch_add(1, Ordering::Relaxed)
-}
-
 #[napi]
 impl BindingEnvironment {
     /// Makes the environment's table, and the hook that ends everything in it.
     #[napi(constructor)]
     pub fn new(env: Env, on_event: Function<'_, BindingEvent, ()>) -> napi::Result<Self> {
-        let shared = Arc::new(Shared { channel: Channel::new(on_event)?, table: Mutex::default() });
+        let channel = Channel::new(on_event)?;
+        let shared = Arc::new(Shared { channel, table: Mutex::default() });
         // A worker that is terminated gives JavaScript no last word, but runs this.
         env.add_env_cleanup_hook(Arc::clone(&shared), |shared| shared.close())?;
         Ok(Self { shared })
     }
 
-    /// Asks for a lock. Answers with the request's key: positive when it was granted at once,
-    /// negative when an event will tell, `granted` or `failed`. Or with why it failed at once.
+    /// Asks for a lock. Answers with its fencing token when it is granted at once; with zero when an
+    /// event will tell, `granted` or `failed`; or with why it failed at once. The face has checked
+    /// the options; the core checks what matters again.
     #[napi]
     pub fn acquire(
         &self,
-        #[napi(ts_arg_type = "BindingRoot | string")] place: Place<'_>,
-        request: &BindingRequest,
-        shared: bool,
-        tell: bool,
+        key: f64,
+        #[napi(ts_arg_type = "string | number")] place: Place,
+        file_name: Option<String>,
+        heartbeat_ms: f64,
+        stale_ms: f64,
+        ask: u32,
     ) -> napi::Result<Either<f64, BindingError>> {
-        let place = match place {
-            Either::A(root) => Ok(root.open()?),
-            Either::B(path) => Root::open_cached(&path).ok_or(path),
+        let ask = Ask {
+            key: whole(key),
+            file_name,
+            mode: if ask & ASK_SHARED == 0 { Mode::Exclusive } else { Mode::Shared },
+            options: Options {
+                heartbeat: millis(heartbeat_ms),
+                stale: millis(stale_ms),
+                recover: ask & ASK_RECOVER != 0,
+                wait: ask & ASK_WAIT != 0,
+            },
+            tell: ask & ASK_TELL != 0,
         };
-        let request = request.with(shared, tell);
-        let key = next_key();
-        self.shared.table().entries.insert(key, Entry::Asked);
+        let place = match self.shared.place(place)? {
+            Err(path) => Root::open_cached(&path).ok_or(path),
+            open => open,
+        };
+        self.shared.table().entries.insert(ask.key, Entry::Asked);
         if let Ok(root) = &place
             && root.is_local()
         {
-            return Ok(match self.shared.answer(key, root, &request) {
-                Ok(true) => Either::A(number(key)),
-                Ok(false) => Either::A(-number(key)),
+            return Ok(match self.shared.answer(root, &ask) {
+                Ok(token) => Either::A(token.map_or(0.0, number)),
                 Err(error) => Either::B((&error).into()),
             });
         }
         let shared = Arc::clone(&self.shared);
-        RUNTIME.spawn_blocking(move || shared.answer_later(key, place, &request));
-        Ok(Either::A(-number(key)))
-    }
-
-    /// The fencing token of a lock that is held.
-    #[napi]
-    pub fn token(&self, key: f64) -> f64 {
-        match self.shared.table().entries.get(&key_of(key)) {
-            Some(Entry::Held(lock)) => number(lock.token()),
-            _ => 0.0,
-        }
+        RUNTIME.spawn_blocking(move || shared.answer_later(place, &ask));
+        Ok(Either::A(0.0))
     }
 
     /// Ends a wait; `failed` tells when nothing is left of it. Does nothing if it has ended.
     #[napi]
     pub fn cancel(&self, key: f64) {
-        self.shared.cancel(key_of(key));
+        self.shared.cancel(whole(key));
     }
 
     /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will
@@ -144,7 +151,7 @@ impl BindingEnvironment {
     /// done and there are any.
     #[napi]
     pub fn release(&self, key: f64) -> Either3<bool, Vec<BindingEvent>, BindingError> {
-        let entry = self.shared.table().entries.remove(&key_of(key));
+        let entry = self.shared.table().entries.remove(&whole(key));
         let Some(Entry::Held(lock)) = entry else { return Either3::A(true) };
         let channel = &self.shared.channel;
         let (released, events) = channel.collect(|| lock.unlock());
@@ -160,36 +167,42 @@ impl BindingEnvironment {
         }
     }
 
-    /// Opens a directory: `opened` or `failed` tells.
+    /// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.
     #[napi]
-    pub fn open_root(&self, path: String) -> f64 {
-        let key = next_key();
+    pub fn open_root(&self, key: f64, path: String) {
+        let key = whole(key);
         let shared = Arc::clone(&self.shared);
         RUNTIME.spawn_blocking(move || {
-            shared.channel.send(match Root::open(&path) {
-                Ok(root) => BindingEvent {
-                    root: Some(BindingRoot { root: Some(root) }),
-                    ..BindingEvent::new(key, "opened")
-                },
+            let event = match Root::open(&path) {
+                Ok(root) => {
+                    shared.table().roots.insert(key, root);
+                    BindingEvent::new(key, "opened")
+                }
                 Err(error) => failed(key, &error),
-            });
+            };
+            shared.channel.send(event);
         });
-        number(key)
+    }
+
+    /// Closes a directory; locks and waits that were begun with it go on.
+    #[napi]
+    pub fn close_root(&self, number: f64) {
+        let root = self.shared.table().roots.remove(&whole(number));
+        // Closed outside of the mutex.
+        drop(root);
     }
 
     /// Looks at a lock: `inspected` or `failed` tells.
     #[napi]
     pub fn inspect(
         &self,
-        #[napi(ts_arg_type = "BindingRoot | string")] place: Place<'_>,
+        key: f64,
+        #[napi(ts_arg_type = "string | number")] place: Place,
         file_name: String,
         stale_ms: f64,
-    ) -> napi::Result<f64> {
-        let place = match place {
-            Either::A(root) => Ok(root.open()?),
-            Either::B(path) => Err(path),
-        };
-        let key = next_key();
+    ) -> napi::Result<()> {
+        let key = whole(key);
+        let place = self.shared.place(place)?;
         let shared = Arc::clone(&self.shared);
         RUNTIME.spawn_blocking(move || {
             let seen = place
@@ -202,7 +215,7 @@ impl BindingEnvironment {
                 Err(error) => failed(key, &error),
             });
         });
-        Ok(number(key))
+        Ok(())
     }
 }
 
@@ -211,61 +224,65 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks where that can't block: whether it was granted.
-    fn answer(
-        self: &Arc<Self>,
-        key: u64,
-        root: &Root,
-        request: &OwnedRequest,
-    ) -> Result<bool, Error> {
-        let asked = self.ask(key, root, request);
-        match asked {
+    /// A directory that is open, or a path.
+    fn place(&self, place: Place) -> napi::Result<Result<Root, String>> {
+        match place {
+            Either::A(path) => Ok(Err(path)),
+            Either::B(number) => match self.table().roots.get(&whole(number)) {
+                Some(root) => Ok(Ok(root.clone())),
+                // The face asks nothing of a root that it has closed.
+                None => Err(napi::Error::from_reason("root is closed")),
+            },
+        }
+    }
+
+    /// Asks where that can't block: the token if it was granted.
+    fn answer(self: &Arc<Self>, root: &Root, ask: &Ask) -> Result<Option<u64>, Error> {
+        match self.ask(root, ask) {
             Ok(Some(lock)) => {
-                self.table().entries.insert(key, Entry::Held(lock));
-                Ok(true)
+                let token = lock.token();
+                self.table().entries.insert(ask.key, Entry::Held(lock));
+                Ok(Some(token))
             }
-            Ok(None) => Ok(false),
+            Ok(None) => Ok(None),
             Err(error) => {
-                self.table().entries.remove(&key);
+                self.table().entries.remove(&ask.key);
                 Err(error)
             }
         }
     }
 
     /// Opens and asks where that may block.
-    fn answer_later(
-        self: &Arc<Self>,
-        key: u64,
-        place: Result<Root, String>,
-        request: &OwnedRequest,
-    ) {
+    fn answer_later(self: &Arc<Self>, place: Result<Root, String>, ask: &Ask) {
         let result = place.or_else(Root::open).and_then(|root| {
             // Nothing is created for somebody who has left meanwhile.
-            if self.table().entries.contains_key(&key) {
-                self.ask(key, &root, request)
+            if self.table().entries.contains_key(&ask.key) {
+                self.ask(&root, ask)
             } else {
                 Ok(None)
             }
         });
         match result {
-            Ok(Some(lock)) => self.settled(key, Ok(lock)),
+            Ok(Some(lock)) => self.settled(ask.key, Ok(lock)),
             Ok(None) => {}
-            Err(error) => self.settled(key, Err(error)),
+            Err(error) => self.settled(ask.key, Err(error)),
         }
     }
 
-    fn ask(
-        self: &Arc<Self>,
-        key: u64,
-        root: &Root,
-        request: &OwnedRequest,
-    ) -> Result<Option<Lock>, Error> {
+    fn ask(self: &Arc<Self>, root: &Root, ask: &Ask) -> Result<Option<Lock>, Error> {
         let events: Arc<dyn Events> = Arc::clone(self) as _;
-        let wait = match root.acquire(key, request.as_request(), events)? {
+        let Ask { key, file_name, mode, options, tell } = ask;
+        let request = Request {
+            file_name: file_name.as_deref().unwrap_or(Root::LOCK_FILE),
+            mode: *mode,
+            options: *options,
+            tell: *tell,
+        };
+        let wait = match root.acquire(*key, request, events)? {
             Acquired::Now(lock) => return Ok(Some(lock)),
             Acquired::Later(wait) => wait,
         };
-        let unwanted = match self.table().entries.get_mut(&key) {
+        let unwanted = match self.table().entries.get_mut(key) {
             Some(entry @ Entry::Asked) => {
                 *entry = Entry::Waiting(wait.clone());
                 false
@@ -303,11 +320,8 @@ impl Shared {
 
     /// The environment ends: waits are cancelled, locks released, and nobody is told.
     fn close(&self) {
-        let entries = {
-            let mut table = self.table();
-            table.closed = true;
-            std::mem::take(&mut table.entries)
-        };
+        let Table { entries, roots, .. } =
+            std::mem::replace(&mut *self.table(), Table { closed: true, ..Table::default() });
         for entry in entries.into_values() {
             match entry {
                 Entry::Waiting(wait) => wait.cancel(),
@@ -315,6 +329,7 @@ impl Shared {
                 Entry::Asked => {}
             }
         }
+        drop(roots);
     }
 }
 
@@ -371,12 +386,8 @@ fn failed(key: u64, error: &Error) -> BindingEvent {
     BindingEvent { error: Some(error.into()), ..BindingEvent::new(key, "failed") }
 }
 
-/// Keys come back as they were given out.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a whole number below 2^53 that `number` made"
-)]
-fn key_of(key: f64) -> u64 {
-    key as u64
+/// JavaScript's own numbers: whole and below 2^53.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and small")]
+fn whole(number: f64) -> u64 {
+    number as u64
 }

@@ -10,12 +10,11 @@ use napi_derive::napi;
 use rootlock::{Details, Level};
 
 use crate::convert::{BindingError, BindingHolder, BindingLockState, number};
-use crate::environment::BindingRoot;
 
 /// Something that happened to a request.
 #[napi(object, object_from_js = false)]
 pub struct BindingEvent {
-    /// The request.
+    /// The request's key.
     pub key: f64,
     /// What happened.
     #[napi(
@@ -32,8 +31,6 @@ pub struct BindingEvent {
     /// `lost`.
     #[napi(ts_type = "'hijacked' | 'heartbeat-failed'")]
     pub reason: Option<&'static str>,
-    /// `opened`.
-    pub root: Option<BindingRoot>,
     /// `inspected`.
     pub state: Option<BindingLockState>,
     /// `log`.
@@ -54,7 +51,6 @@ impl BindingEvent {
             holder: None,
             error: None,
             reason: None,
-            root: None,
             state: None,
             level: None,
             message: None,

@@ -10,4 +10,3 @@ mod convert;
 mod environment;
 mod events;
 mod io_error;
-mod request;

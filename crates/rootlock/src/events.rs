@@ -2,23 +2,24 @@
 
 use crate::{Error, Holder, Lock};
 
-/// Receives what happens to the locks and waits of one user. Called from any thread, never while
+/// Receives what happens to the locks and waits of one user, each by the tag that it was asked for
+/// with. Called from any thread, never while
 /// anything is locked that a call back into this crate would need; it must not block.
 pub trait Events: Send + Sync {
     /// The lock was not free at once; told once for a wait, before it is settled.
-    fn waiting(&self, key: u64, holder: Option<&Holder>);
+    fn waiting(&self, tag: u64, holder: Option<&Holder>);
 
     /// The wait is over. Dropping the lock releases it.
-    fn settled(&self, key: u64, result: Result<Lock, Error>);
+    fn settled(&self, tag: u64, result: Result<Lock, Error>);
 
     /// A lock that is held is not one any more.
-    fn lost(&self, key: u64, reason: LostReason);
+    fn lost(&self, tag: u64, reason: LostReason);
 
     /// A release that was left to another thread is done.
-    fn released(&self, key: u64, result: Result<(), Error>);
+    fn released(&self, tag: u64, result: Result<(), Error>);
 
     /// Something that an operator wants to read.
-    fn log(&self, key: u64, level: Level, message: &str, details: &Details);
+    fn log(&self, tag: u64, level: Level, message: &str, details: &Details);
 }
 
 /// Why a lock was lost.

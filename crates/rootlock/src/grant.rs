@@ -81,7 +81,7 @@ pub(crate) fn finish(
     terms: Terms,
 ) -> Result<Grant, Fault> {
     let from = Moment::now();
-    file.stamp(&site.names, modified)?;
+    file.stamp(&site.names, modified, &site.exact_times)?;
     // A takeover was begun before this grant and may have died half-way. Its file is only litter:
     // that it can't be removed is no reason to refuse a lock, but it stays noted.
     let leftover = ledger.last.as_ref().is_some_and(|last| last.leftover)

@@ -14,8 +14,8 @@ use crate::Mode;
 use crate::error::Fault;
 use crate::ledger::{Ledger, Record, SIZE};
 use crate::options::Names;
-use crate::sys::{self, Create, Dir, FileId, flock};
 use crate::sync;
+use crate::sys::{self, Create, Dir, FileId, flock};
 
 /// How long to wait for a section. Sections are a few system calls long; a longer wait means that
 /// whoever is inside was stopped there.
@@ -91,10 +91,7 @@ impl Guard {
 
     /// The open file, for one thread at a time. It may be in use for as long as another process
     /// holds the guard, so this wait is bounded like the one for the kernel lock.
-    fn open_slot(
-        &self,
-        patience: Patience<'_>,
-    ) -> Option<MutexGuard<'_, Option<(File, FileId)>>> {
+    fn open_slot(&self, patience: Patience<'_>) -> Option<MutexGuard<'_, Option<(File, FileId)>>> {
         let slot = || sync::try_lock(&self.open);
         match patience {
             Patience::Spin => spin(slot),

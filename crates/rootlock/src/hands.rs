@@ -42,10 +42,7 @@ pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         HANDS.wake.notify_one();
         return Ok(());
     }
-    let spawned = thread::Builder::new()
-        .name("rootlock-hand".into())
-        .stack_size(STACK)
-        .spawn(work);
+    let spawned = thread::Builder::new().name("rootlock-hand".into()).stack_size(STACK).spawn(work);
     if let Err(error) = spawned {
         state.jobs.pop_back();
         return Err(error);

@@ -67,10 +67,8 @@ fn look(site: &Site, stale: Duration) -> Result<LockState, Fault> {
     let age = age(&stat);
     let Some(mode) = held(site, &stat)? else { return Ok(free(Some(age))) };
     let ledger = site.guard.peek(dir, names);
-    let gone = ledger
-        .of(stat.id)
-        .and_then(Record::process)
-        .is_some_and(|process| process.is_gone());
+    let gone =
+        ledger.of(stat.id).and_then(Record::process).is_some_and(|process| process.is_gone());
     let state = match mode {
         _ if gone || age >= stale => State::Stale,
         Mode::Exclusive => State::Exclusive,
@@ -98,16 +96,13 @@ fn held(site: &Site, stat: &Stat) -> Result<Option<Mode>, Fault> {
             None => None,
             // A section that can't be had (a read-only file system) costs others nothing worse
             // than a second attempt.
-            Some(_) => {
-                guard.enter(dir, names, Mode::Exclusive, PATIENCE).unwrap_or_default()
-            }
+            Some(_) => guard.enter(dir, names, Mode::Exclusive, PATIENCE).unwrap_or_default(),
         };
     let file = match dir.open_file(&names.lock, Create::Never) {
         Ok(file) => file,
         Err(_) => dir.open_to_look(&names.lock).map_err(Fault::io("open", &names.lock))?,
     };
-    for (attempt, kept_out_by) in
-        [(Mode::Shared, Mode::Exclusive), (Mode::Exclusive, Mode::Shared)]
+    for (attempt, kept_out_by) in [(Mode::Shared, Mode::Exclusive), (Mode::Exclusive, Mode::Shared)]
     {
         let fault = || Fault::io("flock", &names.lock);
         if !flock::try_lock(&file, attempt).map_err(fault())? {

@@ -60,10 +60,8 @@ impl KernelWait {
             interrupt.fire();
         }
         // Without the heart the one signal must do.
-        let _ = heart::set(
-            clock::awake() + NUDGE,
-            Timer::Nudge(Arc::clone(site), Arc::clone(self)),
-        );
+        let _ =
+            heart::set(clock::awake() + NUDGE, Timer::Nudge(Arc::clone(site), Arc::clone(self)));
     }
 
     /// Asks again while the thread has not answered.

@@ -14,14 +14,17 @@ use crate::guard::Patience;
 use crate::heart::{self, Timer, TimerKey};
 use crate::lockfile::LockFile;
 use crate::options::Terms;
-use crate::site::Site;
+use crate::site::{Site, Waiter};
 use crate::sys::{Locality, clock};
 use crate::{Mode, Released, hands, sync};
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {
     pub(crate) site: Arc<Site>,
+    /// The key of the waiter that it was granted to.
     pub(crate) key: u64,
+    /// What its [`Events`] know it by.
+    tag: u64,
     pub(crate) mode: Mode,
     pub(crate) token: u64,
     pub(crate) terms: Terms,
@@ -64,20 +67,19 @@ impl Lease {
     /// Starts the heartbeat of a lock that was just granted.
     pub(crate) fn start(
         site: Arc<Site>,
-        key: u64,
-        events: Arc<dyn Events>,
-        mode: Mode,
-        terms: Terms,
+        waiter: &Waiter,
         grant: Grant,
         file: LockFile,
     ) -> io::Result<Arc<Self>> {
+        let terms = waiter.terms;
         let lease = Arc::new(Self {
             site,
-            key,
-            mode,
+            key: waiter.key,
+            tag: waiter.tag,
+            mode: waiter.mode,
             token: grant.token,
             terms,
-            events,
+            events: Arc::clone(&waiter.events),
             file: Mutex::new(Some(file)),
             pulse: Mutex::new(Pulse {
                 phase: Phase::Held,
@@ -158,7 +160,7 @@ impl Lease {
         };
         // Before the stamp: the lease must not count from later than others see.
         let at = Moment::now();
-        let stamped = file.stamp(names, stat.modified);
+        let stamped = file.stamp(names, stat.modified, &self.site.exact_times);
         match (section, stamped) {
             (Ok(Some(_)), Ok(())) => Beat::Refreshed(at),
             (Ok(Some(_)), Err(fault)) | (Err(fault), _) => Beat::Failed(fault.to_string()),
@@ -202,7 +204,7 @@ impl Lease {
             pulse.reported = true;
         }
         self.events.log(
-            self.key,
+            self.tag,
             Level::Warn,
             "heartbeat failed, trying again",
             &self.details().with("reason", why),
@@ -264,10 +266,10 @@ impl Lease {
             clear_timers(&mut pulse);
         }
         self.site.lost(self);
-        self.events.log(self.key, Level::Error, "lock was lost", &{
+        self.events.log(self.tag, Level::Error, "lock was lost", &{
             self.details().with("reason", reason.as_str())
         });
-        self.events.lost(self.key, reason);
+        self.events.lost(self.tag, reason);
     }
 
     fn details(&self) -> Details {
@@ -319,7 +321,7 @@ impl Lease {
         let file = sync::lock(&self.file).take();
         if let Some(file) = file {
             let result = self.site.give_back(self, file);
-            self.events.released(self.key, result);
+            self.events.released(self.tag, result);
         }
     }
 }

@@ -35,6 +35,9 @@ pub(crate) const MAX_TOKEN: u64 = (1 << 53) - 1;
 
 const MAGIC: &str = "rootlock1";
 
+/// The checksum's field, the last of a line.
+const SUM: usize = " sum=01234567".len();
+
 /// How much is kept of what has no length of its own, in encoded bytes.
 const MAX_BOOT: usize = 40;
 const MAX_HOSTNAME: usize = 64;
@@ -150,18 +153,17 @@ impl Ledger {
         let slot = |index: usize| {
             let start = index * SLOT;
             let end = bytes.len().min(start + SLOT);
-            Record::decode(bytes.get(start..end)?)
+            bytes.get(start..end).unwrap_or_default()
         };
-        // A record of a begun takeover repeats the token of the one before it and is newer.
-        let age = |record: &Record| (record.token, record.leftover);
-        match (slot(0), slot(1)) {
-            (Some(first), Some(second)) if age(&first) > age(&second) => {
-                Self { last: Some(first), next_slot: 1 }
+        let slots = [slot(0), slot(1)];
+        let newer = usize::from(Record::age(slots[1]) > Record::age(slots[0]));
+        // The older one only counts when the newer one is torn.
+        for index in [newer, 1 - newer] {
+            if let Some(last) = Record::decode(slots[index]) {
+                return Self { last: Some(last), next_slot: 1 - index };
             }
-            (_, Some(second)) => Self { last: Some(second), next_slot: 0 },
-            (Some(first), None) => Self { last: Some(first), next_slot: 1 },
-            (None, None) => Self::default(),
         }
+        Self::default()
     }
 
     /// Where the next record goes.
@@ -225,12 +227,24 @@ impl Record {
         slot
     }
 
+    /// What to compare two slots by, before either is checked: the token; and a record of a begun
+    /// takeover repeats the token of the one before it and is newer.
+    fn age(slot: &[u8]) -> Option<(u64, bool)> {
+        let text = std::str::from_utf8(slot).ok()?;
+        let mut fields = Fields::of(text.strip_prefix(MAGIC)?.strip_prefix(' ')?);
+        let token = fields.number("token")?;
+        let begun_takeover = fields.fields.nth(5) == Some("left=1");
+        Some((token, begun_takeover))
+    }
+
     fn decode(slot: &[u8]) -> Option<Self> {
-        let line = std::str::from_utf8(slot).ok()?.trim_end_matches([' ', '\n']);
-        let (content, sum) = line.rsplit_once(" sum=")?;
-        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content.as_bytes()) {
+        let end = slot.iter().rposition(|byte| !matches!(byte, b' ' | b'\n'))? + 1;
+        let (content, sum) = slot[..end].split_at_checked(end.checked_sub(SUM)?)?;
+        let sum = std::str::from_utf8(sum).ok()?.strip_prefix(" sum=")?;
+        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content) {
             return None;
         }
+        let content = std::str::from_utf8(content).ok()?;
         let (magic, content) = content.split_once(' ')?;
         let grantee = content.find("pid=")?;
         let mut fields = Fields::of(content);
@@ -271,8 +285,7 @@ impl Record {
             pid,
             hostname: some(hostname),
             command: some(command),
-            acquired_at: SystemTime::UNIX_EPOCH
-                .checked_add(Duration::from_millis(self.granted_at)),
+            acquired_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.granted_at)),
             mode: self.mode,
             token: Some(self.token),
         })
@@ -336,10 +349,7 @@ mod tests {
             token,
             mode: Mode::Exclusive,
             granted_at: 1_763_894_520_000,
-            terms: Terms {
-                heartbeat: Duration::from_secs(10),
-                stale: Duration::from_secs(30),
-            },
+            terms: Terms { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) },
             file: FileId { volume: 2049, index: 131 },
             leftover: false,
             grantee: Grantee::encode(&process()),

@@ -82,10 +82,7 @@ pub(crate) struct Terms {
 impl Terms {
     /// Terms that are safe for a holder of either.
     pub(crate) fn widest(self, other: Self) -> Self {
-        Self {
-            heartbeat: self.heartbeat.max(other.heartbeat),
-            stale: self.stale.max(other.stale),
-        }
+        Self { heartbeat: self.heartbeat.max(other.heartbeat), stale: self.stale.max(other.stale) }
     }
 }
 

@@ -56,8 +56,7 @@ pub(crate) fn attempt(
     };
     let ledger = section.read_ledger()?;
     if file.try_lock(&site.names, mode)? {
-        let grant =
-            grant::finish(site, &section, &ledger, &file, stat.modified, mode, terms)?;
+        let grant = grant::finish(site, &section, &ledger, &file, stat.modified, mode, terms)?;
         return Ok(Attempt::Granted { grant, file });
     }
     if !look_again(&stat, &ledger) {

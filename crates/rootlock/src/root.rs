@@ -129,28 +129,24 @@ impl Root {
         self.inner.locality == Locality::Local
     }
 
-    /// Asks for the lock, under a key of the caller's that is greater than those before and under
-    /// which `events` will speak of it.
+    /// Asks for the lock, under a tag of the caller's by which `events` will call it.
     ///
     /// Does not wait for the lock. On a [local](Self::is_local) file system it does not block at
-    /// all. Those who ask are served in the order of their keys. If a [`Acquired::Later`] is
-    /// settled before this returns, `events` hears of it first.
+    /// all. Those in this process who ask are served in the order in which they do. If an
+    /// [`Acquired::Later`] is settled before this returns, `events` hears of it first.
     ///
     /// # Errors
     /// Whatever else than a held lock keeps it from being taken.
     pub fn acquire(
         &self,
-        key: u64,
+        tag: u64,
         request: Request<'_>,
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
         request.options.check()?;
         let site = self.site(request.file_name)?;
         let Request { mode, options, tell, .. } = request;
-        Ok(match site.acquire(key, mode, &options, tell, events)? {
-            Some(lock) => Acquired::Now(lock),
-            None => Acquired::Later(Wait { site, key }),
-        })
+        site.acquire(tag, mode, &options, tell, events)
     }
 
     /// Takes the lock, waiting for it if the options say so.
@@ -161,11 +157,9 @@ impl Root {
     /// Whatever else than a held lock keeps it from being taken, and
     /// [`ErrorKind::Held`](crate::ErrorKind::Held) when waiting was not wanted.
     pub fn lock(&self, request: Request<'_>) -> Result<Lock, Error> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static KEYS: AtomicU64 = AtomicU64::new(0);
         let blocking = Arc::new(Blocking::default());
         let events: Arc<dyn Events> = Arc::clone(&blocking) as _;
-        match self.acquire(KEYS.fetch_add(1, Ordering::Relaxed), request, events)? {
+        match self.acquire(0, request, events)? {
             Acquired::Now(lock) => Ok(lock),
             Acquired::Later(_) => blocking.wait(),
         }
@@ -190,6 +184,10 @@ impl fmt::Debug for Root {
 }
 
 impl Wait {
+    pub(crate) fn new(site: &Arc<Site>, key: u64) -> Self {
+        Self { site: Arc::clone(site), key }
+    }
+
     /// Ends the wait, if it has not ended: [`Events::settled`] tells
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
     /// kernel. Does not block.
@@ -224,17 +222,17 @@ impl Blocking {
 }
 
 impl Events for Blocking {
-    fn waiting(&self, _key: u64, _holder: Option<&Holder>) {}
+    fn waiting(&self, _tag: u64, _holder: Option<&Holder>) {}
 
-    fn settled(&self, _key: u64, result: Result<Lock, Error>) {
+    fn settled(&self, _tag: u64, result: Result<Lock, Error>) {
         *sync::lock(&self.result) = Some(result);
         self.settled.notify_one();
     }
 
     /// [`Lock::is_held`] tells.
-    fn lost(&self, _key: u64, _reason: LostReason) {}
+    fn lost(&self, _tag: u64, _reason: LostReason) {}
 
-    fn released(&self, _key: u64, _result: Result<(), Error>) {}
+    fn released(&self, _tag: u64, _result: Result<(), Error>) {}
 
-    fn log(&self, _key: u64, _level: Level, _message: &str, _details: &Details) {}
+    fn log(&self, _tag: u64, _level: Level, _message: &str, _details: &Details) {}
 }

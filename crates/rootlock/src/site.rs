@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -14,13 +15,14 @@ use crate::events::{Details, Events, Level};
 use crate::grant::{self, Grant, Verdict};
 use crate::guard::{Guard, Patience};
 use crate::heart::{self, Timer};
-use crate::kernel_wait::{self, KernelWait};
 use crate::holder::Process;
-use crate::ledger::{Ledger, Record};
+use crate::kernel_wait::{self, KernelWait};
 use crate::lease::Lease;
+use crate::ledger::{Ledger, Record};
 use crate::lockfile::LockFile;
 use crate::options::{Names, Options, Terms};
 use crate::recover::{self, Attempt};
+use crate::root::{Acquired, Wait};
 use crate::sys::{Dir, FileId, Locality, Stat, clock, process};
 use crate::watch::{self, Sighting, Watch};
 use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, hands, sync};
@@ -40,6 +42,8 @@ pub(crate) struct Site {
     pub(crate) names: Names,
     pub(crate) locality: Locality,
     pub(crate) guard: Guard,
+    /// The file system has shown that it keeps times to the nanosecond.
+    pub(crate) exact_times: AtomicBool,
     state: Mutex<State>,
     watch: Mutex<Option<Watch>>,
 }
@@ -86,11 +90,14 @@ struct Refused {
 
 /// Somebody who wants the lock.
 pub(crate) struct Waiter {
+    /// Its place in line; unique in the process.
     pub(crate) key: u64,
+    /// What its [`Events`] know it by.
+    pub(crate) tag: u64,
     pub(crate) mode: Mode,
     pub(crate) terms: Terms,
     recover: bool,
-    events: Arc<dyn Events>,
+    pub(crate) events: Arc<dyn Events>,
     /// Whether it was told that it waits; `None` when it does not want to hear of it.
     told: Option<Arc<Mutex<bool>>>,
 }
@@ -121,7 +128,13 @@ static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl Site {
     /// The site of a lock file, shared by all who use it at the moment.
-    pub(crate) fn of(dir: &Arc<Dir>, id: FileId, path: &Path, names: Names, locality: Locality) -> Arc<Self> {
+    pub(crate) fn of(
+        dir: &Arc<Dir>,
+        id: FileId,
+        path: &Path,
+        names: Names,
+        locality: Locality,
+    ) -> Arc<Self> {
         let id = (id, names.lock.clone());
         let mut registry = sync::lock(&REGISTRY);
         let registry = registry.get_or_insert_default();
@@ -136,6 +149,7 @@ impl Site {
             names,
             locality,
             guard: Guard::default(),
+            exact_times: AtomicBool::new(false),
             state: Mutex::default(),
             watch: Mutex::new(watch),
         });
@@ -163,14 +177,17 @@ impl Site {
     /// Does not wait. On a local file system it does not block either.
     pub(crate) fn acquire(
         self: &Arc<Self>,
-        key: u64,
+        tag: u64,
         mode: Mode,
         options: &Options,
         tell: bool,
         events: Arc<dyn Events>,
-    ) -> Result<Option<Lock>, Error> {
+    ) -> Result<Acquired, Error> {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let waiter = Waiter {
             key,
+            tag,
             mode,
             terms: options.terms(),
             recover: options.recover,
@@ -179,14 +196,14 @@ impl Site {
         };
         let waiter = if self.is_quiet() {
             match self.take_if_free(waiter)? {
-                Ok(lock) => return Ok(Some(lock)),
+                Ok(lock) => return Ok(Acquired::Now(lock)),
                 Err(waiter) => waiter,
             }
         } else {
             waiter
         };
         if options.wait { self.wait_in_line(waiter) } else { self.try_once(waiter) }
-            .map(|()| None)
+            .map(|()| Acquired::Later(Wait::new(self, key)))
             .map_err(|fault| fault.into_error(Operation::Acquire, &self.path))
     }
 
@@ -232,8 +249,7 @@ impl Site {
         grant: Grant,
         file: LockFile,
     ) -> Result<Lock, Fault> {
-        let Waiter { key, mode, terms, events, .. } = waiter;
-        Lease::start(Arc::clone(self), *key, Arc::clone(events), *mode, *terms, grant, file)
+        Lease::start(Arc::clone(self), waiter, grant, file)
             .map(Lock::new)
             .map_err(Fault::io("pthread_create", &self.names.lock))
     }
@@ -782,18 +798,18 @@ impl State {
 
 impl Waiter {
     fn log(&self, level: Level, message: &str, details: &Details) {
-        self.events.log(self.key, level, message, details);
+        self.events.log(self.tag, level, message, details);
     }
 
     /// Tells, once, that the lock was not free.
     fn teller(&self) -> Option<impl FnOnce(Option<&Holder>) + use<>> {
         let told = Arc::clone(self.told.as_ref()?);
-        let (events, key) = (Arc::clone(&self.events), self.key);
+        let (events, tag) = (Arc::clone(&self.events), self.tag);
         Some(move |holder: Option<&Holder>| {
             // Locked while it is told, so that nobody settles the wait before.
             let mut told = sync::lock(&told);
             if !std::mem::replace(&mut *told, true) {
-                events.waiting(key, holder);
+                events.waiting(tag, holder);
             }
         })
     }
@@ -802,7 +818,7 @@ impl Waiter {
         if let Some(tell) = self.teller() {
             tell(holder);
         }
-        self.events.settled(self.key, result);
+        self.events.settled(self.tag, result);
     }
 }
 

@@ -93,7 +93,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const TERMS: Terms = Terms { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) };
+    const TERMS: Terms =
+        Terms { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) };
 
     fn sighting(modified: Nanos) -> Sighting {
         Sighting { id: FileId { volume: 1, index: 2 }, modified, changed: 7 }

@@ -24,7 +24,8 @@ const HANDLE: OFlags = OFlags::RDONLY;
 
 impl Dir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let fd = rustix::fs::open(path, HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let fd =
+            rustix::fs::open(path, HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { fd })
     }
 
@@ -130,11 +131,8 @@ impl Dir {
 
     /// Opens a plain name for looking at it only, so that a read-only file system will do.
     pub(crate) fn open_to_look(&self, name: &str) -> io::Result<File> {
-        let flags = OFlags::RDONLY
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY;
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         Ok(retry(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))?.into())
     }
 

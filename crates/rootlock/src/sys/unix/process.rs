@@ -108,10 +108,9 @@ pub(crate) fn command(pid: u32) -> String {
         Err(_) => Vec::new(),
     };
     let Some((program, rest)) = arguments.split_first() else { return String::new() };
-    let program = Path::new(program).file_name().map_or_else(
-        || program.clone(),
-        |name| name.to_string_lossy().into_owned(),
-    );
+    let program = Path::new(program)
+        .file_name()
+        .map_or_else(|| program.clone(), |name| name.to_string_lossy().into_owned());
     [&[program], rest].concat().join(" ")
 }
 
@@ -121,11 +120,8 @@ pub(crate) fn command(pid: u32) -> String {
 pub(crate) fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
     let inode = file.index.to_string();
-    let device = format!(
-        "{:02x}:{:02x}",
-        rustix::fs::major(file.volume),
-        rustix::fs::minor(file.volume)
-    );
+    let device =
+        format!("{:02x}:{:02x}", rustix::fs::major(file.volume), rustix::fs::minor(file.volume));
     let owner = |line: &str| {
         // "1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF"; a waiter's line has "->" before it.
         let mut fields = line.split_ascii_whitespace().skip(1);
