@@ -17,6 +17,7 @@ use rootlock::{
 };
 use tokio::runtime::{Builder, Runtime};
 
+use crate::ask::{ASK_RECOVER, ASK_SHARED, ASK_TELL, ASK_WAIT};
 use crate::convert::{BindingError, millis, number};
 use crate::events::{BindingEvent, Channel};
 
@@ -25,19 +26,6 @@ use crate::events::{BindingEvent, Channel};
 pub struct BindingEnvironment {
     shared: Arc<Shared>,
 }
-
-/// Bits of [`BindingEnvironment::acquire`]'s `ask`: as a reader.
-#[napi]
-pub(crate) const ASK_SHARED: u32 = 1;
-/// Wait until it is free, else one attempt.
-#[napi]
-pub(crate) const ASK_WAIT: u32 = 2;
-/// Take over an abandoned lock.
-#[napi]
-pub(crate) const ASK_RECOVER: u32 = 4;
-/// Tell by an event that the lock was not free.
-#[napi]
-pub(crate) const ASK_TELL: u32 = 8;
 
 /// A request for a lock.
 struct Ask {

@@ -6,6 +6,8 @@
 //! be a threadsafe function of its own, and libuv looks at all of them at every wake-up, which ten
 //! thousand waiters make quadratic. `src/` makes the promises.
 
+pub mod ask;
+
 mod convert;
 mod environment;
 mod events;

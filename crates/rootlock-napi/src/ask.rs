@@ -1,0 +1,19 @@
+//! The bits of [`crate::environment::BindingEnvironment::acquire`]'s `ask`.
+
+use napi_derive::napi;
+
+/// As a reader, else as a writer.
+#[napi]
+pub const ASK_SHARED: u32 = 1;
+
+/// Wait until it is free, else one attempt.
+#[napi]
+pub const ASK_WAIT: u32 = 2;
+
+/// Take over an abandoned lock.
+#[napi]
+pub const ASK_RECOVER: u32 = 4;
+
+/// Tell by an event that the lock was not free.
+#[napi]
+pub const ASK_TELL: u32 = 8;
