@@ -22,6 +22,11 @@ const HANDLE: OFlags = OFlags::PATH;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 const HANDLE: OFlags = OFlags::RDONLY;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NOATIME: OFlags = OFlags::NOATIME;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NOATIME: OFlags = OFlags::empty();
+
 impl Dir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let fd =
@@ -125,15 +130,25 @@ impl Dir {
                 Create::IfMissing => OFlags::CREATE,
                 Create::New => OFlags::CREATE | OFlags::EXCL,
             };
-        let mode = Mode::RUSR | Mode::WUSR;
-        Ok(retry(|| rustix::fs::openat(&self.fd, name, flags, mode))?.into())
+        self.open_at(name, flags, Mode::RUSR | Mode::WUSR)
     }
 
     /// Opens a plain name for looking at it only, so that a read-only file system will do.
     pub(crate) fn open_to_look(&self, name: &str) -> io::Result<File> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        Ok(retry(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))?.into())
+        self.open_at(name, flags, Mode::empty())
+    }
+
+    /// Reading the ledger must not write its access time: on a journaling file system that waits
+    /// for the journal. Only the file's owner may ask for that.
+    fn open_at(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
+        let open = |flags| retry(|| rustix::fs::openat(&self.fd, name, flags, mode));
+        let fd = match open(flags | NOATIME) {
+            Err(Errno::PERM) if !NOATIME.is_empty() => open(flags)?,
+            result => result?,
+        };
+        Ok(fd.into())
     }
 
     /// What a plain name stands for now; `None` when there is nothing of that name.
