@@ -107,6 +107,14 @@ pub(crate) struct Claim {
     pub(crate) waiter: Waiter,
 }
 
+/// What a look came to.
+struct Judgement {
+    /// The lock may be taken over now.
+    over: bool,
+    /// For how long it must be watched unchanged, as it looks now.
+    needed: Duration,
+}
+
 /// What the thread that waits in the kernel does next.
 pub(crate) enum Next {
     Wait(Mode),
@@ -350,7 +358,7 @@ impl Site {
         let Waiter { mode, terms, recover, .. } = claim.waiter;
         recover::attempt(self, mode, terms, |stat, ledger| {
             // Looked at even by who may not take over: the memory is the process's.
-            self.judge(stat, ledger, terms) && recover
+            self.judge(stat, ledger, terms).over && recover
         })
     }
 
@@ -580,7 +588,7 @@ impl Site {
 
     /// Looks at what is waited for, and takes it over when its time has come.
     fn look(self: &Arc<Self>) {
-        let (interval, recoverer, wait, own) = {
+        let (terms, recoverer, wait, own) = {
             let mut state = sync::lock(&self.state);
             let Some(terms) = state.line.values().next().map(|first| first.terms) else {
                 state.looking = false;
@@ -588,9 +596,9 @@ impl Site {
             };
             let recoverer = state.line.values().find(|waiter| waiter.recover);
             let recoverer = recoverer.map(|waiter| (waiter.key, waiter.terms));
-            let interval = recoverer.map_or(terms, |(_, terms)| terms);
-            (watch::interval(interval), recoverer, state.kernel.clone(), state.exclusive.is_some())
+            (terms, recoverer, state.kernel.clone(), state.exclusive.is_some())
         };
+        let mut needed = terms.stale;
         // An error here is one of the wait's too, and it is the wait that reports it.
         if let Ok(seen) = self.dir.stat(&self.names.lock) {
             if let Some(wait) = wait {
@@ -604,16 +612,18 @@ impl Site {
             }
             if let (Some(stat), Some((key, terms)), false) = (seen, recoverer, own) {
                 let ledger = self.guard.peek(&self.dir, &self.names);
-                if self.judge(&stat, &ledger, terms) {
+                let judgement = self.judge(&stat, &ledger, terms);
+                needed = judgement.needed;
+                if judgement.over {
                     self.recover(key);
                 }
             }
         }
-        self.look_later(interval);
+        self.look_later(watch::interval(needed));
     }
 
-    /// Looks at a sighting: whether its lock may be taken over now, by a contender with `terms`.
-    fn judge(&self, stat: &Stat, ledger: &Ledger, terms: Terms) -> bool {
+    /// Looks at a sighting, for a contender with `terms`.
+    fn judge(&self, stat: &Stat, ledger: &Ledger, terms: Terms) -> Judgement {
         let record = ledger.of(stat.id);
         let age = clock::wall() - stat.modified;
         let needed = watch::needed(terms, record.map(|record| record.terms), age);
@@ -627,7 +637,7 @@ impl Site {
             }
             watch.as_ref().map_or(Duration::ZERO, Watch::watched)
         };
-        watched >= needed || self.is_orphan(stat, ledger)
+        Judgement { over: watched >= needed || self.is_orphan(stat, ledger), needed }
     }
 
     /// Whether the lock is held by nobody but a descriptor that its dead holder left to a child:

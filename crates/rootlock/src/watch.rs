@@ -41,12 +41,11 @@ impl Watch {
 
     /// Looks again, at `now`, with [`needed`] as it stands. Anything new restarts the stopwatch.
     ///
-    /// At most a sixth of `needed` is counted since the last look, however long ago that was: a
-    /// process that was itself stopped, together with the holder perhaps, has not watched
+    /// At most an [`interval`] is counted since the last look, however long ago that was: a process that was itself stopped, together with the holder perhaps, has not watched
     /// meanwhile. So a heart that lives always gets the chance to beat before its lock is taken.
     pub(crate) fn look(&mut self, sighting: Sighting, now: Duration, needed: Duration) {
         if sighting == self.sighting {
-            self.watched += now.saturating_sub(self.looked).min(needed / 6);
+            self.watched += now.saturating_sub(self.looked).min(interval(needed));
             self.looked = now;
         } else {
             *self = Self::begin(sighting, now);
@@ -64,9 +63,9 @@ impl Watch {
     }
 }
 
-/// How often a waiter looks.
-pub(crate) fn interval(own: Terms) -> Duration {
-    own.heartbeat / 5
+/// How much of the time between two looks counts at most, and so how often a waiter looks.
+pub(crate) fn interval(needed: Duration) -> Duration {
+    needed / 6
 }
 
 /// How long a lock file must be watched unchanged before its lock may be taken over.
