@@ -15,7 +15,7 @@ use crate::error::Fault;
 use crate::ledger::{Ledger, Record, SIZE};
 use crate::options::Names;
 use crate::sync;
-use crate::sys::{self, Create, Dir, FileId, flock};
+use crate::sys::{self, Create, Dir, FileId, flock, waiters};
 
 /// How long to wait for a section. Sections are a few system calls long; a longer wait means that
 /// whoever is inside was stopped there.
@@ -87,6 +87,28 @@ impl Guard {
         }
         // Not there, not readable, locked (Windows): nothing is known.
         .unwrap_or_default()
+    }
+
+    /// Says to other processes that this one waits, or not any more. Only a hint for fairness: who
+    /// can't have the descriptor at the moment says nothing.
+    pub(crate) fn announce(&self, dir: &Dir, names: &Names, waiting: bool) {
+        let Some(mut open) = self.open_slot(Patience::AtMost(MAX_PAUSE)) else { return };
+        if waiting && open.is_none() {
+            *open = open_guard(dir, names).ok();
+        }
+        if let Some((file, _)) = open.as_ref() {
+            waiters::announce(file, waiting);
+        }
+    }
+
+    /// Whether another process says that it waits; `None` when that can't be known. While the
+    /// descriptor is in use here, the answer is no: there will be another occasion to ask.
+    pub(crate) fn others_wait(&self, dir: &Dir, names: &Names) -> Option<bool> {
+        let Some(mut open) = sync::try_lock(&self.open) else { return Some(false) };
+        if open.is_none() {
+            *open = open_guard(dir, names).ok();
+        }
+        waiters::others_wait(&open.as_ref()?.0)
     }
 
     /// The open file, for one thread at a time. It may be in use for as long as another process

@@ -95,6 +95,7 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
     let interruptible = Interruptible::new();
     sync::lock(&wait.asks).interrupt = Some(interruptible.interrupt());
     let mut file: Option<LockFile> = None;
+    site.announce(true);
     loop {
         // Cleared before the line is looked at: what is asked from here on is seen in `lock`.
         wait.answer();
@@ -102,6 +103,7 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
             Next::Wait(mode) => mode,
             Next::Leave => break,
         };
+        site.wait_for_turn();
         match step(site, wait, mode, file.take()) {
             Ok(kept) => file = kept,
             Err(fault) => site.fail_first(fault),
@@ -109,6 +111,7 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
     }
     // The file is closed before those who left are told: an aborted wait leaves nothing behind.
     drop(file);
+    site.announce(false);
     sync::lock(&wait.asks).interrupt = None;
     site.see_off();
 }

@@ -28,6 +28,8 @@ pub(crate) struct Lease {
     pub(crate) mode: Mode,
     pub(crate) token: u64,
     pub(crate) terms: Terms,
+    /// Since when it has been this process's turn, on the awake clock.
+    pub(crate) turn_since: Duration,
     events: Arc<dyn Events>,
     /// `None` once released.
     file: Mutex<Option<LockFile>>,
@@ -69,6 +71,7 @@ impl Lease {
         site: Arc<Site>,
         waiter: &Waiter,
         grant: Grant,
+        turn_since: Duration,
         file: LockFile,
     ) -> io::Result<Arc<Self>> {
         let terms = waiter.terms;
@@ -79,6 +82,7 @@ impl Lease {
             mode: waiter.mode,
             token: grant.token,
             terms,
+            turn_since,
             events: Arc::clone(&waiter.events),
             file: Mutex::new(Some(file)),
             pulse: Mutex::new(Pulse {

@@ -27,9 +27,16 @@ use crate::sys::{Dir, FileId, Locality, Stat, clock, process};
 use crate::watch::{self, Sighting, Watch};
 use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, hands, sync};
 
-/// For how long the lock may go from caller to caller inside the process before other processes
-/// get their turn, as in parking_lot's eventual fairness.
-const FAIRNESS: Duration = Duration::from_millis(1);
+/// For how long this process may keep the lock to itself (from caller to caller, or by asking again
+/// at once) while another one waits; as in parking_lot's eventual fairness.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Who asks again so soon has not given anybody else a chance: the kernel wakes the next in its
+/// queue, but gives the lock to whoever asks first.
+const AT_ONCE: Duration = Duration::from_micros(200);
+
+/// For how long to stay away after a turn, so that whoever was woken gets there first.
+const STEP_BACK: Duration = Duration::from_micros(200);
 
 /// When a waiter first looks at what it waits for: most waits are over by then.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -59,19 +66,24 @@ struct State {
     claimed: BTreeMap<u64, Claimed>,
     /// Those who left and have not been told yet.
     leaving: Vec<Waiter>,
-    /// This process's own exclusive holder: as long as there is one, nobody needs to wait in the
+    /// The key of this process's own exclusive holder: as long as there is one, nobody needs to wait in the
     /// kernel or watch.
-    exclusive: Option<Exclusive>,
+    exclusive: Option<u64>,
+    /// This process's last turn.
+    turn: Option<Turn>,
+    /// When the next one may begin, on the awake clock.
+    not_before: Duration,
     kernel: Option<Arc<KernelWait>>,
     /// A look is due, or under way.
     looking: bool,
     refusal: Option<Arc<Refused>>,
 }
 
-struct Exclusive {
-    key: u64,
-    /// Since when the lock is this process's, on the awake clock.
+/// A time during which the lock was this process's, but for moments.
+#[derive(Clone, Copy)]
+struct Turn {
     since: Duration,
+    ended: Duration,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -121,16 +133,26 @@ pub(crate) enum Next {
     Leave,
 }
 
-/// All sites of the process that somebody uses, and the watches of those nobody uses just now:
-/// repeated short tries add up.
+/// All sites of the process that somebody uses, and what is remembered of those nobody uses just
+/// now.
 #[derive(Default)]
 struct Registry {
     sites: HashMap<SiteId, Weak<Site>>,
-    watches: HashMap<SiteId, Watch>,
+    memories: HashMap<SiteId, Memory>,
 }
 
-/// How many watches are remembered; the oldest go first.
-const WATCHES: usize = 256;
+/// What a site leaves to the next one that comes to the same place.
+struct Memory {
+    /// Repeated short tries add up.
+    watch: Option<Watch>,
+    /// Whoever asks again at once does so through a new site, if it names the place by a path.
+    turn: Option<Turn>,
+    not_before: Duration,
+    left: Duration,
+}
+
+/// How many places are remembered; the oldest go first.
+const MEMORIES: usize = 256;
 
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
@@ -149,7 +171,12 @@ impl Site {
         if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
             return site;
         }
-        let watch = registry.watches.remove(&id);
+        let (watch, state) = match registry.memories.remove(&id) {
+            Some(Memory { watch, turn, not_before, .. }) => {
+                (watch, State { turn, not_before, ..State::default() })
+            }
+            None => (None, State::default()),
+        };
         let site = Arc::new(Self {
             id: id.clone(),
             dir: Arc::clone(dir),
@@ -158,7 +185,7 @@ impl Site {
             locality,
             guard: Guard::default(),
             exact_times: AtomicBool::new(false),
-            state: Mutex::default(),
+            state: Mutex::new(state),
             watch: Mutex::new(watch),
         });
         registry.sites.insert(id, Arc::downgrade(&site));
@@ -202,27 +229,89 @@ impl Site {
             events,
             told: tell.then(Arc::default),
         };
-        let waiter = if self.is_quiet() {
-            match self.take_if_free(waiter)? {
+        let waiter = match self.is_quiet() {
+            Some(since) => match self.take_if_free(waiter, since)? {
                 Ok(lock) => return Ok(Acquired::Now(lock)),
                 Err(waiter) => waiter,
-            }
-        } else {
-            waiter
+            },
+            None => waiter,
         };
         if options.wait { self.wait_in_line(waiter) } else { self.try_once(waiter) }
             .map(|()| Acquired::Later(Wait::new(self, key)))
             .map_err(|fault| fault.into_error(Operation::Acquire, &self.path))
     }
 
-    /// Whether a newcomer would overtake nobody and would not find the lock taken by this process.
-    fn is_quiet(&self) -> bool {
-        let state = sync::lock(&self.state);
-        state.line.is_empty() && state.claimed.is_empty() && state.exclusive.is_none()
+    /// Whether a newcomer would overtake nobody and would not find the lock taken by this process:
+    /// since when it is this process's turn.
+    fn is_quiet(&self) -> Option<Duration> {
+        let now = clock::awake();
+        let since = {
+            let state = sync::lock(&self.state);
+            if !state.line.is_empty() || !state.claimed.is_empty() || state.exclusive.is_some() {
+                return None;
+            }
+            match state.turn {
+                Some(turn) if now.saturating_sub(turn.ended) < AT_ONCE => turn.since,
+                _ => now,
+            }
+        };
+        if self.is_fair(since, now) {
+            return Some(since);
+        }
+        self.step_back(now);
+        None
+    }
+
+    /// Whether this process may go on having the lock.
+    fn is_fair(&self, since: Duration, now: Duration) -> bool {
+        if now.saturating_sub(since) < TURN {
+            return true;
+        }
+        // Over a network the announcements would be locks like any other.
+        let others_wait = match self.locality {
+            Locality::Local => self.guard.others_wait(&self.dir, &self.names),
+            Locality::Remote => None,
+        };
+        others_wait == Some(false)
+    }
+
+    fn step_back(&self, now: Duration) {
+        let mut state = sync::lock(&self.state);
+        state.turn = None;
+        state.not_before = now + STEP_BACK;
+    }
+
+    /// Remembers that this process has just had the lock, unless its turn is over.
+    fn end_turn(&self, lease: &Lease) {
+        let ended = clock::awake();
+        let mut state = sync::lock(&self.state);
+        if state.not_before <= ended {
+            state.turn = Some(Turn { since: lease.turn_since, ended });
+        }
+    }
+
+    /// Lets whoever was woken get there first; on the thread that is about to wait in the kernel.
+    pub(crate) fn wait_for_turn(&self) {
+        let not_before = sync::lock(&self.state).not_before;
+        let left = not_before.saturating_sub(clock::awake());
+        if !left.is_zero() {
+            std::thread::park_timeout(left);
+        }
+    }
+
+    /// Says to other processes that this one waits.
+    pub(crate) fn announce(&self, waiting: bool) {
+        if self.locality == Locality::Local {
+            self.guard.announce(&self.dir, &self.names, waiting);
+        }
     }
 
     /// The fast path: `open` → `try_lock` → claim, without patience for anything.
-    fn take_if_free(self: &Arc<Self>, waiter: Waiter) -> Result<Result<Lock, Waiter>, Error> {
+    fn take_if_free(
+        self: &Arc<Self>,
+        waiter: Waiter,
+        since: Duration,
+    ) -> Result<Result<Lock, Waiter>, Error> {
         let attempt = || -> Result<Option<(Grant, LockFile)>, Fault> {
             let file = LockFile::open(&self.dir, &self.names)?;
             if !file.try_lock(&self.names, waiter.mode)? {
@@ -236,13 +325,12 @@ impl Site {
         };
         let error = |fault: Fault| fault.into_error(Operation::Acquire, &self.path);
         let Some((grant, file)) = attempt().map_err(error)? else { return Ok(Err(waiter)) };
-        let since = clock::awake();
         if waiter.mode == Mode::Exclusive {
-            sync::lock(&self.state).exclusive = Some(Exclusive { key: waiter.key, since });
+            sync::lock(&self.state).exclusive = Some(waiter.key);
             // Somebody may have begun to wait in the kernel since it was quiet here.
             self.recheck_wait();
         }
-        match self.start_lease(&waiter, grant, file) {
+        match self.start_lease(&waiter, grant, since, file) {
             Ok(lock) => Ok(Ok(lock)),
             Err(fault) => {
                 self.no_longer_exclusive(waiter.key);
@@ -255,9 +343,10 @@ impl Site {
         self: &Arc<Self>,
         waiter: &Waiter,
         grant: Grant,
+        turn_since: Duration,
         file: LockFile,
     ) -> Result<Lock, Fault> {
-        Lease::start(Arc::clone(self), waiter, grant, file)
+        Lease::start(Arc::clone(self), waiter, grant, turn_since, file)
             .map(Lock::new)
             .map_err(Fault::io("pthread_create", &self.names.lock))
     }
@@ -521,7 +610,7 @@ impl Site {
             let cancelled = state.end_claim(&waiter);
             state.refusal = None;
             let exclusive = waiter.mode == Mode::Exclusive && !cancelled;
-            state.exclusive = exclusive.then_some(Exclusive { key: waiter.key, since });
+            state.exclusive = exclusive.then_some(waiter.key);
             cancelled
         };
         if cancelled {
@@ -532,7 +621,7 @@ impl Site {
             self.keep_waiting();
             return;
         }
-        match self.start_lease(&waiter, grant, file) {
+        match self.start_lease(&waiter, grant, since, file) {
             Ok(lock) => waiter.settle(None, Ok(lock)),
             Err(fault) => {
                 self.no_longer_exclusive(waiter.key);
@@ -733,9 +822,7 @@ impl Site {
 
     fn no_longer_exclusive(&self, key: u64) {
         let mut state = sync::lock(&self.state);
-        if state.exclusive.as_ref().is_some_and(|exclusive| exclusive.key == key) {
-            state.exclusive = None;
-        }
+        state.exclusive.take_if(|own| *own == key);
     }
 
     /// The end of a release, after the heartbeat was stopped: hands the kernel lock to the next in
@@ -743,6 +830,7 @@ impl Site {
     pub(crate) fn give_back(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Result<(), Error> {
         let Some(file) = self.hand_over(lease, file) else { return Ok(()) };
         let released = file.release(&self.names);
+        self.end_turn(lease);
         self.keep_waiting();
         released.map_err(|fault| fault.into_error(Operation::Release, &self.path))
     }
@@ -751,27 +839,34 @@ impl Site {
     /// grant is the same as any other: its own section, its own token. Returns the file if nobody
     /// could be served.
     fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
-        let (claim, since) = {
+        if lease.mode == Mode::Shared {
+            return Some(file);
+        }
+        let now = clock::awake();
+        let fair = self.is_fair(lease.turn_since, now);
+        if !fair {
+            self.step_back(now);
+        }
+        let claim = {
             let mut state = sync::lock(&self.state);
-            let own = state.exclusive.take_if(|exclusive| exclusive.key == lease.key);
-            let Some(Exclusive { since, .. }) = own else { return Some(file) };
-            let fair = clock::awake().saturating_sub(since) < FAIRNESS;
+            // It may have been lost.
+            let own = state.exclusive.take_if(|own| *own == lease.key).is_some();
             let first = state
                 .line
                 .first_entry()
                 // From exclusive to shared the kernel lock would be free for a moment.
-                .filter(|first| fair && first.get().mode == Mode::Exclusive);
+                .filter(|first| own && fair && first.get().mode == Mode::Exclusive);
             let Some(first) = first else { return Some(file) };
             let waiter = first.remove();
             state.claimed.insert(waiter.key, Claimed::default());
             // Still this process's: nobody needs to wait in the kernel.
-            state.exclusive = Some(Exclusive { key: waiter.key, since });
-            (Claim { waiter }, since)
+            state.exclusive = Some(waiter.key);
+            Claim { waiter }
         };
         let key = claim.waiter.key;
         match grant::claim(self, &file, Mode::Exclusive, claim.waiter.terms, Patience::Spin) {
             Ok(Verdict::Granted(grant)) => {
-                self.settle_granted_since(claim, grant, file, since);
+                self.settle_granted_since(claim, grant, file, lease.turn_since);
                 self.recheck_wait();
                 None
             }
@@ -833,7 +928,7 @@ impl Waiter {
 }
 
 impl Drop for Site {
-    /// Leaves its watch to the next one that comes here.
+    /// Leaves what it knows to the next one that comes here.
     fn drop(&mut self) {
         let mut registry = sync::lock(&REGISTRY);
         let Some(registry) = registry.as_mut() else { return };
@@ -841,13 +936,19 @@ impl Drop for Site {
         if registry.sites.get(&self.id).is_some_and(|site| site.strong_count() == 0) {
             registry.sites.remove(&self.id);
         }
-        let Some(watch) = sync::lock(&self.watch).take() else { return };
-        if registry.watches.len() >= WATCHES {
-            let oldest = registry.watches.iter().min_by_key(|(_, watch)| watch.looked());
+        let state = sync::lock(&self.state);
+        let memory = Memory {
+            watch: sync::lock(&self.watch).take(),
+            turn: state.turn,
+            not_before: state.not_before,
+            left: clock::awake(),
+        };
+        if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&self.id) {
+            let oldest = registry.memories.iter().min_by_key(|(_, memory)| memory.left);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                registry.watches.remove(&oldest);
+                registry.memories.remove(&oldest);
             }
         }
-        registry.watches.insert(self.id.clone(), watch);
+        registry.memories.insert(self.id.clone(), memory);
     }
 }

@@ -56,11 +56,6 @@ impl Watch {
     pub(crate) fn watched(&self) -> Duration {
         self.watched
     }
-
-    /// When it was last looked at.
-    pub(crate) fn looked(&self) -> Duration {
-        self.looked
-    }
 }
 
 /// How much of the time between two looks counts at most, and so how often a waiter looks.

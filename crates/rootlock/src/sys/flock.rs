@@ -35,11 +35,10 @@ pub(crate) fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
 /// Ends with [`io::ErrorKind::Interrupted`] when another thread fires this thread's
 /// [`super::Interrupt`]. A caller that is not done waiting calls again and queues up anew.
 pub(crate) fn lock(file: &File, mode: Mode) -> io::Result<()> {
-    match mode {
+    platform::interruptibly(|| match mode {
         Mode::Exclusive => FileExt::lock(file),
         Mode::Shared => FileExt::lock_shared(file),
-    }
-    .map_err(platform::interrupted)
+    })
 }
 
 /// Releases the kernel lock. Said aloud rather than left to `close`: a child that was just forked

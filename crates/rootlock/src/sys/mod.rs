@@ -11,6 +11,7 @@
 //! | [`read_at`], [`write_at`], [`close`] | the rest of what is done to one |
 //! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
 //! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
+//! | [`waiters`] | whether another process waits |
 //! | [`process`] | who this process is; whether a recorded one is certainly gone |
 #![allow(unsafe_code, reason = "the one folder that talks to the operating system")]
 
@@ -28,7 +29,8 @@ mod platform;
 compile_error!("rootlock needs kernel file locks: a lock that does not lock is worse than none");
 
 pub(crate) use platform::{
-    Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, stat, write_at,
+    Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, stat, waiters,
+    write_at,
 };
 
 /// Names one file for as long as somebody has it open: volume and index (device and inode).

@@ -100,6 +100,7 @@ impl Dir {
     }
 
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    #[allow(clippy::unnecessary_cast, reason = "the fields' widths differ between systems")]
     pub(crate) fn locality(&self) -> Locality {
         match rustix::fs::fstatfs(&self.fd) {
             Ok(stat) if stat.f_flags as u64 & libc::MNT_LOCAL as u64 != 0 => Locality::Local,

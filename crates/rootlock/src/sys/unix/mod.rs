@@ -5,6 +5,7 @@ mod interrupt;
 
 pub(crate) mod clock;
 pub(crate) mod process;
+pub(crate) mod waiters;
 
 use std::fs::File;
 use std::io;
@@ -53,9 +54,10 @@ pub(crate) fn is_contended(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::ACCESS.raw_os_error())
 }
 
-/// `EINTR` is already what [`super::flock::lock`] promises.
-pub(crate) fn interrupted(error: io::Error) -> io::Error {
-    error
+/// Makes a call that this thread's [`Interrupt`] may end. A signal ends any call, and `EINTR` is
+/// already what [`super::flock::lock`] promises.
+pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    call()
 }
 
 /// Reads from the start of a file; fewer bytes when it is shorter.

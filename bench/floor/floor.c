@@ -1,0 +1,127 @@
+/*
+ * The floor: what a free lock costs when nothing but its system calls is left.
+ *
+ *   floor full <root> <seconds>   the calls of rootlock's acquire + release
+ *   floor seed <root> <seconds>   the calls of the Go package that rootlock's design comes from
+ *
+ * Prints one line: `<pairs> <nanoseconds>`. One process, one thread, nobody else wants the lock.
+ *
+ * `full` must stay aligned with the real thing. Compare with
+ *   strace -f -e trace=desc,file node -e "…tryLock, unlock…"
+ * and edit the two functions below, one line per call.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_NAME ".lock"
+#define GUARD_NAME ".lock.guard"
+#define LEDGER_READ 1024
+#define LEDGER_WRITE 512
+
+static const char *root;
+static char ledger[LEDGER_READ];
+
+/* A call that fails makes the number meaningless, so it ends the program and says where. */
+static int ok(const char *name, long result) {
+  if (result < 0) {
+    fprintf(stderr, "floor: %s: %s\n", name, strerror(errno));
+    exit(1);
+  }
+  return (int)result;
+}
+
+static int open_file(int dir, const char *name) {
+  int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  return ok(name, openat(dir, name, flags, 0600));
+}
+
+/* rootlock, path given as a string. The list, in order: */
+static void full_pair(void) {
+  struct stat st;
+  static const struct timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+
+  /* acquire */
+  int dir = ok("open dir", openat(AT_FDCWD, root, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  ok("fstat dir", fstat(dir, &st));
+  int lock = open_file(dir, LOCK_NAME);
+  ok("flock L", flock(lock, LOCK_EX | LOCK_NB));
+  int guard = open_file(dir, GUARD_NAME);
+  ok("flock G", flock(guard, LOCK_EX));
+  ok("fstatat L", fstatat(dir, LOCK_NAME, &st, AT_SYMLINK_NOFOLLOW));
+  ok("fstat L", fstat(lock, &st));
+  ok("futimens L", futimens(lock, now));
+  ok("pread G", pread(guard, ledger, LEDGER_READ, 0));
+  ok("pwrite G", pwrite(guard, ledger, LEDGER_WRITE, 0));
+  ok("unlock G", flock(guard, LOCK_UN));
+  ok("close G", close(guard));
+
+  /* release */
+  ok("unlock L", flock(lock, LOCK_UN));
+  ok("close L", close(lock));
+  ok("close dir", close(dir));
+}
+
+/* The seed: no directory handle, no guard, no ledger, a truncation as heartbeat. */
+static char seed_path[4096];
+static void seed_pair(void) {
+  struct stat st;
+
+  /* acquire */
+  int lock = ok("open", open(seed_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ok("flock", flock(lock, LOCK_EX | LOCK_NB));
+  ok("ftruncate", ftruncate(lock, 0));
+  ok("fstat", fstat(lock, &st));
+  ok("stat", stat(seed_path, &st));
+
+  /* release */
+  ok("unlock", flock(lock, LOCK_UN));
+  ok("close", close(lock));
+}
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) {
+    fprintf(stderr, "usage: floor full|seed <root> <seconds>\n");
+    return 2;
+  }
+  void (*pair)(void) = strcmp(argv[1], "seed") == 0 ? seed_pair : full_pair;
+  root = argv[2];
+  snprintf(seed_path, sizeof seed_path, "%s/" LOCK_NAME, root);
+  memset(ledger, ' ', sizeof ledger);
+
+  /* The guard of a root that has been locked before has its whole ledger. */
+  int dir = ok("open dir", openat(AT_FDCWD, root, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  int file = open_file(dir, GUARD_NAME);
+  ok("fill G", pwrite(file, ledger, LEDGER_READ, 0));
+  ok("close G", close(file));
+  ok("close dir", close(dir));
+
+  for (int i = 0; i < 1000; i++) pair();
+  int64_t start = now_ns();
+  int64_t end = start + (int64_t)(atof(argv[3]) * 1e9);
+  int64_t pairs = 0;
+  int64_t now;
+  do {
+    for (int i = 0; i < 64; i++) pair();
+    pairs += 64;
+    now = now_ns();
+  } while (now < end);
+  printf("%lld %lld\n", (long long)pairs, (long long)(now - start));
+  return 0;
+}
