@@ -14,7 +14,7 @@ use crate::guard::Patience;
 use crate::heart::{self, Timer};
 use crate::lockfile::LockFile;
 use crate::site::{Claim, Next, Site};
-use crate::sys::{FileId, Interrupt, Interruptible, clock};
+use crate::sys::{FileId, Interrupt, Interruptible, Locality, clock};
 use crate::{Mode, sync};
 
 /// How soon a stop is asked for again: a signal that came just before the call is lost.
@@ -108,6 +108,10 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
             Ok(kept) => file = kept,
             Err(fault) => site.fail_first(fault),
         }
+    }
+    if site.locality == Locality::Remote {
+        // Closing asks the server too, and may hang.
+        site.see_off();
     }
     // The file is closed before those who left are told: an aborted wait leaves nothing behind.
     drop(file);

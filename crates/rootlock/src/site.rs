@@ -76,6 +76,8 @@ struct State {
     kernel: Option<Arc<KernelWait>>,
     /// A look is due, or under way.
     looking: bool,
+    /// Who held the lock when somebody last looked.
+    holder: Option<Holder>,
     refusal: Option<Arc<Refused>>,
 }
 
@@ -569,7 +571,7 @@ impl Site {
         if leaving.is_empty() {
             return;
         }
-        let holder = self.find_holder();
+        let holder = self.last_known_holder();
         for waiter in leaving {
             let error = self.error(ErrorKind::Cancelled, holder.clone());
             waiter.settle(holder.as_ref(), Err(error));
@@ -701,6 +703,9 @@ impl Site {
             }
             if let (Some(stat), Some((key, terms)), false) = (seen, recoverer, own) {
                 let ledger = self.guard.peek(&self.dir, &self.names);
+                if self.locality == Locality::Remote {
+                    sync::lock(&self.state).holder = crate::inspect::holder(&stat, &ledger);
+                }
                 let judgement = self.judge(&stat, &ledger, terms);
                 needed = judgement.needed;
                 if judgement.over {
@@ -806,10 +811,21 @@ impl Site {
     }
 
     /// Who holds the lock just now, as far as can be told. Reads files.
-    pub(crate) fn find_holder(&self) -> Option<Holder> {
+    fn find_holder(&self) -> Option<Holder> {
         let stat = self.dir.stat(&self.names.lock).ok()??;
         let ledger = self.guard.peek(&self.dir, &self.names);
-        crate::inspect::holder(&stat, &ledger)
+        let holder = crate::inspect::holder(&stat, &ledger);
+        sync::lock(&self.state).holder.clone_from(&holder);
+        holder
+    }
+
+    /// The same for somebody who wants to go: where looking may take for ever, who it was when
+    /// somebody last looked.
+    fn last_known_holder(&self) -> Option<Holder> {
+        match self.locality {
+            Locality::Local => self.find_holder(),
+            Locality::Remote => sync::lock(&self.state).holder.clone(),
+        }
     }
 
     // ---- giving back --------------------------------------------------------------------------
