@@ -2,11 +2,25 @@
 
 use std::io;
 
+/// Whether system errors are Win32 codes.
+const WINDOWS: bool = std::path::MAIN_SEPARATOR == '\\';
+
 /// The error's name in libuv's and Node's spelling, where the number alone does not tell.
 ///
 /// On Unix the number is an `errno` and Node itself knows its name. On Windows it is a Win32 code
 /// that libuv translates in its own calls only.
 pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
+    if WINDOWS {
+        // What std has no kind for, as libuv translates it: ERROR_TOO_MANY_OPEN_FILES,
+        // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_DELETE_PENDING,
+        // ERROR_CANT_RESOLVE_FILENAME (a link in the file's place).
+        match error.raw_os_error() {
+            Some(4) => return Some("EMFILE"),
+            Some(32 | 33 | 303) => return Some("EBUSY"),
+            Some(1921) => return Some("ELOOP"),
+            _ => {}
+        }
+    }
     use io::ErrorKind::{
         AlreadyExists, DirectoryNotEmpty, FileTooLarge, InvalidFilename, InvalidInput,
         IsADirectory, NotADirectory, NotFound, OutOfMemory, PermissionDenied, ReadOnlyFilesystem,
@@ -34,5 +48,5 @@ pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
 
 /// `errno` as Node has it: negative. `None` where the number is not an `errno`.
 pub(crate) fn errno(error: &io::Error) -> Option<i32> {
-    if std::path::MAIN_SEPARATOR == '\\' { None } else { error.raw_os_error().map(|code| -code) }
+    if WINDOWS { None } else { error.raw_os_error().map(|code| -code) }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rootlock::{ErrorKind, Lock, Mode, Options, Request, Root, State};
 
@@ -141,8 +141,10 @@ fn inspect_tells_how_the_lock_is_held_and_takes_nothing() {
     assert_eq!(look().state, State::Free);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_released_lock_leaves_no_descriptor_and_no_thread() {
+    use std::time::Instant;
     let (_directory, root) = root();
     let count =
         |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).expect("Linux").count();

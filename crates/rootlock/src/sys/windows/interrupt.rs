@@ -1,19 +1,27 @@
 //! Ends a blocked `LockFileEx` of another thread: `CancelSynchronousIo`, which ends whatever call
-//! on a file that thread is in. Calls that are not meant are done again ([`super::retry`]).
+//! on a file that thread is in. So it is only called while the thread says that it waits for a
+//! lock: a write to the ledger, or what a program does in a callback, is not to be ended.
 //!
 //! Not by overlapped calls, which `CancelIoEx` would end: a file opened for them can't be used by
 //! anything that waits, std's `File` included, and a cancelled request can still be granted.
 
+use std::cell::RefCell;
+use std::io;
 use std::marker::PhantomData;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use windows_sys::Win32::Foundation::DuplicateHandle;
+use windows_sys::Win32::Foundation::{DuplicateHandle, ERROR_OPERATION_ABORTED};
 use windows_sys::Win32::System::IO::CancelSynchronousIo;
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, THREAD_TERMINATE,
 };
+
+thread_local! {
+    /// This thread's, while it has one.
+    static INTERRUPT: RefCell<Option<Arc<Interrupt>>> = const { RefCell::new(None) };
+}
 
 /// Lets a thread be interrupted for as long as this value lives on it.
 pub(crate) struct Interruptible {
@@ -22,21 +30,22 @@ pub(crate) struct Interruptible {
     not_send: PhantomData<*const ()>,
 }
 
-/// Interrupts that thread; harmless when it is not in a call, or gone.
+/// Interrupts that thread; harmless when it does not wait for a lock, or is gone.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
-    /// `Some` exactly while the thread wants to be interrupted: what it does with files later is
-    /// nobody's to end. `None` too when the system gave no handle; then [`Interrupt::fire`] does
-    /// nothing.
-    thread: Mutex<Option<OwnedHandle>>,
+    /// `None` when the system gave no handle; then [`Interrupt::fire`] does nothing, and a waiter
+    /// that is not wanted any more gives its lock back as soon as the kernel grants it.
+    thread: Option<OwnedHandle>,
+    /// Whether the thread is in [`interruptibly`]. Guarded, so that it stays there during the call
+    /// that ends its own.
+    waits: Mutex<bool>,
 }
 
 impl Interruptible {
     pub(crate) fn new() -> Self {
-        Self {
-            interrupt: Arc::new(Interrupt { thread: Mutex::new(this_thread()) }),
-            not_send: PhantomData,
-        }
+        let interrupt = Arc::new(Interrupt { thread: this_thread(), waits: Mutex::new(false) });
+        INTERRUPT.set(Some(Arc::clone(&interrupt)));
+        Self { interrupt, not_send: PhantomData }
     }
 
     pub(crate) fn interrupt(&self) -> Arc<Interrupt> {
@@ -46,7 +55,7 @@ impl Interruptible {
 
 impl Drop for Interruptible {
     fn drop(&mut self) {
-        *self.interrupt.thread.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        INTERRUPT.set(None);
     }
 }
 
@@ -54,12 +63,34 @@ impl Interrupt {
     /// May come just before the thread enters the call and is then lost: fire again until the
     /// thread has answered.
     pub(crate) fn fire(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = &*thread {
+        let waits = self.waits();
+        if let (Some(thread), true) = (&self.thread, *waits) {
             // SAFETY: the handle is open and has the right that the call asks for.
             unsafe { CancelSynchronousIo(thread.as_raw_handle()) };
         }
     }
+
+    fn waits(&self) -> MutexGuard<'_, bool> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a call that this thread's [`Interrupt`] may end, if it has one: with
+/// [`io::ErrorKind::Interrupted`].
+pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let interrupt = INTERRUPT.with_borrow(Clone::clone);
+    let say = |waits| {
+        if let Some(interrupt) = &interrupt {
+            *interrupt.waits() = waits;
+        }
+    };
+    say(true);
+    let result = call();
+    say(false);
+    result.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == ERROR_OPERATION_ABORTED as i32 => io::ErrorKind::Interrupted.into(),
+        _ => error,
+    })
 }
 
 /// A handle that means this thread wherever it is used; `GetCurrentThread` means whoever uses it.
@@ -81,4 +112,49 @@ fn this_thread() -> Option<OwnedHandle> {
     };
     // SAFETY: the handle was just made and is nobody else's.
     (duplicated != 0).then(|| unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Mode;
+    use crate::sys::platform::is_wine;
+    use crate::sys::{Create, Dir, flock};
+
+    #[test]
+    fn a_blocked_lock_ends_and_can_be_asked_for_again() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let dir = Dir::open(directory.path()).expect("opens");
+        let holder = dir.open_file("file", Create::IfMissing).expect("opens");
+        let waiter = dir.open_file("file", Create::IfMissing).expect("opens");
+        assert!(flock::try_lock(&holder, Mode::Exclusive).expect("locks"));
+        let (sender, receiver) = mpsc::channel();
+        let (answer, answered) = mpsc::channel();
+        let waiting = thread::spawn(move || {
+            let interruptible = Interruptible::new();
+            sender.send(interruptible.interrupt()).expect("somebody listens");
+            let ended = flock::lock(&waiter, Mode::Exclusive).map_err(|error| error.kind());
+            answer.send(()).expect("somebody listens");
+            if ended.is_err() {
+                flock::lock(&waiter, Mode::Exclusive).expect("locks");
+            }
+            ended
+        });
+        let interrupt = receiver.recv().expect("sent");
+        for _ in 0..1000 {
+            interrupt.fire();
+            if answered.recv_timeout(Duration::from_millis(1)).is_ok() {
+                break;
+            }
+        }
+        flock::unlock(&holder).expect("unlocks");
+        let ended = waiting.join().expect("ends");
+        // Wine cancels no lock: there the wait ends when the holder lets go.
+        let expected = if is_wine() { Ok(()) } else { Err(io::ErrorKind::Interrupted) };
+        assert_eq!(ended, expected);
+    }
 }

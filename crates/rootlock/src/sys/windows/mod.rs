@@ -10,8 +10,8 @@ mod interrupt;
 
 pub(crate) mod clock;
 pub(crate) mod process;
+pub(crate) mod waiters;
 
-use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::os::windows::fs::FileExt;
@@ -19,7 +19,7 @@ use std::os::windows::io::{AsRawHandle, IntoRawHandle};
 
 use windows_sys::Win32::Foundation::{
     CloseHandle, ERROR_CALL_NOT_IMPLEMENTED, ERROR_INVALID_FUNCTION, ERROR_INVALID_LEVEL,
-    ERROR_INVALID_PARAMETER, ERROR_NOT_SUPPORTED, ERROR_OPERATION_ABORTED,
+    ERROR_INVALID_PARAMETER, ERROR_NOT_SUPPORTED,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DEVICE, FILE_ATTRIBUTE_DIRECTORY,
@@ -29,7 +29,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 
 pub(crate) use dir::Dir;
-pub(crate) use interrupt::{Interrupt, Interruptible};
+pub(crate) use interrupt::{Interrupt, Interruptible, interruptibly};
 
 use super::{FileId, Nanos, Stat};
 
@@ -38,8 +38,17 @@ pub(crate) fn stat(file: &File) -> io::Result<Stat> {
     const OTHER: u32 =
         FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DEVICE;
     let basic = basic_info(file)?;
+    let id = file_id(file)?;
+    // What is answered where there are no identities. Then a file that was replaced can't be told
+    // from the one that replaced it, and two could hold one lock.
+    if [0, u128::from(u64::MAX), u128::MAX].contains(&id.index) {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the file system does not tell files apart",
+        ));
+    }
     Ok(Stat {
-        id: file_id(file)?,
+        id,
         regular: basic.FileAttributes & OTHER == 0,
         modified: to_nanos(basic.LastWriteTime),
         changed: to_nanos(basic.ChangeTime),
@@ -50,17 +59,14 @@ pub(crate) fn stat(file: &File) -> io::Result<Stat> {
 pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
     // Zero: leave as it is. That is how the change time is left to the file system, which moves it.
     let info = FILE_BASIC_INFO { LastWriteTime: from_nanos(nanos), ..FILE_BASIC_INFO::default() };
-    retry(|| {
-        // SAFETY: the handle is open, and `info` is what the class says, of the size given.
-        let done = unsafe {
-            SetFileInformationByHandle(
-                file.as_raw_handle(),
-                FileBasicInfo,
-                (&raw const info).cast(),
-                size_of_val(&info) as u32,
-            )
-        };
-        succeeded(done)
+    // SAFETY: the handle is open, and `info` is what the class says, of the size given.
+    succeeded(unsafe {
+        SetFileInformationByHandle(
+            file.as_raw_handle(),
+            FileBasicInfo,
+            (&raw const info).cast(),
+            size_of_val(&info) as u32,
+        )
     })
 }
 
@@ -71,21 +77,16 @@ pub(crate) fn is_contended(_error: &io::Error) -> bool {
     false
 }
 
-/// What the call says that an [`Interrupt`] ended is what [`super::flock::lock`] promises.
-pub(crate) fn interrupted(error: io::Error) -> io::Error {
-    if is_aborted(&error) { io::ErrorKind::Interrupted.into() } else { error }
-}
-
 /// Reads from the start of a file; fewer bytes when it is shorter.
 pub(crate) fn read_at(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
-    retry(|| file.seek_read(buffer, 0))
+    file.seek_read(buffer, 0)
 }
 
 /// Writes all of the bytes.
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let mut written = 0;
     while written < bytes.len() {
-        match retry(|| file.seek_write(&bytes[written..], offset + written as u64))? {
+        match file.seek_write(&bytes[written..], offset + written as u64)? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             more => written += more,
         }
@@ -113,31 +114,20 @@ fn basic_info(file: &File) -> io::Result<FILE_BASIC_INFO> {
 fn file_id(file: &File) -> io::Result<FileId> {
     let mut info = FILE_ID_INFO::default();
     // SAFETY: `info` is what the class says.
-    let id = match unsafe { query(file, FileIdInfo, &mut info) } {
-        Ok(()) => FileId {
+    match unsafe { query(file, FileIdInfo, &mut info) } {
+        Ok(()) => Ok(FileId {
             volume: info.VolumeSerialNumber,
             index: u128::from_le_bytes(info.FileId.Identifier),
-        },
-        Err(error) if is_unknown(&error) => file_id_64(file)?,
-        Err(error) => return Err(error),
-    };
-    // What a server answers that has no identities. Then a file that was replaced can't be told
-    // from the one that replaced it, and two could hold one lock.
-    if [0, u128::from(u64::MAX), u128::MAX].contains(&id.index) {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the file system does not tell files apart",
-        ));
+        }),
+        Err(error) if is_unknown(&error) => file_id_64(file),
+        Err(error) => Err(error),
     }
-    Ok(id)
 }
 
 fn file_id_64(file: &File) -> io::Result<FileId> {
     let mut info = BY_HANDLE_FILE_INFORMATION::default();
-    retry(|| {
-        // SAFETY: the handle is open and `info` is there to be filled.
-        succeeded(unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut info) })
-    })?;
+    // SAFETY: the handle is open and `info` is there to be filled.
+    succeeded(unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut info) })?;
     Ok(FileId {
         volume: info.dwVolumeSerialNumber.into(),
         index: u128::from(info.nFileIndexHigh) << 32 | u128::from(info.nFileIndexLow),
@@ -149,13 +139,10 @@ fn file_id_64(file: &File) -> io::Result<FileId> {
 /// # Safety
 /// `T` is plain data, and what `class` fills.
 unsafe fn query<T>(file: &File, class: FILE_INFO_BY_HANDLE_CLASS, info: &mut T) -> io::Result<()> {
-    let info: *mut c_void = (&raw mut *info).cast();
-    retry(|| {
-        // SAFETY: the handle is open; the caller vouches for the rest.
-        let done = unsafe {
-            GetFileInformationByHandleEx(file.as_raw_handle(), class, info, size_of::<T>() as u32)
-        };
-        succeeded(done)
+    let size = size_of::<T>() as u32;
+    // SAFETY: the handle is open; the caller vouches for the rest.
+    succeeded(unsafe {
+        GetFileInformationByHandleEx(file.as_raw_handle(), class, (&raw mut *info).cast(), size)
     })
 }
 
@@ -169,25 +156,6 @@ fn is_unknown(error: &io::Error) -> bool {
         ERROR_CALL_NOT_IMPLEMENTED,
     ];
     error.raw_os_error().is_some_and(|code| CODES.contains(&(code as u32)))
-}
-
-/// Does again what an [`Interrupt`] ended: it ends whatever its thread is doing with a file, and
-/// only a wait for a lock is meant.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    /// More than there are interrupts for one call. A driver that is going away says the same,
-    /// and keeps saying it.
-    const ATTEMPTS: usize = 100;
-    for _ in 1..ATTEMPTS {
-        match call() {
-            Err(error) if is_aborted(&error) => {}
-            result => return result,
-        }
-    }
-    call()
-}
-
-fn is_aborted(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(ERROR_OPERATION_ABORTED as i32)
 }
 
 fn succeeded(result: windows_sys::core::BOOL) -> io::Result<()> {
@@ -208,6 +176,12 @@ fn to_nanos(ticks: i64) -> Nanos {
 fn from_nanos(nanos: Nanos) -> i64 {
     let ticks = EPOCH - (-nanos).div_euclid(NANOS_PER_TICK);
     i64::try_from(ticks.max(1)).unwrap_or(i64::MAX)
+}
+
+/// Some of what the tests ask for can't be shown there.
+#[cfg(test)]
+fn is_wine() -> bool {
+    std::env::var_os("WINELOADER").is_some()
 }
 
 #[cfg(test)]

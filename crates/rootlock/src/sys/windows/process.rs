@@ -59,12 +59,16 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
 /// Whether the process with this pid and start time, of this boot and pid name space, has
 /// certainly ended. Any doubt is a no.
 pub(crate) fn is_gone(pid: u32, start: u64) -> bool {
+    // Pids are multiples of four; the system would look for the one below.
+    if pid == 0 || !pid.is_multiple_of(4) {
+        return false;
+    }
     match open(pid, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE) {
         // Somebody may keep a handle to a process that has ended, and with it its pid. Not by its
         // exit code, which is set before its files are closed.
         Ok(process) => has_ended(&process) || started(&process).is_some_and(|now| now != start),
         // No such process. One that may not be looked at is there, whichever it is.
-        Err(error) => error.raw_os_error() == Some(ERROR_INVALID_PARAMETER as i32) && is_pid(pid),
+        Err(error) => error.raw_os_error() == Some(ERROR_INVALID_PARAMETER as i32),
     }
 }
 
@@ -76,10 +80,10 @@ pub(crate) fn command(pid: u32) -> String {
     } else {
         program(pid).into_iter().collect()
     };
-    if let Some(program) = arguments.first_mut() {
-        if let Some(name) = Path::new(program).file_name() {
-            *program = name.to_owned();
-        }
+    if let Some(program) = arguments.first_mut()
+        && let Some(name) = Path::new(program).file_name()
+    {
+        *program = name.to_owned();
     }
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     arguments.join(" ")
@@ -100,11 +104,6 @@ fn open(pid: u32, access: PROCESS_ACCESS_RIGHTS) -> io::Result<OwnedHandle> {
     Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
 }
 
-/// Whether a pid can be one: they are multiples of four, and zero is nobody's.
-fn is_pid(pid: u32) -> bool {
-    pid != 0 && pid % 4 == 0
-}
-
 fn has_ended(process: &OwnedHandle) -> bool {
     // SAFETY: the handle is open and may be waited for; zero: without waiting.
     unsafe { WaitForSingleObject(process.as_raw_handle(), 0) == WAIT_OBJECT_0 }
@@ -115,16 +114,9 @@ fn started(process: &OwnedHandle) -> Option<u64> {
     let [mut created, mut exited, mut kernel, mut user] = [FILETIME::default(); 4];
     // SAFETY: the handle is open and there is room for the four times.
     let known = unsafe {
-        GetProcessTimes(
-            process.as_raw_handle(),
-            &mut created,
-            &mut exited,
-            &mut kernel,
-            &mut user,
-        )
+        GetProcessTimes(process.as_raw_handle(), &mut created, &mut exited, &mut kernel, &mut user)
     };
-    (known != 0)
-        .then(|| u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
+    (known != 0).then(|| u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
 }
 
 fn program(pid: u32) -> Option<OsString> {
@@ -171,7 +163,7 @@ mod tests {
     #[test]
     fn what_is_no_pid_is_not_gone() {
         assert!(!is_gone(0, 1));
-        assert!(!is_gone(4243, 1) || !is_pid(4243));
-        assert!(is_gone(0xffff_fffc, 1), "a pid that nobody has");
+        assert!(!is_gone(std::process::id() + 1, 1));
+        assert!(is_gone(0xffff_fffc, 1), "one that nobody has is");
     }
 }
