@@ -42,34 +42,45 @@ static int ok(const char *name, long result) {
 }
 
 static int open_file(int dir, const char *name) {
-  int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOATIME;
   return ok(name, openat(dir, name, flags, 0600));
 }
 
 /* rootlock, path given as a string. The list, in order: */
 static void full_pair(void) {
   struct stat st;
-  static const struct timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
 
   /* acquire */
-  int dir = ok("open dir", openat(AT_FDCWD, root, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+  long opened;
+  /* EAGAIN: something else in the tree was renamed or mounted just now. */
+  do opened = syscall(SYS_openat2, AT_FDCWD, root, &how, sizeof how);
+  while (opened < 0 && errno == EAGAIN);
+  int dir = ok("open dir", opened);
+  struct statx stx;
+  ok("statx dir", statx(dir, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0x4000, &stx));
   ok("fstat dir", fstat(dir, &st));
   int lock = open_file(dir, LOCK_NAME);
+  ok("fstat L", fstat(lock, &st));
   ok("flock L", flock(lock, LOCK_EX | LOCK_NB));
   int guard = open_file(dir, GUARD_NAME);
-  ok("flock G", flock(guard, LOCK_EX));
+  ok("fstat G", fstat(guard, &st));
+  ok("flock G", flock(guard, LOCK_EX | LOCK_NB));
+  ok("fstatat G", fstatat(dir, GUARD_NAME, &st, AT_SYMLINK_NOFOLLOW));
   ok("fstatat L", fstatat(dir, LOCK_NAME, &st, AT_SYMLINK_NOFOLLOW));
-  ok("fstat L", fstat(lock, &st));
-  ok("futimens L", futimens(lock, now));
   ok("pread G", pread(guard, ledger, LEDGER_READ, 0));
+  struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
+  clock_gettime(CLOCK_REALTIME, &times[1]);
+  ok("futimens L", futimens(lock, times));
+  ok("fstat L", fstat(lock, &st));
   ok("pwrite G", pwrite(guard, ledger, LEDGER_WRITE, 0));
   ok("unlock G", flock(guard, LOCK_UN));
-  ok("close G", close(guard));
 
   /* release */
   ok("unlock L", flock(lock, LOCK_UN));
   ok("close L", close(lock));
   ok("close dir", close(dir));
+  ok("close G", close(guard));
 }
 
 /* The seed: no directory handle, no guard, no ledger, a truncation as heartbeat. */

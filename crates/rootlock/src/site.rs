@@ -257,24 +257,26 @@ impl Site {
                 _ => now,
             }
         };
-        if self.is_fair(since, now) {
-            return Some(since);
+        let since = self.turn_goes_on(since, now);
+        if since.is_none() {
+            self.step_back(now);
         }
-        self.step_back(now);
-        None
+        since
     }
 
-    /// Whether this process may go on having the lock.
-    fn is_fair(&self, since: Duration, now: Duration) -> bool {
+    /// Whether this process may go on having the lock that it has had since then: from when its
+    /// turn counts now.
+    fn turn_goes_on(&self, since: Duration, now: Duration) -> Option<Duration> {
         if now.saturating_sub(since) < TURN {
-            return true;
+            return Some(since);
         }
         // Over a network the announcements would be locks like any other.
         let others_wait = match self.locality {
             Locality::Local => self.guard.others_wait(&self.dir, &self.names),
             Locality::Remote => None,
         };
-        others_wait == Some(false)
+        // Nobody waits: another turn, and no need to ask before it is over.
+        (others_wait == Some(false)).then_some(now)
     }
 
     fn step_back(&self, now: Duration) {
@@ -855,34 +857,50 @@ impl Site {
     /// grant is the same as any other: its own section, its own token. Returns the file if nobody
     /// could be served.
     fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
-        if lease.mode == Mode::Shared {
+        let somebody_wants_it = {
+            let mut state = sync::lock(&self.state);
+            if state.exclusive != Some(lease.key) {
+                // Shared, or lost.
+                return Some(file);
+            }
+            let wants = state.line.values().next().is_some_and(|first| {
+                // From exclusive to shared the kernel lock would be free for a moment.
+                first.mode == Mode::Exclusive
+            });
+            if !wants {
+                state.exclusive = None;
+            }
+            wants
+        };
+        if !somebody_wants_it {
             return Some(file);
         }
         let now = clock::awake();
-        let fair = self.is_fair(lease.turn_since, now);
-        if !fair {
+        let since = self.turn_goes_on(lease.turn_since, now);
+        if since.is_none() {
             self.step_back(now);
         }
-        let claim = {
+        let (claim, since) = {
             let mut state = sync::lock(&self.state);
-            // It may have been lost.
-            let own = state.exclusive.take_if(|own| *own == lease.key).is_some();
-            let first = state
-                .line
-                .first_entry()
-                // From exclusive to shared the kernel lock would be free for a moment.
-                .filter(|first| own && fair && first.get().mode == Mode::Exclusive);
-            let Some(first) = first else { return Some(file) };
+            // It may have been lost, or nobody may want it any more, since the first look.
+            let own = state.exclusive.take_if(|own| *own == lease.key);
+            let first = state.line.first_entry();
+            let (Some(_), Some(since), Some(first)) = (own, since, first) else {
+                return Some(file);
+            };
+            if first.get().mode != Mode::Exclusive {
+                return Some(file);
+            }
             let waiter = first.remove();
             state.claimed.insert(waiter.key, Claimed::default());
             // Still this process's: nobody needs to wait in the kernel.
             state.exclusive = Some(waiter.key);
-            Claim { waiter }
+            (Claim { waiter }, since)
         };
         let key = claim.waiter.key;
         match grant::claim(self, &file, Mode::Exclusive, claim.waiter.terms, Patience::Spin) {
             Ok(Verdict::Granted(grant)) => {
-                self.settle_granted_since(claim, grant, file, lease.turn_since);
+                self.settle_granted_since(claim, grant, file, since);
                 self.recheck_wait();
                 None
             }

@@ -216,5 +216,5 @@ fn the_harness_finds_the_cold_file_hole_of_the_naive_design() {
 
 #[test]
 fn the_harness_finds_the_two_recoverers_hole_of_the_naive_design() {
-    somebody_meets(3, Start::Abandoned, 5_000);
+    somebody_meets(4, Start::Abandoned, 5_000);
 }
