@@ -1,7 +1,16 @@
-//! Prints the stories: `cargo run --example stories > stories.new && mv stories.new stories.md`.
+//! Writes the stories into `stories.md` and between the markers of `docs/protocol.md`.
 
-use rootlock_model::stories::{find_all, markdown};
+use std::fs;
+use std::path::Path;
 
-fn main() {
-    print!("{}", markdown(&find_all()));
+use rootlock_model::stories::{HEADER, MARKERS, find_all, markdown, split};
+
+fn main() -> std::io::Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let stories = markdown(&find_all());
+    fs::write(here.join("stories.md"), format!("{HEADER}{stories}"))?;
+    let page = here.join("../../docs/protocol.md");
+    let text = fs::read_to_string(&page)?;
+    let ([before, _, after], [begin, end]) = (split(&text), MARKERS);
+    fs::write(page, format!("{before}{begin}{stories}{end}{after}"))
 }

@@ -13,7 +13,7 @@ pub enum Claim {
     ExclusiveInLease,
     /// The promise that is left when wall clocks lie.
     ExclusiveOnTime,
-    /// A holder that was never frozen since its last `stamp` is alone for its whole lease.
+    /// A holder that was never frozen since its last refresh is alone for its whole lease.
     ExclusiveUnfrozen,
     /// No beat of a robbed holder ends well.
     RobbedLearns,
@@ -21,7 +21,8 @@ pub enum Claim {
     TokensRise,
     /// I1 and I2: between `check_identity` and `unlock_guard` L's name stays where it is.
     NameStays,
-    /// I3: whoever is about to rename has watched L unchanged for its whole watch.
+    /// I3: whoever is about to rename has watched L for its whole watch, in which no lease on it
+    /// was refreshed; or its holder is proven dead.
     TakenAsWatched,
     /// A free or abandoned lock is granted to whoever wants it, within T.
     GrantedAlone,
@@ -33,6 +34,10 @@ pub enum Claim {
     SeesHeartbeatFail,
     /// Two share the lock.
     SeesSharing,
+    /// A sign of life falls between a recoverer's second look and its rename.
+    SeesLateSign,
+    /// L is taken over because its holder is proven dead.
+    SeesProof,
 }
 
 /// What P promises to those who keep to it.
@@ -54,18 +59,18 @@ impl Claim {
         match self {
             Self::ExclusiveInLease => {
                 always("no two incompatible holders inside their leases", |lock: &Lock, s| {
-                    conflict(s, |p| p.age <= lock.0.timing.lease()).is_none()
+                    conflict(s, |p| lock.is_in_lease(p)).is_none()
                 })
             }
             Self::ExclusiveOnTime => {
                 always("no two incompatible holders that beat on time", |lock: &Lock, s| {
-                    conflict(s, |p| p.age <= lock.0.timing.beat).is_none()
+                    conflict(s, |p| lock.is_on_time(p)).is_none()
                 })
             }
             Self::ExclusiveUnfrozen => always(
                 "no two incompatible holders inside their leases that never froze in them",
                 |lock: &Lock, s| {
-                    conflict(s, |p| !p.was_frozen && p.age <= lock.0.timing.lease()).is_none()
+                    conflict(s, |p| !p.was_frozen && lock.is_in_lease(p)).is_none()
                 },
             ),
             Self::RobbedLearns => {
@@ -78,22 +83,22 @@ impl Claim {
                 always("what was identified stays L until the guard is left", |_, s: &State| {
                     use Phase::*;
                     s.processes.iter().all(|p| match p.phase {
-                        Identified | Stamped | LedgerRead | LedgerWritten | Renamed
-                        | RenamedLedgerRead | BeatIdentified | BeatStamped => s.is_l(p.file),
+                        Identified | LedgerRead | Timed | Stamped | LedgerWritten
+                        | RecoverIdentified | RecoverLedgerRead | Refused | LookedAgain
+                        | RecoverTimed | Renamed | BeatIdentified | BeatTimed | BeatStamped => {
+                            s.is_l(p.file)
+                        }
                         _ => true,
                     })
                 })
             }
             Self::TakenAsWatched => {
                 always("L is taken over only as it was watched", |lock: &Lock, s: &State| {
-                    use Phase::*;
-                    s.processes.iter().all(|p| match p.phase {
-                        LookedAgain
-                        | Refused
-                        | TemporaryCreated
-                        | TemporaryLedgerRead
-                        | TemporaryLedgerWritten => lock.watched_long_enough(s, p),
-                        _ => true,
+                    s.processes.iter().enumerate().filter(|(_, p)| p.is_taking()).all(|(i, p)| {
+                        let watched = lock.watched_long_enough(s, p);
+                        s.others(i).filter(|q| q.is_aging() && s.is_l(q.file)).all(|holder| {
+                            watched && holder.age >= p.seen.watched
+                        })
                     })
                 })
             }
@@ -105,18 +110,24 @@ impl Claim {
                 })
             }
             Self::SeesTakeover => sometimes("L was taken from a frozen holder", |_, s: &State| {
-                s.processes.iter().any(|p| p.is_holder() && p.frozen && !s.is_l(p.file))
+                s.processes.iter().any(|p| p.is_holder() && p.was_frozen && !s.is_l(p.file))
             }),
             Self::SeesRobbedBeat => sometimes("a robbed holder beats", |_, s: &State| {
                 s.processes.iter().any(|p| p.phase == Phase::BeatGuarded && p.unaware)
             }),
             Self::SeesHeartbeatFail => {
                 sometimes("the guard refuses beats for a whole lease", |lock: &Lock, s: &State| {
-                    s.processes.iter().any(|p| lock.must_fail(p) && !p.was_frozen)
+                    s.processes.iter().any(|p| lock.may_fail(p) && !p.was_frozen)
                 })
             }
             Self::SeesSharing => sometimes("two share the lock", |_, s: &State| {
                 s.processes.iter().filter(|p| p.is_holder() && s.is_l(p.file)).count() == 2
+            }),
+            Self::SeesLateSign => sometimes("a sign of life comes too late", |_, s: &State| {
+                s.processes.iter().any(|p| p.is_taking() && p.sighting.is_none())
+            }),
+            Self::SeesProof => sometimes("L was taken from the dead", |lock: &Lock, s: &State| {
+                s.processes.iter().any(|p| p.is_taking() && !lock.watched_long_enough(s, p))
             }),
         }
     }
@@ -124,10 +135,10 @@ impl Claim {
     /// Two who contradict the claim, if it is about exclusion.
     pub(crate) fn offenders(self, lock: &Lock, s: &State) -> Option<(usize, usize)> {
         match self {
-            Self::ExclusiveInLease => conflict(s, |p| p.age <= lock.0.timing.lease()),
-            Self::ExclusiveOnTime => conflict(s, |p| p.age <= lock.0.timing.beat),
+            Self::ExclusiveInLease => conflict(s, |p| lock.is_in_lease(p)),
+            Self::ExclusiveOnTime => conflict(s, |p| lock.is_on_time(p)),
             Self::ExclusiveUnfrozen => {
-                conflict(s, |p| !p.was_frozen && p.age <= lock.0.timing.lease())
+                conflict(s, |p| !p.was_frozen && lock.is_in_lease(p))
             }
             _ => None,
         }

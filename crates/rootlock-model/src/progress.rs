@@ -1,15 +1,16 @@
 //! No livelock: contenders do not keep each other from the lock for ever.
 //!
 //! Every state that the protocol can reach, with all faults, is a place from which on nothing more
-//! goes wrong: nobody freezes, wakes, crashes, gives up or gives back. From there a livelock would
-//! be an endless run without a grant in which nobody is starved of *steps*: whoever can take one
-//! at every moment takes one in the end (weak fairness). In a finite graph such a run ends up
-//! going round in one strongly connected component, so it is enough to look at each of these.
+//! goes wrong: those who hold the lock just now are frozen for good, and nobody else freezes,
+//! crashes, gives up or gives back. From there a livelock would be an endless run without a grant
+//! in which nobody is starved of *steps*: whoever can take one at every moment takes one in the end
+//! (weak fairness). In a finite graph such a run ends up going round in one strongly connected
+//! component, so it is enough to look at each of these.
 //!
-//! Not a livelock, and therefore left out of the graph: states in which a running holder keeps the
-//! lock, and states in which a process is frozen inside the guard.
+//! Not a livelock, and therefore left out of the graph: a running holder that keeps the lock, and
+//! one that is frozen inside the guard.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use stateright::Model;
 
@@ -21,7 +22,7 @@ use crate::state::{Guard, MOST, Phase, State};
 pub struct Progress {
     /// Reachable states.
     pub states: usize,
-    /// Those without a running holder and without a process frozen inside the guard.
+    /// Those in which no holder is inside the guard.
     pub open: usize,
     /// Strongly connected components of these that a run can go round in.
     pub rings: usize,
@@ -34,16 +35,16 @@ pub struct Progress {
 /// Searches all that `lock` can get into. Symmetry must be off: fairness is about individuals.
 pub fn search(lock: &Lock) -> Progress {
     assert!(!lock.0.symmetry, "fairness is about individuals");
-    let states = reachable(lock);
-    let open: Vec<State> = states.iter().filter(|s| is_open(s)).copied().collect();
-    let index: HashMap<State, usize> = open.iter().enumerate().map(|(i, s)| (*s, i)).collect();
-    let edges: Vec<Edges> = open.iter().map(|s| Edges::of(lock, s, &index)).collect();
-    let mut progress = Progress { states: states.len(), open: open.len(), ..Progress::default() };
-    progress.dead_ends = edges.iter().filter(|edges| edges.stuck).count();
+    let Graph { states, edges } = Graph::of(lock);
     let component = components(&edges);
-    let mut members = vec![Vec::new(); open.len()];
+    let mut progress = Progress { states: states.len(), ..Progress::default() };
+    let mut members = vec![Vec::new(); states.len()];
     for (state, &component) in component.iter().enumerate() {
-        members[component].push(state);
+        if is_open(&states[state]) {
+            progress.open += 1;
+            progress.dead_ends += usize::from(edges[state].stuck);
+            members[component].push(state);
+        }
     }
     for ring in members.iter().filter(|ring| !ring.is_empty()) {
         let within = |from: usize, to: usize| component[from] == component[to];
@@ -58,7 +59,7 @@ pub fn search(lock: &Lock) -> Progress {
         progress.rings += 1;
         let fair = |i: usize| moves(Some(i)) || ring.iter().any(|&s| !edges[s].able[i]);
         let wanted = |i: usize| {
-            ring.iter().any(|&s| open[s].processes[i].phase != Phase::Idle && edges[s].able[i])
+            ring.iter().any(|&s| states[s].processes[i].phase != Phase::Idle && edges[s].able[i])
         };
         let mut all = 0..lock.0.processes;
         if all.clone().all(fair) && all.any(wanted) {
@@ -68,24 +69,42 @@ pub fn search(lock: &Lock) -> Progress {
     progress
 }
 
-fn reachable(lock: &Lock) -> HashSet<State> {
-    let mut seen = HashSet::new();
-    let mut todo = lock.init_states();
-    while let Some(s) = todo.pop() {
-        if seen.insert(s) {
-            todo.extend(lock.next_states(&s));
-        }
-    }
-    seen
+/// Whether the graph has this state.
+fn is_open(s: &State) -> bool {
+    s.processes.iter().all(|p| !p.is_holder() || p.guard == Guard::None)
 }
 
-fn is_open(s: &State) -> bool {
-    s.processes.iter().all(|p| if p.frozen { p.guard == Guard::None } else { !p.is_holder() })
+/// All reachable states, and what can happen in those that are open.
+struct Graph {
+    states: Vec<State>,
+    edges: Vec<Edges>,
+}
+
+impl Graph {
+    fn of(lock: &Lock) -> Self {
+        let mut states = lock.init_states();
+        let mut index: HashMap<State, usize> =
+            states.iter().enumerate().map(|(i, s)| (*s, i)).collect();
+        let mut edges = Vec::new();
+        while let Some(&s) = states.get(edges.len()) {
+            let mut find = |s| {
+                *index.entry(s).or_insert_with(|| {
+                    states.push(s);
+                    states.len() - 1
+                })
+            };
+            edges.push(Edges::of(lock, &s, edges.len(), &mut find));
+        }
+        for edges in &mut edges {
+            edges.out.retain(|&(_, to)| is_open(&states[to]));
+        }
+        Self { states, edges }
+    }
 }
 
 /// What can happen in an open state when nothing more goes wrong.
 struct Edges {
-    /// Who moves (nobody: time passes), and where to, if that is open too.
+    /// Who moves (nobody: time passes), and where to.
     out: Vec<(Option<usize>, usize)>,
     /// Who wants something and can take a step, wherever it leads.
     able: [bool; MOST],
@@ -94,29 +113,40 @@ struct Edges {
 }
 
 impl Edges {
-    fn of(lock: &Lock, s: &State, index: &HashMap<State, usize>) -> Self {
+    /// `find` numbers a state, whether or not the graph has it.
+    fn of(lock: &Lock, s: &State, number: usize, find: &mut impl FnMut(State) -> usize) -> Self {
         use Step::*;
         let mut edges = Self { out: Vec::new(), able: [false; MOST], stuck: true };
+        let open = is_open(s);
+        let urgent = |i: usize| !s.processes[i].is_holder() && lock.is_urgent(s, i);
+        let may_tick = !(0..lock.0.processes).any(urgent);
+        // A tick that changes nothing any more is no step for the checker, but time passes.
+        let mut later = number;
         for (action, next) in lock.next_steps(s) {
-            let by = match action {
-                Action::Of(_, Freeze | Wake | Crash | GiveUp | UnlockKernel | StopHeartbeat) => {
+            let to = find(next);
+            let (i, step) = match action {
+                Action::Of(i, step) => (usize::from(i), step),
+                Action::Tick => {
+                    later = to;
                     continue;
                 }
-                Action::Of(i, _) => Some(usize::from(i)),
-                Action::Tick => None,
                 Action::Sleep | Action::ForeignUnlink => continue,
             };
-            if let Some(i) = by {
-                // Nobody has to want the lock.
-                edges.able[i] |= s.processes[i].phase != Phase::Idle;
+            let stops = matches!(step, Crash | GiveUp | UnlockKernel | StopHeartbeat);
+            if !open || s.processes[i].is_holder() || stops {
+                continue;
             }
+            // Nobody has to want the lock.
+            edges.able[i] |= s.processes[i].phase != Phase::Idle;
             edges.stuck = false;
-            edges.out.extend(index.get(&next).map(|&to| (by, to)));
+            // A grant is what there shall be.
+            if !next.processes[i].is_holder() {
+                edges.out.push((Some(i), to));
+            }
         }
-        // A tick that changes nothing any more is no step for the checker, but time passes.
-        if lock.may_tick(s) {
+        if open && may_tick {
             edges.stuck = false;
-            edges.out.push((None, index[s]));
+            edges.out.push((None, later));
         }
         edges
     }

@@ -2,8 +2,8 @@
 
 use stateright::{Model, Property};
 
-use crate::setup::{DeadHolder, RefusedBeat, Setup, Start, Variant, Wall};
-use crate::state::{Guard, L, Mode, Phase, Process, State};
+use crate::setup::{DeadHolder, Setup, Start, Variant, Wall};
+use crate::state::{Guard, L, Ledger, Mode, Phase, Process, Record, Seen, State, Terms};
 
 /// The model: a protocol and what may happen to it.
 #[derive(Clone, Debug)]
@@ -13,30 +13,32 @@ pub struct Lock(pub Setup);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// Opens L, or makes it.
-    Open(Mode),
-    /// The kernel grants the lock that was waited for.
+    Open(Mode, Terms),
+    /// The kernel grants the lock, at once or to one who waited for it.
     LockKernel,
     /// Enters the guard: exclusive, or shared for a beat.
     LockGuard,
-    /// Does L's name still name the file that is locked?
+    /// Does L's name still name the file that this process has open?
     CheckIdentity,
+    /// The last token, and the record.
+    ReadLedger,
+    /// Reads the clock: the lease counts from here.
+    Moment,
     /// Sets the file's modification time.
     Stamp,
-    /// First half of `write_ledger`: the last token.
-    ReadLedger,
-    /// Second half: the new token.
+    /// Writes the new token and record.
     WriteLedger,
     /// Leaves the guard; after an acquire or a recovery this is the grant.
     UnlockGuard,
     /// Looks at L while waiting.
     Look,
-    /// Looks at L again, inside the guard.
-    LookAgain,
     /// Asks the kernel for the lock without waiting.
     TryLock {
         /// The answer.
         granted: bool,
     },
+    /// Judges L by what was seen of it inside the guard.
+    LookAgain,
     /// Makes a file under a temporary name, and locks it.
     CreateTemporary,
     /// Renames it over L.
@@ -53,32 +55,31 @@ pub enum Step {
     UnlockKernel,
     /// Gives up waiting.
     GiveUp,
-    /// Fault: stands still.
-    Freeze,
-    /// Goes on.
-    Wake,
     /// Fault: dies; another process takes its place.
     Crash,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 24] = {
+    pub const ALL: [Self; 25] = {
         use Step::*;
         [
-            Open(Mode::Exclusive),
-            Open(Mode::Shared),
+            Open(Mode::Exclusive, Terms::Usual),
+            Open(Mode::Exclusive, Terms::Hasty),
+            Open(Mode::Shared, Terms::Usual),
+            Open(Mode::Shared, Terms::Hasty),
             LockKernel,
             LockGuard,
             CheckIdentity,
-            Stamp,
             ReadLedger,
+            Moment,
+            Stamp,
             WriteLedger,
             UnlockGuard,
             Look,
-            LookAgain,
             TryLock { granted: true },
             TryLock { granted: false },
+            LookAgain,
             CreateTemporary,
             Rename,
             Unlink,
@@ -87,8 +88,6 @@ impl Step {
             StopHeartbeat,
             UnlockKernel,
             GiveUp,
-            Freeze,
-            Wake,
             Crash,
         ]
     };
@@ -99,7 +98,7 @@ impl Step {
 pub enum Action {
     /// A process takes a step.
     Of(u8, Step),
-    /// Time passes.
+    /// Time passes; whoever had something urgent to do was frozen meanwhile.
     Tick,
     /// Time passes for a machine that sleeps.
     Sleep,
@@ -112,15 +111,22 @@ impl Model for Lock {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let mut s = State { linked: true, wall_age: self.0.timing.stale, ..State::default() };
+        let mut s = State { wall_age: self.0.timing.stale, ..State::default() };
+        let record = |record| Ledger { record, names_l: true, ..Ledger::default() };
         match self.0.start {
-            Start::Missing => s.linked = false,
-            Start::Cold => {}
+            Start::Missing => {}
+            Start::Cold => {
+                s.linked = true;
+                s.ledger = record(Record::Somebody);
+            }
             Start::HeldByFrozen => {
+                s.linked = true;
                 s.wall_age = 0;
+                s.ledger = record(Record::Member);
                 s.processes[0].phase = Phase::Holding;
                 s.processes[0].frozen = true;
                 s.processes[0].was_frozen = true;
+                s.processes[0].in_ledger = true;
             }
         }
         vec![self.settled(s)]
@@ -133,7 +139,7 @@ impl Model for Lock {
                 Step::ALL.into_iter().filter(enabled).map(|step| Action::Of(i as u8, step)),
             );
         }
-        if self.may_tick(s) {
+        if self.0.freezes || !self.is_anything_urgent(s) {
             actions.push(Action::Tick);
         }
         if self.0.sleeps {
@@ -169,6 +175,9 @@ impl Lock {
         if self.0.wall == Wall::Lying || !s.linked {
             s.wall_age = self.0.timing.stale;
         }
+        if self.0.dead_holder != DeadHolder::AsFirstWorded {
+            s.forget_record();
+        }
         s.normalize(self.0.processes, self.0.symmetry);
         s
     }
@@ -180,22 +189,21 @@ impl Lock {
         let Setup { variant, ref timing, .. } = self.0;
         let naive = variant == Variant::Naive;
         let guarded_acquire = !naive && variant != Variant::UnguardedAcquire;
-        let ledger_first = variant != Variant::LedgerAfterRename;
-        if s.processes[i].frozen && !matches!(step, Wake | Crash) {
+        let clock_first = !naive && variant != Variant::LeaseFromGrant;
+        let ledger_first = variant == Variant::LedgerBeforeRename;
+        if s.processes[i].frozen && step != Crash {
             return None;
         }
         let mut next = *s;
         let p = &mut next.processes[i];
         match (p.phase, step) {
             // ---- Acquire ----
-            (Idle, Open(mode)) if self.0.shared || mode == Mode::Exclusive => {
+            (Idle, Open(mode, terms)) if self.may_ask_for(mode, terms) => {
                 p.phase = Waiting;
                 p.mode = mode;
+                p.terms = terms;
                 p.file = L;
-                if !s.linked {
-                    next.linked = true;
-                    next.wall_age = 0;
-                }
+                next.make_l();
             }
             (Waiting, LockKernel) if s.kernel_lock_is_free(i) => p.phase = Locked,
             (Locked, LockGuard) if guarded_acquire && s.guard_is_free(Guard::Exclusive, i) => {
@@ -204,13 +212,33 @@ impl Lock {
             }
             (Guarded, CheckIdentity) => self.check_identity(s, p),
             (Locked, CheckIdentity) if !guarded_acquire => self.check_identity(s, p),
-            (Identified, Stamp) => {
-                p.phase = if naive { Holding } else { Stamped };
+            (Identified, Stamp) if naive => {
+                p.phase = Holding;
+                self.read_clock(p);
                 self.stamp(&mut next, i);
             }
-            (Stamped, ReadLedger) => self.read_ledger(s, p, LedgerRead),
-            (LedgerRead, WriteLedger) => self.write_ledger(&mut next, i, LedgerWritten),
-            (LedgerWritten, UnlockGuard) => self.unlock_guard(p),
+            (Identified, ReadLedger) if !naive => self.read_ledger(s, p, LedgerRead),
+            (LedgerRead, Moment) if clock_first => {
+                p.phase = Timed;
+                self.read_clock(p);
+            }
+            (LedgerRead, Stamp) if !clock_first => {
+                p.phase = Stamped;
+                self.stamp(&mut next, i);
+            }
+            (Timed, Stamp) => {
+                p.phase = Stamped;
+                self.stamp(&mut next, i);
+            }
+            (Stamped, WriteLedger) => self.write_ledger(&mut next, i, LedgerWritten),
+            (LedgerWritten, UnlockGuard) => {
+                p.phase = if clock_first { Holding } else { Unlocked };
+                p.guard = Guard::None;
+            }
+            (Unlocked, Moment) => {
+                p.phase = Holding;
+                self.read_clock(p);
+            }
 
             // ---- Watch ----
             (Waiting, Look) if naive => {
@@ -243,60 +271,66 @@ impl Lock {
                 p.guard = Guard::Exclusive;
                 p.phase = RecoverGuarded;
             }
-            (RecoverGuarded, LookAgain) => {
-                let as_watched = self.may_take_over(s, p) || variant == Variant::NoLookAgain;
-                if s.linked && as_watched {
-                    p.phase = LookedAgain;
-                    // What is open may be an older file; what follows is about L.
-                    p.file = L;
+            (Waiting, LockGuard) if self.0.attempts && s.guard_is_free(Guard::Exclusive, i) => {
+                p.guard = Guard::Exclusive;
+                p.phase = RecoverGuarded;
+            }
+            (RecoverGuarded, Open(mode, terms)) if (mode, terms) == (p.mode, p.terms) => {
+                p.phase = RecoverOpened;
+                p.file = L;
+                next.make_l();
+            }
+            (RecoverOpened, CheckIdentity) => {
+                if s.is_l(p.file) {
+                    p.phase = RecoverIdentified;
+                    p.seen.watched = *p.sighting.get_or_insert(0);
+                    p.seen.age = s.wall_age;
                 } else {
-                    p.guard = Guard::None;
-                    p.phase = Waiting;
+                    p.wait_on();
                 }
             }
-            (LookedAgain | Attempting, TryLock { granted: true }) if s.kernel_lock_is_free(i) => {
-                p.phase = Identified;
+            (RecoverIdentified, ReadLedger) => self.read_ledger(s, p, RecoverLedgerRead),
+            (RecoverLedgerRead, TryLock { granted: true }) if s.kernel_lock_is_free(i) => {
+                p.phase = LedgerRead;
+                p.seen = Seen::default();
             }
-            (LookedAgain, TryLock { granted: false }) => p.phase = Refused,
-            (Refused, CreateTemporary) => {
-                p.phase = TemporaryCreated;
-                p.file = s.new_file();
-                // Its time is the time of its making: the lease counts from here.
-                p.age = 0;
+            (RecoverLedgerRead, TryLock { granted: false }) => p.phase = Refused,
+            (Refused, LookAgain) => {
+                if self.may_take_over(s, p) || variant == Variant::NoLookAgain {
+                    p.phase = LookedAgain;
+                    // Only for the claim: how long ago a holder must have refreshed its lease.
+                    p.seen = Seen { watched: self.watched_for(s, p), ..Seen::default() };
+                } else {
+                    // If L has changed since, the next look will see it.
+                    p.sighting = p.sighting.map(|_| self.watched_inside(s, p));
+                    p.wait_on();
+                }
             }
-            (TemporaryCreated, ReadLedger) if ledger_first => {
-                self.read_ledger(s, p, TemporaryLedgerRead);
+            (LookedAgain, Moment) if clock_first => {
+                p.phase = RecoverTimed;
+                self.read_clock(p);
             }
-            (TemporaryLedgerRead, WriteLedger) => {
+            (LookedAgain, CreateTemporary) if !clock_first => self.create_temporary(s, p),
+            (RecoverTimed, CreateTemporary) => self.create_temporary(s, p),
+            (TemporaryCreated, WriteLedger) if ledger_first => {
                 self.write_ledger(&mut next, i, TemporaryLedgerWritten);
             }
             (TemporaryLedgerWritten, Rename) => {
-                p.phase = LedgerWritten;
                 next.rename_over_l(i);
+                next.processes[i].phase = LedgerWritten;
+                next.processes[i].seen = Seen::default();
             }
             (TemporaryCreated, Rename) if !ledger_first => {
-                p.phase = Renamed;
                 next.rename_over_l(i);
-                next.ledger.names_l = false;
+                next.processes[i].phase = Renamed;
+                next.processes[i].seen = Seen::default();
             }
-            (Renamed, ReadLedger) => self.read_ledger(s, p, RenamedLedgerRead),
-            (RenamedLedgerRead, WriteLedger) => self.write_ledger(&mut next, i, LedgerWritten),
-
-            // ---- An attempt under the guard, without a watch ----
-            (Waiting, LockGuard)
-                if self.0.attempts && s.is_l(p.file) && s.guard_is_free(Guard::Exclusive, i) =>
-            {
-                p.guard = Guard::Exclusive;
-                p.phase = Attempting;
-            }
-            (Attempting, TryLock { granted: false }) => {
-                p.guard = Guard::None;
-                p.phase = Waiting;
-            }
+            (Renamed, WriteLedger) => self.write_ledger(&mut next, i, LedgerWritten),
 
             // ---- Beat ----
             (Holding, Stamp) if naive && self.beat_is_due(p) => {
                 p.unaware = !s.is_l(p.file);
+                self.read_clock(p);
                 self.stamp(&mut next, i);
             }
             (Holding, LockGuard)
@@ -308,39 +342,59 @@ impl Lock {
             }
             (BeatGuarded, CheckIdentity) if s.is_l(p.file) => p.phase = BeatIdentified,
             (BeatGuarded, CheckIdentity) => p.end_grant(),
-            (BeatIdentified, Stamp) => {
+            (BeatIdentified, Moment) => {
+                p.phase = BeatTimed;
+                self.read_clock(p);
+            }
+            (BeatTimed, Stamp) => {
                 p.phase = BeatStamped;
                 self.stamp(&mut next, i);
             }
-            (BeatStamped, UnlockGuard) => self.unlock_guard(p),
+            (BeatStamped, UnlockGuard) => {
+                p.phase = Holding;
+                p.guard = Guard::None;
+            }
             (Holding, RefuseBeat)
-                if self.0.refused_beat != RefusedBeat::Retry
+                if !naive
                     && self.beat_is_due(p)
                     && !p.beat_refused
                     && !s.guard_is_free(Guard::Shared, i) =>
             {
-                p.beat_refused = true;
-                if self.0.refused_beat == RefusedBeat::SignOfLife {
-                    self.touch(&mut next, i);
-                }
+                p.phase = BeatRefused;
+                p.unaware = !s.is_l(p.file);
             }
-            (Holding, FailHeartbeat) if !naive && self.must_fail(p) => p.end_grant(),
+            (BeatRefused, CheckIdentity) if !s.is_l(p.file) => p.end_grant(),
+            (BeatRefused, CheckIdentity) => match variant {
+                Variant::NoSignOfLife => p.phase = Holding,
+                Variant::SkippedBeat => {
+                    p.phase = Holding;
+                    p.beat_refused = true;
+                }
+                _ => p.phase = BeatRefusedIdentified,
+            },
+            (BeatRefusedIdentified, Stamp) => {
+                p.phase = Holding;
+                p.beat_refused = true;
+                // A sign of life: the lease goes on counting from where it did.
+                self.stamp(&mut next, i);
+            }
+            (Holding, FailHeartbeat) if !naive && self.may_fail(p) => p.end_grant(),
 
             // ---- Release ----
             (Holding, StopHeartbeat) if self.0.releases => p.end_grant(),
             (Locked, UnlockKernel) => p.start_over(),
             (Waiting | Stale, GiveUp) => p.start_over(),
 
-            // ---- Faults ----
-            (phase, Freeze) if self.0.freezes && (p.guard != Guard::None || phase == Holding) => {
-                p.frozen = true;
-                p.was_frozen = p.is_aging();
-            }
-            (_, Wake) if self.0.freezes && p.frozen => p.frozen = false,
+            // ---- A fault ----
             (_, Crash) if self.0.crashes && *p != Process::default() => *p = Process::default(),
             _ => return None,
         }
         Some(next)
+    }
+
+    pub(crate) fn may_ask_for(&self, mode: Mode, terms: Terms) -> bool {
+        (self.0.shared || mode == Mode::Exclusive)
+            && (self.0.hasty.is_some() || terms == Terms::Usual)
     }
 
     fn check_identity(&self, s: &State, p: &mut Process) {
@@ -351,17 +405,22 @@ impl Lock {
         }
     }
 
-    fn stamp(&self, next: &mut State, i: usize) {
-        next.processes[i].age = 0;
-        next.processes[i].was_frozen = false;
-        self.touch(next, i);
+    fn read_clock(&self, p: &mut Process) {
+        p.age = 0;
+        p.awake = 0;
+        p.was_frozen = false;
+        p.beat_refused = false;
     }
 
-    fn touch(&self, next: &mut State, i: usize) {
+    fn stamp(&self, next: &mut State, i: usize) {
         if next.is_l(next.processes[i].file) {
-            next.wall_age = 0;
-            next.change_l();
+            next.touch_l();
         }
+    }
+
+    fn create_temporary(&self, s: &State, p: &mut Process) {
+        p.phase = Phase::TemporaryCreated;
+        p.file = s.new_file();
     }
 
     fn read_ledger(&self, s: &State, p: &mut Process, phase: Phase) {
@@ -372,27 +431,23 @@ impl Lock {
     /// The token is one more than the last, or the wall clock; here only that it is more counts.
     fn write_ledger(&self, next: &mut State, i: usize, phase: Phase) {
         next.processes[i].phase = phase;
-        let token = next.processes[i].token_read + 1;
+        let Process { file, mode, mut terms, token_read, .. } = next.processes[i];
+        let token = token_read + 1;
         next.token_fell |= token <= next.highest_token;
         next.highest_token = next.highest_token.max(token);
-        next.ledger.token = token;
-        if self.0.dead_holder != DeadHolder::Watched || self.0.own_stale.is_some() {
-            for (j, p) in next.processes.iter_mut().enumerate() {
-                p.in_ledger = j == i;
-            }
-            let Process { file, mode, .. } = next.processes[i];
-            next.ledger.written = true;
-            next.ledger.names_l = next.is_l(file);
-            next.ledger.mode = mode;
+        let last = next.ledger;
+        if last.record != Record::Nobody
+            && (mode, last.mode) == (Mode::Shared, Mode::Shared)
+            && self.0.variant != Variant::LastReadersTerms
+        {
+            // It can't see whether the readers before it are still there.
+            terms = terms.widest(last.terms);
         }
-    }
-
-    fn unlock_guard(&self, p: &mut Process) {
-        p.phase = Phase::Holding;
-        p.guard = Guard::None;
-        if self.0.variant == Variant::LeaseFromUnlock {
-            p.age = 0;
+        for (j, p) in next.processes.iter_mut().enumerate() {
+            p.in_ledger = j == i;
         }
+        let names_l = next.is_l(file);
+        next.ledger = Ledger { token, record: Record::Member, names_l, mode, terms };
     }
 
     /// Whether there is a reason to take L from whoever has it.
@@ -401,11 +456,10 @@ impl Lock {
     }
 
     fn holder_is_proven_dead(&self, s: &State) -> bool {
-        s.ledger_names_the_dead()
-            && match self.0.dead_holder {
-                DeadHolder::Watched => false,
-                DeadHolder::Robbed => true,
-                DeadHolder::RobbedIfNamed => s.ledger.names_l && s.ledger.mode == Mode::Exclusive,
-            }
+        match self.0.dead_holder {
+            DeadHolder::Watched => false,
+            DeadHolder::Proven => s.l_is_an_orphan(),
+            DeadHolder::AsFirstWorded => s.ledger_names_the_dead(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::claims::{Claim, SAFETY};
 /// The protocol under test: P itself, the design it comes from, and P with one rule changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Variant {
-    /// P, as `docs/protocol.md` has it.
+    /// P, as the code and `docs/protocol.md` have it.
     Protocol,
     /// The Go package's protocol: no guard, no watch; a file that is old is unlinked.
     Naive,
@@ -13,11 +13,19 @@ pub enum Variant {
     NoLookAgain,
     /// P whose acquirers skip the guard.
     UnguardedAcquire,
-    /// P whose holders count their lease from the end of a section of the guard, not from the
-    /// `stamp` inside it.
-    LeaseFromUnlock,
-    /// P whose recoverers write the ledger after the `rename`, not before it.
-    LedgerAfterRename,
+    /// P whose leases count from the grant, not from a moment before the `stamp`.
+    LeaseFromGrant,
+    /// P whose recoverers write the ledger before the `rename`, not after it.
+    LedgerBeforeRename,
+    /// P whose beats, when the guard refuses them, stamp nothing and are tried again at once.
+    NoSignOfLife,
+    /// P whose beats, when the guard refuses them, stamp nothing and are tried again an interval
+    /// later.
+    SkippedBeat,
+    /// P whose second look counts the time only until it looked, not until it judges: a proposal.
+    CountsToTheLook,
+    /// P whose readers write their own terms into the ledger, also when they are not the widest.
+    LastReadersTerms,
 }
 
 /// Lengths in ticks.
@@ -35,10 +43,16 @@ impl Timing {
     /// The smallest numbers that keep h, 1.2 h, T − h and T apart.
     pub const SMALL: Self = Self { beat: 1, short_watch: 2, stale: 4 };
 
+    /// T = 3 h, the shortest that is allowed.
+    pub const SHORT: Self = Self { beat: 1, short_watch: 2, stale: 3 };
+
+    /// Twice as long.
+    pub const LONG: Self = Self { beat: 2, short_watch: 3, stale: 6 };
+
     /// A tick is a fifth of a beat, so that 1.2 h is exact.
     pub const FINE: Self = Self { beat: 5, short_watch: 6, stale: 15 };
 
-    /// T − h: how long a holder trusts its last `stamp`.
+    /// T − h: how long a holder trusts its last refresh.
     pub const fn lease(self) -> u8 {
         self.stale - self.beat
     }
@@ -47,9 +61,9 @@ impl Timing {
 /// What L is when the run starts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Start {
-    /// No file yet.
+    /// No file yet, and an empty ledger.
     Missing,
-    /// A file that was left long ago: unlocked, and older than any T.
+    /// A file that was left long ago: unlocked, and older than any T. The ledger names it.
     Cold,
     /// P1 holds the lock, and is frozen for ever.
     HeldByFrozen,
@@ -64,27 +78,17 @@ pub enum Wall {
     Lying,
 }
 
-/// What a holder does about a beat that the guard refuses, because somebody is inside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RefusedBeat {
-    /// Tries again at once, as often as it takes.
-    Retry,
-    /// Tries again a whole interval later.
-    Skip,
-    /// Stamps without the guard, as a sign of life which does not renew its own lease, and tries
-    /// again an interval later.
-    SignOfLife,
-}
-
 /// "A holder proven dead needs no watch": when does that count?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeadHolder {
+    /// P: the ledger speaks of L's own file and of an exclusive holder, that process is dead, and
+    /// the kernel names no other owner. Modelled a little wider: whether or not that process is
+    /// dead, no living one has the kernel lock.
+    Proven,
     /// Never.
     Watched,
-    /// When the process that the ledger names is dead.
-    Robbed,
-    /// When, besides, the ledger speaks of L's own file and of an exclusive holder.
-    RobbedIfNamed,
+    /// As the rule was first worded: when the process that the ledger names is dead.
+    AsFirstWorded,
 }
 
 /// One run.
@@ -96,20 +100,17 @@ pub struct Setup {
     pub processes: usize,
     /// Locks may be shared; otherwise all are exclusive.
     pub shared: bool,
-    /// Lengths.
+    /// The usual terms.
     pub timing: Timing,
+    /// Shorter terms, which a process may ask for instead.
+    pub hasty: Option<Timing>,
     /// The state of L at first.
     pub start: Start,
     /// The wall clocks.
     pub wall: Wall,
     /// The rule for dead holders.
     pub dead_holder: DeadHolder,
-    /// The rule for refused beats.
-    pub refused_beat: RefusedBeat,
-    /// Contenders have a shorter T of their own, and use it unless the ledger's record of L's
-    /// file tells them the holder's.
-    pub own_stale: Option<u8>,
-    /// A waiting process may also `try_lock` under the guard without having watched.
+    /// A process may also make an attempt under the guard without having watched.
     pub attempts: bool,
     /// Holders may release.
     pub releases: bool,
@@ -117,7 +118,8 @@ pub struct Setup {
     pub freezes: bool,
     /// Processes may crash.
     pub crashes: bool,
-    /// The machine may sleep: the clocks of leases and files go on, stopwatches do not.
+    /// The machine may sleep: the clocks of leases and files go on, those of watches and timers
+    /// do not.
     pub sleeps: bool,
     /// A foreign program may unlink L at any time.
     pub foreign_unlink: bool,
@@ -135,11 +137,10 @@ impl Setup {
             processes,
             shared: false,
             timing: Timing::SMALL,
+            hasty: None,
             start: Start::Cold,
             wall: Wall::Honest,
-            dead_holder: DeadHolder::Watched,
-            refused_beat: RefusedBeat::Retry,
-            own_stale: None,
+            dead_holder: DeadHolder::Proven,
             attempts: false,
             releases: true,
             freezes: true,

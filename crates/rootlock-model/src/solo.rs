@@ -6,7 +6,7 @@
 //! waits for.
 
 use crate::protocol::{Lock, Step};
-use crate::state::{Guard, Mode, Phase, State};
+use crate::state::{Guard, Mode, Phase, State, Terms};
 
 /// More steps than any acquire and recovery has.
 const PLENTY: usize = 200;
@@ -14,38 +14,41 @@ const PLENTY: usize = 200;
 /// How many ticks pass until process `i` is granted the lock if every other process stands still
 /// for good where it is; `Some(None)` for never.
 ///
-/// `None` when the question does not arise: it holds the lock, is frozen itself, or somebody else
-/// stands inside the guard.
+/// `None` when the question does not arise: it holds the lock, or somebody else stands inside the
+/// guard.
 pub fn ticks_until_grant(lock: &Lock, s: &State, i: usize) -> Option<Option<u8>> {
     let p = &s.processes[i];
     if p.frozen || p.is_holder() || !s.guard_is_free(Guard::Exclusive, i) {
         return None;
     }
-    if p.phase == Phase::Idle && lock.0.shared {
-        let [exclusive, shared] =
-            [Mode::Exclusive, Mode::Shared].map(|mode| run(lock, *s, i, mode));
-        return Some(exclusive.zip(shared).map(|(a, b)| a.max(b)));
+    if p.phase != Phase::Idle {
+        return Some(run(lock, *s, i, (p.mode, p.terms)));
     }
-    Some(run(lock, *s, i, p.mode))
+    let wishes = [Mode::Exclusive, Mode::Shared]
+        .into_iter()
+        .flat_map(|mode| [Terms::Usual, Terms::Hasty].map(|terms| (mode, terms)))
+        .filter(|&(mode, terms)| lock.may_ask_for(mode, terms));
+    Some(wishes.map(|wish| run(lock, *s, i, wish)).try_fold(0, |most, ticks| Some(most.max(ticks?))))
 }
 
-fn run(lock: &Lock, mut s: State, i: usize, mode: Mode) -> Option<u8> {
+fn run(lock: &Lock, mut s: State, i: usize, (mode, terms): (Mode, Terms)) -> Option<u8> {
     use Step::*;
     let steps = [
-        Open(mode),
+        Open(mode, terms),
         LockKernel,
         Look,
         LockGuard,
         CheckIdentity,
-        Stamp,
         ReadLedger,
-        WriteLedger,
-        UnlockGuard,
-        LookAgain,
+        Moment,
+        Stamp,
         TryLock { granted: true },
         TryLock { granted: false },
+        LookAgain,
         CreateTemporary,
         Rename,
+        WriteLedger,
+        UnlockGuard,
     ];
     let mut ticks = 0;
     for _ in 0..PLENTY {

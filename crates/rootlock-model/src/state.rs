@@ -1,5 +1,7 @@
 //! What the checker sees of the world at one moment.
 
+use std::hash::{Hash, Hasher};
+
 /// The most processes that a run can have.
 pub const MOST: usize = 4;
 
@@ -20,6 +22,23 @@ impl Mode {
     }
 }
 
+/// The terms of a lease.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Terms {
+    /// [`crate::setup::Setup::timing`].
+    #[default]
+    Usual,
+    /// [`crate::setup::Setup::hasty`].
+    Hasty,
+}
+
+impl Terms {
+    /// Terms that are safe for a holder of either.
+    pub(crate) fn widest(self, other: Self) -> Self {
+        self.min(other)
+    }
+}
+
 /// Where a process stands: what it did last.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Phase {
@@ -34,40 +53,52 @@ pub enum Phase {
     Guarded,
     /// Acquire: has L's own file, inside the guard.
     Identified,
-    /// Acquire: has stamped L.
-    Stamped,
     /// Acquire: knows the last token.
     LedgerRead,
+    /// Acquire: has read the clock.
+    Timed,
+    /// Acquire: has stamped L.
+    Stamped,
     /// Acquire and recover: is in the ledger; leaving the guard is all that is left.
     LedgerWritten,
+    /// Acquire and recover, clock read last: has left the guard.
+    Unlocked,
     /// Was granted the lock.
     Holding,
     /// Beat: inside the guard.
     BeatGuarded,
     /// Beat: L is still its own.
     BeatIdentified,
+    /// Beat: has read the clock.
+    BeatTimed,
     /// Beat: has stamped L.
     BeatStamped,
-    /// Recover: the stopwatch ran out, the guard is asked for.
+    /// Beat: the guard was not to be had.
+    BeatRefused,
+    /// Beat without the guard: L is still its own.
+    BeatRefusedIdentified,
+    /// Recover: there is a reason to, the guard is asked for.
     Stale,
     /// Recover: inside the guard.
     RecoverGuarded,
-    /// Inside the guard without a reason to take anything from anybody.
-    Attempting,
+    /// Recover: has L open.
+    RecoverOpened,
+    /// Recover: that file is L, and this is what it looks like.
+    RecoverIdentified,
+    /// Recover: knows the ledger.
+    RecoverLedgerRead,
+    /// Recover: somebody has the kernel lock.
+    Refused,
     /// Recover: L is as it was watched.
     LookedAgain,
-    /// Recover: somebody still has the kernel lock.
-    Refused,
+    /// Recover: has read the clock.
+    RecoverTimed,
     /// Recover: has made and locked a new file.
     TemporaryCreated,
-    /// Recover: knows the last token.
-    TemporaryLedgerRead,
-    /// Recover: is in the ledger.
+    /// Recover, ledger first: is in the ledger.
     TemporaryLedgerWritten,
-    /// Recover, ledger last: the new file is L.
+    /// Recover: the new file is L.
     Renamed,
-    /// Recover, ledger last: knows the last token.
-    RenamedLedgerRead,
 }
 
 /// What a process has of the guard.
@@ -88,26 +119,45 @@ pub type File = u8;
 /// The file that L names, if it names one.
 pub const L: File = 0;
 
-/// One process.
+/// What a recoverer has seen of L inside its section, by `check_identity`; what happens to L after
+/// that it does not see.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Seen {
+    /// For how many ticks it had watched L like this when it entered the section.
+    pub watched: u8,
+    /// Ticks since it entered, without sleep, and no further than a sixth of T: while it is in
+    /// there it does not watch.
+    pub since: u8,
+    /// L's age by the wall clock; it goes on.
+    pub age: u8,
+}
+
+/// One process.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Process {
     /// Where it stands.
     pub phase: Phase,
     /// How it wants or has the lock.
     pub mode: Mode,
+    /// On what terms.
+    pub terms: Terms,
     /// The lock file that it has open.
     pub file: File,
     /// What it has of the guard.
     pub guard: Guard,
-    /// It takes no steps.
+    /// It takes no steps, for good.
     pub frozen: bool,
-    /// Ticks since its last `stamp`.
+    /// Ticks since the moment that its lease counts from, sleep included.
     pub age: u8,
-    /// Ticks since it first saw L as L still is; `None` when it has not seen that.
+    /// The same without sleep, and no further than a beat: what its timers go by.
+    pub awake: u8,
+    /// Ticks since it first saw L as L still is, without sleep; `None` when it has not seen that.
     pub sighting: Option<u8>,
+    /// What its second look goes by.
+    pub seen: Seen,
     /// The last token, as `read_ledger` found it.
     pub token_read: u8,
-    /// It was frozen since its last `stamp`.
+    /// It was frozen since the moment that its lease counts from.
     pub was_frozen: bool,
     /// The guard refused its beat during this tick, and it has done what it does then.
     pub beat_refused: bool,
@@ -121,7 +171,16 @@ impl Process {
     /// Whether the program behind it believes that it has the lock.
     pub fn is_holder(&self) -> bool {
         use Phase::*;
-        matches!(self.phase, Holding | BeatGuarded | BeatIdentified | BeatStamped)
+        matches!(
+            self.phase,
+            Holding
+                | BeatGuarded
+                | BeatIdentified
+                | BeatTimed
+                | BeatStamped
+                | BeatRefused
+                | BeatRefusedIdentified
+        )
     }
 
     /// Whether it has the kernel lock on its file.
@@ -129,34 +188,69 @@ impl Process {
         use Phase::*;
         !matches!(
             self.phase,
-            Idle | Waiting | Stale | RecoverGuarded | Attempting | LookedAgain | Refused
+            Idle | Waiting
+                | Stale
+                | RecoverGuarded
+                | RecoverOpened
+                | RecoverIdentified
+                | RecoverLedgerRead
+                | Refused
+                | LookedAgain
+                | RecoverTimed
         )
     }
 
     /// Whether [`Process::age`] means something.
     pub(crate) fn is_aging(&self) -> bool {
-        self.is_holder() || self.is_granting()
+        use Phase::*;
+        self.is_holder()
+            || matches!(
+                self.phase,
+                Timed
+                    | Stamped
+                    | RecoverTimed
+                    | TemporaryCreated
+                    | TemporaryLedgerWritten
+                    | Renamed
+                    | LedgerWritten
+                    | Unlocked
+            )
     }
 
-    /// Whether it has stamped (or made) the file that it is about to be granted.
-    pub(crate) fn is_granting(&self) -> bool {
+    /// Whether it is in a section to recover, and has not looked at L there.
+    pub(crate) fn is_entering(&self) -> bool {
+        matches!(self.phase, Phase::RecoverGuarded | Phase::RecoverOpened)
+    }
+
+    /// Whether it has looked at L in its section, and has not judged it yet.
+    pub(crate) fn is_judging(&self) -> bool {
+        use Phase::*;
+        matches!(self.phase, RecoverIdentified | RecoverLedgerRead | Refused)
+    }
+
+    /// Whether its second look said yes, and L is still to be taken.
+    pub(crate) fn is_taking(&self) -> bool {
         use Phase::*;
         matches!(
             self.phase,
-            Stamped
-                | LedgerRead
-                | LedgerWritten
-                | TemporaryCreated
-                | TemporaryLedgerRead
-                | TemporaryLedgerWritten
-                | Renamed
-                | RenamedLedgerRead
+            LookedAgain | RecoverTimed | TemporaryCreated | TemporaryLedgerWritten
         )
     }
 
     fn has_read_ledger(&self) -> bool {
         use Phase::*;
-        matches!(self.phase, LedgerRead | TemporaryLedgerRead | RenamedLedgerRead)
+        matches!(
+            self.phase,
+            LedgerRead
+                | Timed
+                | Stamped
+                | RecoverLedgerRead
+                | Refused
+                | LookedAgain
+                | RecoverTimed
+                | TemporaryCreated
+                | Renamed
+        )
     }
 
     /// Drops all and starts over; a process remembers what it saw, and the ledger who it was.
@@ -164,12 +258,49 @@ impl Process {
         *self = Self { sighting: self.sighting, in_ledger: self.in_ledger, ..Self::default() };
     }
 
+    /// Leaves the section of an attempt, and goes on waiting.
+    pub(crate) fn wait_on(&mut self) {
+        let Self { mode, terms, file, .. } = *self;
+        self.start_over();
+        *self = Self { phase: Phase::Waiting, mode, terms, file, ..*self };
+    }
+
     /// No holder any more, by release or by loss: only the kernel lock is left.
     pub(crate) fn end_grant(&mut self) {
-        let Self { mode, file, .. } = *self;
+        let Self { mode, terms, file, .. } = *self;
         self.start_over();
-        *self = Self { phase: Phase::Locked, mode, file, ..*self };
+        *self = Self { phase: Phase::Locked, mode, terms, file, ..*self };
     }
+}
+
+/// The same as the derived one, in one piece: hashing is most of a checker's work.
+impl Hash for Process {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { phase, mode, terms, file, guard, frozen, age, awake, sighting, seen, .. } = *self;
+        let Self { token_read, was_frozen, beat_refused, in_ledger, unaware, .. } = *self;
+        let flags = [frozen, was_frozen, beat_refused, in_ledger, unaware];
+        let flags = flags.iter().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
+        let Seen { watched, since, age: seen_age } = seen;
+        let sighting = sighting.map_or(0, |ticks| ticks + 1);
+        let (phase, mode, terms, guard) = (phase as u8, mode as u8, terms as u8, guard as u8);
+        hasher.write_u128(u128::from_le_bytes([
+            phase, mode, terms, file, guard, age, awake, sighting, watched, since, seen_age,
+            token_read, flags, 0, 0, 0,
+        ]));
+    }
+}
+
+/// Whom the ledger names.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Record {
+    /// Nobody: it was never written.
+    #[default]
+    Nobody,
+    /// Somebody; who that is, no rule asks.
+    Somebody,
+    /// The process that is [`Process::in_ledger`]; a dead one, if none is. Kept only if a rule
+    /// asks.
+    Member,
 }
 
 /// The guard's content, and what is true about it.
@@ -177,12 +308,14 @@ impl Process {
 pub struct Ledger {
     /// The last token.
     pub token: u8,
-    /// It has a record. This and what follows is kept only if some rule asks for it.
-    pub written: bool,
-    /// The record speaks of the file that L names.
+    /// The last record.
+    pub record: Record,
+    /// It speaks of the file that L names.
     pub names_l: bool,
     /// How the lock was granted.
     pub mode: Mode,
+    /// On what terms.
+    pub terms: Terms,
 }
 
 /// The world.
@@ -208,10 +341,23 @@ impl State {
         self.linked && file == L
     }
 
-    /// L is not what it was: whoever watched it begins anew.
-    pub(crate) fn change_l(&mut self) {
+    /// L gets a modification time that it never had before: whoever watches it begins anew.
+    pub(crate) fn touch_l(&mut self) {
+        self.wall_age = 0;
+        self.change_l();
+    }
+
+    fn change_l(&mut self) {
         for p in &mut self.processes {
             p.sighting = None;
+        }
+    }
+
+    /// L is made, if it is missing.
+    pub(crate) fn make_l(&mut self) {
+        if !self.linked {
+            self.linked = true;
+            self.wall_age = 0;
         }
     }
 
@@ -228,13 +374,14 @@ impl State {
         self.change_l();
     }
 
-    /// This process's file becomes L.
+    /// This process's file becomes L. Its times are those of its making, which was at the earliest
+    /// when the process read the clock.
     pub(crate) fn rename_over_l(&mut self, i: usize) {
         self.unlink_l();
         self.linked = true;
         self.wall_age = self.processes[i].age;
         self.processes[i].file = L;
-        self.ledger.names_l = self.processes[i].in_ledger;
+        self.ledger.names_l = self.processes[i].phase == Phase::TemporaryLedgerWritten;
     }
 
     /// A file that nobody has.
@@ -259,13 +406,20 @@ impl State {
         })
     }
 
-    fn others(&self, i: usize) -> impl Iterator<Item = &Process> {
+    pub(crate) fn others(&self, i: usize) -> impl Iterator<Item = &Process> {
         self.processes.iter().enumerate().filter(move |&(j, _)| j != i).map(|(_, p)| p)
     }
 
     /// Whether the process in the ledger is dead.
     pub fn ledger_names_the_dead(&self) -> bool {
-        self.ledger.written && !self.processes.iter().any(|p| p.in_ledger)
+        self.ledger.record == Record::Member && !self.processes.iter().any(|p| p.in_ledger)
+    }
+
+    /// Whether no living process has the kernel lock on L, and the last grant on it was exclusive.
+    pub fn l_is_an_orphan(&self) -> bool {
+        self.ledger.names_l
+            && self.ledger.mode == Mode::Exclusive
+            && !self.processes.iter().any(|p| p.has_kernel_lock() && self.is_l(p.file))
     }
 
     /// Gives new names to what has no meaning but equality and order, so that states which differ
@@ -276,6 +430,16 @@ impl State {
         }
         self.rename_files();
         self.rank_tokens();
+    }
+
+    /// Forgets whom the ledger names.
+    pub(crate) fn forget_record(&mut self) {
+        if self.ledger.record == Record::Member {
+            self.ledger.record = Record::Somebody;
+        }
+        for p in &mut self.processes {
+            p.in_ledger = false;
+        }
     }
 
     /// Files without a name get numbers in the order of the processes that have them.

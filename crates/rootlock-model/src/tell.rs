@@ -1,60 +1,80 @@
-//! Traces as stories: one sentence for each step.
+//! Traces as stories: one line for each turn, that is for what one process does until another one
+//! moves or time passes.
 
 use stateright::Model;
 
 use crate::protocol::{Action, Lock, Step};
 use crate::setup::Variant;
-use crate::state::{Mode, Phase, State};
+use crate::state::{Mode, Phase, State, Terms};
 
-/// One numbered sentence per step, then what is wrong in the end.
+/// A numbered line for each turn, then what is wrong in the end.
 pub(crate) fn story(lock: &Lock, actions: &[Action]) -> String {
     let mut names: Vec<String> =
         (1..=lock.0.processes).map(|number| format!("P{number}")).collect();
     let mut s = lock.init_states()[0];
     let mut lines = Vec::new();
     let mut rest = actions;
-    while let Some((&action, tail)) = rest.split_first() {
-        rest = tail;
-        let mut next = lock.next_state(&s, action).expect("a trace can be walked");
+    while let Some(&action) = rest.first() {
         let line = match action {
             Action::Tick => {
-                let mut ticks = 1;
-                while let Some((Action::Tick, tail)) = rest.split_first() {
-                    rest = tail;
-                    ticks += 1;
-                    next = lock.next_state(&next, action).expect("a trace can be walked");
-                }
-                let plural = if ticks == 1 { "tick passes" } else { "ticks pass" };
-                format!("— {ticks} {plural}.")
+                let steps = turn(lock, &mut s, &mut rest, |next| next == Action::Tick);
+                let frozen: Vec<&str> = (0..lock.0.processes)
+                    .filter(|&i| steps.iter().any(|(before, ..)| lock.is_urgent(before, i)))
+                    .map(|i| names[i].as_str())
+                    .collect();
+                let ticks = match steps.len() {
+                    1 => "1 tick passes".into(),
+                    ticks => format!("{ticks} ticks pass"),
+                };
+                let frozen = match frozen.as_slice() {
+                    [] => String::new(),
+                    [one] => format!(", **{one} is frozen**"),
+                    more => format!(", **{} are frozen**", more.join(" and ")),
+                };
+                format!("— {ticks}{frozen}.")
             }
-            Action::Sleep => "— the machine sleeps for a tick.".into(),
-            Action::ForeignUnlink => "— a foreign program unlinks L.".into(),
-            Action::Of(i, step) => {
+            Action::Sleep => {
+                turn(lock, &mut s, &mut rest, |_| false);
+                "— the machine sleeps for a tick.".into()
+            }
+            Action::ForeignUnlink => {
+                turn(lock, &mut s, &mut rest, |_| false);
+                "— a foreign program unlinks L.".into()
+            }
+            Action::Of(i, first) => {
+                // Who replaces the dead is not the one who died.
+                let same = |next| {
+                    first != Step::Crash
+                        && matches!(next, Action::Of(j, step) if i == j && step != Step::Crash)
+                };
+                let steps = turn(lock, &mut s, &mut rest, same);
                 let i = usize::from(i);
-                let line = format!("{} {}", names[i], sentence(lock, &names, &s, &next, i, step));
-                if step == Step::Crash {
+                let told: Vec<String> = steps
+                    .iter()
+                    .map(|(before, action, after)| {
+                        let Action::Of(_, step) = action else { unreachable!("one process's") };
+                        phrase(lock, &names, before, after, i, *step)
+                    })
+                    .collect();
+                let line = format!("{} {}.", names[i], told.join(", "));
+                if first == Step::Crash {
                     names[i].push('′');
                 }
                 line
             }
         };
         lines.push(format!("{}. {line}", lines.len() + 1));
-        s = next;
     }
     let ending = lock.0.claims.iter().find_map(|claim| claim.offenders(lock, &s));
     if let Some((i, j)) = ending {
         let how = |i: usize| {
             let p = &s.processes[i];
-            let age = match p.age {
-                0 => "in this tick".into(),
-                1 => "a tick ago".into(),
-                ticks => format!("{ticks} ticks ago"),
-            };
             let mode = match p.mode {
-                Mode::Exclusive => "exclusively",
+                Mode::Exclusive => "exclusive",
                 Mode::Shared => "shared",
             };
-            format!("{} ({mode}; refreshed {age})", names[i])
+            let ticks = if p.age == 1 { "tick" } else { "ticks" };
+            format!("{} ({mode}, refreshed {} {ticks} ago)", names[i], p.age)
         };
         lines.push(format!(
             "\n**Both believe that they hold the lock:** {} and {}.",
@@ -65,7 +85,27 @@ pub(crate) fn story(lock: &Lock, actions: &[Action]) -> String {
     lines.join("\n")
 }
 
-fn sentence(
+/// Takes the first of the rest, and what goes on with it: each with the states around it.
+fn turn(
+    lock: &Lock,
+    s: &mut State,
+    rest: &mut &[Action],
+    goes_on: impl Fn(Action) -> bool,
+) -> Vec<(State, Action, State)> {
+    let mut steps = Vec::new();
+    while let Some((&action, tail)) = rest.split_first() {
+        if !steps.is_empty() && !goes_on(action) {
+            break;
+        }
+        let next = lock.next_state(s, action).expect("a trace can be walked");
+        steps.push((*s, action, next));
+        *s = next;
+        *rest = tail;
+    }
+    steps
+}
+
+fn phrase(
     lock: &Lock,
     names: &[String],
     s: &State,
@@ -75,75 +115,82 @@ fn sentence(
 ) -> String {
     let naive = lock.0.variant == Variant::Naive;
     let (p, after) = (&s.processes[i], &next.processes[i]);
-    let file = if s.is_l(p.file) { "L" } else { "its file, which is no longer L" };
+    let beats = p.is_holder();
     let started_over = after.phase == Phase::Idle;
+    let waits_on = after.phase == Phase::Waiting;
+    let remark = |name: &str, remark: &str| format!("`{name}` ({remark})");
+    let plain = |name: &str| format!("`{name}`");
     match step {
-        Step::Open(mode) => {
-            let makes = if s.linked { "opens L" } else { "makes L anew" };
-            let shared = if mode == Mode::Shared { ", to share it" } else { "" };
-            format!("`open`: {makes}{shared}.")
+        Step::Open(mode, terms) => {
+            let mut remarks = Vec::new();
+            if mode == Mode::Shared && p.phase == Phase::Idle {
+                remarks.push("to share it");
+            }
+            if terms == Terms::Hasty && p.phase == Phase::Idle {
+                remarks.push("on hasty terms");
+            }
+            if !s.linked {
+                remarks.push("makes L anew");
+            }
+            if remarks.is_empty() { plain("open") } else { remark("open", &remarks.join(", ")) }
         }
-        Step::LockKernel => format!("`lock_kernel`: gets the kernel lock on {file}."),
-        Step::LockGuard => match p.phase {
-            Phase::Stale => "`lock_guard`: enters the guard to recover.".into(),
-            Phase::Holding => "`lock_guard`: enters the guard for a beat.".into(),
-            _ => "`lock_guard`: enters the guard.".into(),
-        },
-        Step::CheckIdentity if started_over => {
-            "`check_identity`: its file is no longer L; starts over.".into()
+        Step::LockKernel if s.is_l(p.file) => plain("lock_kernel"),
+        Step::LockKernel => remark("lock_kernel", "on a file that is no longer L"),
+        Step::LockGuard if beats => remark("lock_guard", "to beat"),
+        Step::LockGuard if p.phase == Phase::Stale => remark("lock_guard", "to recover"),
+        Step::LockGuard => plain("lock_guard"),
+        Step::CheckIdentity if beats && !after.is_holder() => {
+            remark("check_identity", "learns that it was robbed")
         }
-        Step::CheckIdentity if p.is_holder() && !after.is_holder() => {
-            "`check_identity`: learns that it was robbed.".into()
+        Step::CheckIdentity if started_over || waits_on => {
+            remark("check_identity", "its file is no longer L")
         }
-        Step::CheckIdentity => "`check_identity`: its file is L.".into(),
-        Step::Stamp if naive && !p.is_holder() => {
-            format!("`stamp`: refreshes {file}. It holds the lock.")
+        Step::CheckIdentity => plain("check_identity"),
+        Step::ReadLedger => plain("read_ledger"),
+        Step::Moment if p.phase == Phase::Unlocked => {
+            remark("moment", "only now; it holds the lock")
         }
-        Step::Stamp => format!("`stamp`: refreshes {file}."),
-        Step::ReadLedger => "`write_ledger`: reads the last token …".into(),
-        Step::WriteLedger => "… and writes the next one.".into(),
-        Step::UnlockGuard if p.is_holder() => "`unlock_guard`: the beat is done.".into(),
-        Step::UnlockGuard => "`unlock_guard`: it holds the lock.".into(),
-        Step::Look if naive => "`look`: was refused, and sees an old L.".into(),
-        Step::Look if started_over => "`look`: L is another file; starts over.".into(),
-        Step::Look if after.phase == Phase::Waiting => {
-            "`look`: sees L; its stopwatch starts.".into()
+        Step::Moment => plain("moment"),
+        Step::Stamp if naive && !beats => remark("stamp", "it holds the lock"),
+        Step::Stamp => plain("stamp"),
+        Step::WriteLedger => plain("write_ledger"),
+        Step::UnlockGuard if beats => remark("unlock_guard", "the beat is done"),
+        Step::UnlockGuard if after.is_holder() => remark("unlock_guard", "it holds the lock"),
+        Step::UnlockGuard => plain("unlock_guard"),
+        Step::Look if naive => remark("look", "was refused, and L is old"),
+        Step::Look if started_over => remark("look", "L is another file"),
+        Step::Look if waits_on => remark("look", "its stopwatch starts"),
+        Step::Look if lock.watched_long_enough(s, p) => {
+            remark("look", "unchanged for long enough")
         }
-        Step::Look if !lock.watched_long_enough(s, p) => {
-            "`look`: the ledger's holder is dead; it shall recover.".into()
+        Step::Look => remark("look", "the ledger's holder is dead"),
+        Step::TryLock { granted: true } => remark("try_lock", "nobody has the kernel lock"),
+        Step::TryLock { granted: false } => {
+            remark("try_lock", &format!("refused{}", owners(names, s, i, " by ")))
         }
-        Step::Look => "`look`: L is unchanged for long enough; it shall recover.".into(),
-        Step::LookAgain if after.phase == Phase::Waiting => {
-            "`look_again`: L has changed; leaves the guard and goes on waiting.".into()
+        Step::LookAgain if waits_on => {
+            remark("look_again", "no reason: leaves the guard, goes on waiting")
         }
         Step::LookAgain if lock.watched_long_enough(s, p) => {
-            "`look_again`: L is still as it was.".into()
+            remark("look_again", "still unchanged")
         }
         Step::LookAgain if lock.0.variant == Variant::NoLookAgain => {
-            "does **not** look again: L has changed meanwhile.".into()
+            "**does not look again**".into()
         }
-        Step::LookAgain => "`look_again`: the ledger's holder is still dead.".into(),
-        Step::TryLock { granted: true } => "`try_lock`: nobody has the kernel lock.".into(),
-        Step::TryLock { granted: false } => {
-            format!("`try_lock`: refused{}.", owners(names, s, i, " by "))
-        }
-        Step::CreateTemporary => "`create_temporary`: makes and locks a new file beside L.".into(),
+        Step::LookAgain => remark("look_again", "the ledger's holder is still dead"),
+        Step::CreateTemporary => plain("create_temporary"),
         Step::Rename => {
-            format!("`rename`: puts it in L's place{}.", owners(names, s, i, ", under "))
+            remark("rename", &format!("over L{}", owners(names, s, i, ", under ")))
         }
         Step::Unlink => {
-            format!("unlinks L{}, and starts over.", owners(names, s, i, ", under "))
+            remark("unlink", &format!("of L{}; starts over", owners(names, s, i, ", under ")))
         }
-        Step::RefuseBeat => "is due to beat, but somebody is inside the guard.".into(),
-        Step::FailHeartbeat => "`heartbeat-failed`: gives its lock up for lost.".into(),
-        Step::StopHeartbeat => "stops its heartbeat, to release.".into(),
-        Step::UnlockKernel => "`unlock_kernel`: gives the kernel lock back.".into(),
-        Step::GiveUp => "gives up waiting.".into(),
-        Step::Freeze => "is frozen.".into(),
-        Step::Wake => "wakes.".into(),
-        Step::Crash => {
-            format!("dies; {}′ starts in its place.", names[i])
-        }
+        Step::RefuseBeat => "is due to beat and can't have the guard".into(),
+        Step::FailHeartbeat => remark("fail_heartbeat", "gives its lock up for lost"),
+        Step::StopHeartbeat => plain("stop_heartbeat"),
+        Step::UnlockKernel => plain("unlock_kernel"),
+        Step::GiveUp => "gives up waiting".into(),
+        Step::Crash => format!("**dies**; {}′ starts in its place", names[i]),
     }
 }
 

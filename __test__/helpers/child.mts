@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+import type { ExecutionContext } from 'ava'
+import type { Holder } from 'rootlock'
+
+import { eventually, inTime } from './eventually.mjs'
+import { Messages } from './messages.mjs'
+
+/** An error, as `plain` of parent.mts makes it. */
+export interface PlainError {
+  name: string
+  message: string
+  code: string
+  errno: number
+  syscall: string
+  path: string
+  reason: string
+  holder: Holder
+  cause: PlainError
+}
+
+/** What a fixture said. */
+export interface Message extends PlainError {
+  kind: string
+  token: number
+  level: string
+  lost: boolean
+  details: Record<string, string>
+}
+
+/** A running program. It is killed when the test ends. */
+export class Child {
+  readonly process: ChildProcess
+  readonly pid: number
+  /** What it has printed, on either stream. */
+  printed = ''
+  readonly #messages = new Messages<Message>()
+  #closed = false
+
+  constructor(process: ChildProcess) {
+    this.process = process
+    this.pid = process.pid!
+    for (const stream of [process.stdout, process.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.printed += text))
+    }
+    process.on('message', (message: Message) => this.#messages.push(message))
+    process.on('close', () => {
+      this.#closed = true
+      this.#messages.end(this.printed)
+    })
+  }
+
+  /** The next message of a kind; others that came before it are kept. */
+  says(kind: string): Promise<Message> {
+    return this.#messages.next(kind)
+  }
+
+  /** Whether a message of a kind has come that nobody has asked for yet. */
+  hasSaid(kind: string): boolean {
+    return this.#messages.has(kind)
+  }
+
+  async prints(text: string): Promise<void> {
+    await eventually(`the child prints ${text}`, () => this.printed.includes(text))
+  }
+
+  tell(command: string, argument?: unknown): void {
+    this.process.send({ command, argument })
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.process.kill(signal)
+  }
+
+  /** Resolves when it has ended and everything that it printed has come. */
+  async ends(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    if (!this.#closed) await inTime('the child ends', once(this.process, 'close'))
+    return { code: this.process.exitCode, signal: this.process.signalCode }
+  }
+}
+
+/** Where a fixture is. */
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/${name}.mjs`, import.meta.url))
+}
+
+/** Starts any program. Closing its standard input is a way to ask it to end. */
+export function program(
+  t: ExecutionContext,
+  command: string,
+  args: string[],
+  stdio: StdioOptions = 'pipe'
+): Child {
+  const started = new Child(spawn(command, args, { stdio }))
+  t.teardown(async () => {
+    if (started.process.exitCode === null && started.process.signalCode === null) started.kill()
+    await started.ends()
+  })
+  return started
+}
+
+/**
+ * Starts a fixture that speaks with the test by `parent.mts`.
+ *
+ * @param through a command that runs the one that is appended to it
+ */
+export function child(
+  t: ExecutionContext,
+  name: string,
+  input: object = {},
+  through: string[] = []
+): Child {
+  const line = [...through, process.execPath, fixture(name), JSON.stringify(input)]
+  return program(t, line[0]!, line.slice(1), ['ignore', 'pipe', 'pipe', 'ipc'])
+}

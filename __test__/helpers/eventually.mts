@@ -1,0 +1,33 @@
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** How long a test waits for what must happen: much longer than it takes on a busy machine. */
+export const DEADLINE = 30_000
+
+const PAUSE = 10
+
+/** Looks until there is something to see, and returns it. */
+export async function eventually<T>(what: string, look: () => T | Promise<T>): Promise<T> {
+  const until = performance.now() + DEADLINE
+  for (;;) {
+    const seen = await look()
+    if (seen) return seen
+    if (performance.now() > until) throw new Error(`it never happened that ${what}`)
+    await pause(PAUSE)
+  }
+}
+
+/** The promise's own result, if it comes before the deadline. */
+export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+  const late = new AbortController()
+  const deadline = pause(DEADLINE, undefined, { signal: late.signal }).then(
+    () => {
+      throw new Error(`it never happened that ${what}`)
+    },
+    () => undefined as never
+  )
+  try {
+    return await Promise.race([promise, deadline])
+  } finally {
+    late.abort()
+  }
+}

@@ -1,0 +1,33 @@
+import { spawnSync } from 'node:child_process'
+
+import test, { type ExecutionContext } from 'ava'
+
+/** What declares a test: `test` or `test.serial`. */
+type Declare = (title: string, run: (t: ExecutionContext) => Promise<void> | void) => void
+
+/** A reason to skip, when there is one. */
+type Missing = string | false
+
+/** Declares tests that are skipped, and say why, where something they need is missing. */
+export function needing(declare: Declare, ...needs: Missing[]): Declare {
+  const missing = needs.filter((need) => need !== false)
+  if (missing.length === 0) return declare
+  return (title, run) => test.skip(`${title} [needs ${missing.join(', ')}]`, run)
+}
+
+export const linux: Missing = process.platform !== 'linux' && 'Linux'
+
+export const unix: Missing = process.platform === 'win32' && 'Unix'
+
+/** To become somebody else, or to mount. */
+export const superuser: Missing = process.getuid?.() !== 0 && 'the superuser'
+
+export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount name spaces'
+
+export function tool(name: string, ...probe: string[]): Missing {
+  return !runs(name, ...probe) && name
+}
+
+function runs(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
+}
