@@ -69,9 +69,7 @@ impl Claim {
             }
             Self::ExclusiveUnfrozen => always(
                 "no two incompatible holders inside their leases that never froze in them",
-                |lock: &Lock, s| {
-                    conflict(s, |p| !p.was_frozen && lock.is_in_lease(p)).is_none()
-                },
+                |lock: &Lock, s| conflict(s, |p| !p.was_frozen && lock.is_in_lease(p)).is_none(),
             ),
             Self::RobbedLearns => {
                 always("a robbed holder learns it at its next beat", |_, s: &State| {
@@ -96,9 +94,9 @@ impl Claim {
                 always("L is taken over only as it was watched", |lock: &Lock, s: &State| {
                     s.processes.iter().enumerate().filter(|(_, p)| p.is_taking()).all(|(i, p)| {
                         let watched = lock.watched_long_enough(s, p);
-                        s.others(i).filter(|q| q.is_aging() && s.is_l(q.file)).all(|holder| {
-                            watched && holder.age >= p.seen.watched
-                        })
+                        s.others(i)
+                            .filter(|q| q.is_aging() && s.is_l(q.file))
+                            .all(|holder| watched && holder.age >= p.seen.watched)
                     })
                 })
             }
@@ -137,9 +135,7 @@ impl Claim {
         match self {
             Self::ExclusiveInLease => conflict(s, |p| lock.is_in_lease(p)),
             Self::ExclusiveOnTime => conflict(s, |p| lock.is_on_time(p)),
-            Self::ExclusiveUnfrozen => {
-                conflict(s, |p| !p.was_frozen && lock.is_in_lease(p))
-            }
+            Self::ExclusiveUnfrozen => conflict(s, |p| !p.was_frozen && lock.is_in_lease(p)),
             _ => None,
         }
     }

@@ -28,7 +28,9 @@ pub fn ticks_until_grant(lock: &Lock, s: &State, i: usize) -> Option<Option<u8>>
         .into_iter()
         .flat_map(|mode| [Terms::Usual, Terms::Hasty].map(|terms| (mode, terms)))
         .filter(|&(mode, terms)| lock.may_ask_for(mode, terms));
-    Some(wishes.map(|wish| run(lock, *s, i, wish)).try_fold(0, |most, ticks| Some(most.max(ticks?))))
+    Some(
+        wishes.map(|wish| run(lock, *s, i, wish)).try_fold(0, |most, ticks| Some(most.max(ticks?))),
+    )
 }
 
 fn run(lock: &Lock, mut s: State, i: usize, (mode, terms): (Mode, Terms)) -> Option<u8> {

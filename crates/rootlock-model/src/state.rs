@@ -231,10 +231,7 @@ impl Process {
     /// Whether its second look said yes, and L is still to be taken.
     pub(crate) fn is_taking(&self) -> bool {
         use Phase::*;
-        matches!(
-            self.phase,
-            LookedAgain | RecoverTimed | TemporaryCreated | TemporaryLedgerWritten
-        )
+        matches!(self.phase, LookedAgain | RecoverTimed | TemporaryCreated | TemporaryLedgerWritten)
     }
 
     fn has_read_ledger(&self) -> bool {
@@ -276,7 +273,8 @@ impl Process {
 /// The same as the derived one, in one piece: hashing is most of a checker's work.
 impl Hash for Process {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { phase, mode, terms, file, guard, frozen, age, awake, sighting, seen, .. } = *self;
+        let Self { phase, mode, terms, file, guard, frozen, age, awake, sighting, seen, .. } =
+            *self;
         let Self { token_read, was_frozen, beat_refused, in_ledger, unaware, .. } = *self;
         let flags = [frozen, was_frozen, beat_refused, in_ledger, unaware];
         let flags = flags.iter().fold(0, |flags, &flag| flags << 1 | u8::from(flag));

@@ -105,14 +105,7 @@ fn turn(
     steps
 }
 
-fn phrase(
-    lock: &Lock,
-    names: &[String],
-    s: &State,
-    next: &State,
-    i: usize,
-    step: Step,
-) -> String {
+fn phrase(lock: &Lock, names: &[String], s: &State, next: &State, i: usize, step: Step) -> String {
     let naive = lock.0.variant == Variant::Naive;
     let (p, after) = (&s.processes[i], &next.processes[i]);
     let beats = p.is_holder();
@@ -160,9 +153,7 @@ fn phrase(
         Step::Look if naive => remark("look", "was refused, and L is old"),
         Step::Look if started_over => remark("look", "L is another file"),
         Step::Look if waits_on => remark("look", "its stopwatch starts"),
-        Step::Look if lock.watched_long_enough(s, p) => {
-            remark("look", "unchanged for long enough")
-        }
+        Step::Look if lock.watched_long_enough(s, p) => remark("look", "unchanged for long enough"),
         Step::Look => remark("look", "the ledger's holder is dead"),
         Step::TryLock { granted: true } => remark("try_lock", "nobody has the kernel lock"),
         Step::TryLock { granted: false } => {
@@ -179,9 +170,7 @@ fn phrase(
         }
         Step::LookAgain => remark("look_again", "the ledger's holder is still dead"),
         Step::CreateTemporary => plain("create_temporary"),
-        Step::Rename => {
-            remark("rename", &format!("over L{}", owners(names, s, i, ", under ")))
-        }
+        Step::Rename => remark("rename", &format!("over L{}", owners(names, s, i, ", under "))),
         Step::Unlink => {
             remark("unlink", &format!("of L{}; starts over", owners(names, s, i, ", under ")))
         }

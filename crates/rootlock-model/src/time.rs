@@ -99,8 +99,7 @@ impl Lock {
             return p.seen.watched;
         }
         let needed = self.needed(s, p);
-        let watched =
-            if p.is_judging() { Some(self.watched_inside(s, p)) } else { p.sighting };
+        let watched = if p.is_judging() { Some(self.watched_inside(s, p)) } else { p.sighting };
         watched.filter(|&ticks| ticks >= needed).map_or(0, |_| needed)
     }
 

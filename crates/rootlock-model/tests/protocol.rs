@@ -156,7 +156,10 @@ fn three_exclusive() {
 
 #[test]
 fn three_exclusive_or_shared_that_never_freeze() {
-    holds("three, shared, no freezes", Setup { shared: true, freezes: false, ..Setup::protocol(3) });
+    holds(
+        "three, shared, no freezes",
+        Setup { shared: true, freezes: false, ..Setup::protocol(3) },
+    );
 }
 
 #[test]
