@@ -83,7 +83,7 @@
 //!   lose their locks as `heartbeat-failed`. Nobody is robbed by it.
 //! - That the code is this model. The names are the same so that a reader can compare.
 //! - Stateright identifies states by 64-bit hashes: a collision could hide a state. For the
-//!   largest run, LARGEST million states, the chance is about one in ODDS.
+//!   largest run, 46 million states, the chance is about one in 18 000.
 
 pub mod claims;
 pub mod progress;
