@@ -33,7 +33,7 @@ export { withLock, type WithLockOptions } from './src/with-lock'
 /**
  * Takes the exclusive lock of a directory, making its lock file if it is missing; waits until it has
  * the lock or `options.signal` aborts. Waiting keeps the event loop alive and blocks nothing; those
- * who wait are served in order.
+ * who wait are served in order, but for what a takeover of a stale lock mixes up.
  *
  * @param root a directory that exists: a path, a `file:` URL, or one opened by `openRoot`
  * @returns a function that releases the lock

@@ -81,6 +81,14 @@ export function heartbeatMs(value: unknown): number {
 export function staleMs(value: unknown, heartbeat: number): number {
   const least = MIN_STALE_IN_HEARTBEATS * heartbeat
   const expected = `>= ${least} (${MIN_STALE_IN_HEARTBEATS} x heartbeatMs)`
+  if (value === undefined && defaults.staleMs < least) {
+    // Said of the default, which the caller has not written down.
+    throw outOfRange(
+      'options.staleMs',
+      `given and ${expected}: the default is too short`,
+      defaults.staleMs
+    )
+  }
   return milliseconds('options.staleMs', value ?? defaults.staleMs, least, expected)
 }
 

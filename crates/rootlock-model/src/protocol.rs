@@ -375,6 +375,9 @@ impl Lock {
             (BeatRefusedIdentified, Stamp) => {
                 p.phase = Holding;
                 p.beat_refused = true;
+                if variant == Variant::SignProlongs {
+                    self.read_clock(p);
+                }
                 // A sign of life: the lease goes on counting from where it did.
                 self.stamp(&mut next, i);
             }

@@ -22,6 +22,8 @@ pub enum Variant {
     /// P whose beats, when the guard refuses them, stamp nothing and are tried again an interval
     /// later.
     SkippedBeat,
+    /// P whose beats prolong the lease also when the guard refuses them.
+    SignProlongs,
     /// P whose second look counts the time only until it looked, not until it judges: a proposal.
     CountsToTheLook,
     /// P whose readers write their own terms into the ledger, also when they are not the widest.

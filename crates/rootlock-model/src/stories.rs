@@ -214,6 +214,13 @@ fn holes() -> Vec<Hole> {
             },
         },
         Hole {
+            title: "P whose signs of life prolong the lease",
+            moral: "P1 wakes while P2 recovers. P2's second look is just before P1's stamp, so P2 does \
+                    not see it. So what is stamped without the guard must not count for the \
+                    lease.",
+            setup: Setup { variant: Variant::SignProlongs, ..plain(2) },
+        },
+        Hole {
             title: "P itself, with a wall clock that lies: the lease is shorter than T − h",
             moral: "This one stays open. If the file looks old and is not, 1.2 h unchanged are \
                     enough. A holder that freezes for that long is robbed although it could still \
