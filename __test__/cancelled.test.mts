@@ -25,7 +25,7 @@ needing(test, unix)('nothing is recovered after an abort', async (t) => {
   const file = join(root, '.lock')
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
-  holder.kill('SIGSTOP')
+  await holder.freeze()
   const before = await stat(file)
   const controller = new AbortController()
   await abortSoon(tryLock(root, { ...QUICK, signal: controller.signal }), controller)

@@ -61,7 +61,7 @@ for (const [mode, take] of [
     const root = await temporaryRoot(t)
     const other = child(t, 'holder', { root, shared: mode === 'shared', options: QUICK })
     await other.says('held')
-    other.kill('SIGSTOP')
+    await other.freeze()
     const { staleMs } = QUICK
     await eventually(
       'it is stale',

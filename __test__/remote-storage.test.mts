@@ -32,11 +32,11 @@ async function mount(t: ExecutionContext, ...options: string[]) {
     holder: (more: object = {}) => child(t, 'holder', { root, options: TERMS, ...more }, enter),
     /** Nothing that needs the storage gets an answer while `work` runs. */
     async hang(work: () => Promise<void>) {
-      server.kill('SIGSTOP')
+      await server.freeze()
       try {
         await work()
       } finally {
-        server.kill('SIGCONT')
+        server.thaw()
       }
     }
   }

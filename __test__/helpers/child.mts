@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import type { ExecutionContext } from 'ava'
@@ -72,6 +73,21 @@ export class Child {
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
     this.process.kill(signal)
+  }
+
+  /** Stops it, and waits until all of its threads stand still: they may not have heard yet. */
+  async freeze(): Promise<void> {
+    this.kill('SIGSTOP')
+    if (process.platform !== 'linux') return
+    await eventually('the child stands still', () =>
+      readdirSync(`/proc/${this.pid}/task`).every((task) =>
+        /\) T /.test(readFileSync(`/proc/${this.pid}/task/${task}/stat`, 'latin1'))
+      )
+    )
+  }
+
+  thaw(): void {
+    this.kill('SIGCONT')
   }
 
   /** Resolves when it has ended and everything that it printed has come. */

@@ -113,20 +113,28 @@ fn held(site: &Site, stat: &Stat) -> Result<Option<Mode>, Fault> {
     Ok(None)
 }
 
+/// Whether a record that speaks of this lock file speaks of who holds it now, as far as can be told:
+/// a release does not write the ledger, so it may be of somebody long gone.
+pub(crate) fn is_holders(record: &Record, stat: &Stat) -> bool {
+    let owners = process::lock_owners(stat.id).unwrap_or_default();
+    is_one_of(record, &owners)
+}
+
+fn is_one_of(record: &Record, owners: &[(u32, Mode)]) -> bool {
+    record.process().is_some_and(|process| {
+        if process.is_neighbour() && !owners.is_empty() {
+            owners.iter().any(|(pid, _)| *pid == process.pid)
+        } else {
+            !process.is_gone()
+        }
+    })
+}
+
 /// Who holds a lock that is held: the ledger's record if nothing speaks against it, else whom the
 /// kernel names.
 pub(crate) fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
     let owners = process::lock_owners(stat.id).unwrap_or_default();
-    let record = ledger.of(stat.id).filter(|record| {
-        // A release does not write the ledger, so its record may be of somebody long gone.
-        record.process().is_some_and(|process| {
-            if process.is_neighbour() && !owners.is_empty() {
-                owners.iter().any(|(pid, _)| *pid == process.pid)
-            } else {
-                !process.is_gone()
-            }
-        })
-    });
+    let record = ledger.of(stat.id).filter(|record| is_one_of(record, &owners));
     if let Some(holder) = record.and_then(Record::holder) {
         return Some(holder);
     }

@@ -1,7 +1,7 @@
 //! Taking over: a lock whose holder lives no more, or has not beaten for its whole lease.
 //!
-//! `lock_guard` → `look_again` → `try_lock`; then, if somebody still has the kernel lock:
-//! `create_temporary` → `rename` → `write_ledger` → `unlock_guard`.
+//! `lock_guard` → `check_identity` → `try_lock`; then, if somebody still has the kernel lock:
+//! `look_again` → `create_temporary` → `rename` → `write_ledger` → `unlock_guard`.
 //!
 //! The second look is inside the section in which the rename happens: whoever was granted the lock
 //! or beat since the watch began has changed the file's times inside a section of the guard, so
@@ -17,7 +17,7 @@ use crate::ledger::{Ledger, Record};
 use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::Site;
-use crate::sys::Stat;
+use crate::sys::{Stat, clock};
 use crate::{Holder, Mode};
 
 /// How long an attempt waits for the guard. There will be another.
@@ -39,17 +39,19 @@ pub(crate) enum Attempt {
 }
 
 /// One attempt. `look_again` judges the file as it is seen inside the section: whether it is still
-/// what was watched, for long enough.
+/// what was watched, for long enough. The time that it is given was read before the look: what this
+/// process did not see, because it was stopped in between, must not count as watched.
 pub(crate) fn attempt(
     site: &Site,
     mode: Mode,
     terms: Terms,
-    look_again: impl FnOnce(&Stat, &Ledger) -> bool,
+    look_again: impl FnOnce(&Stat, Duration, &Ledger) -> bool,
 ) -> Result<Attempt, Fault> {
     let entered = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, PATIENCE)?;
     let Some(section) = entered else { return Ok(Attempt::GuardBusy) };
     // Made when it is missing: inside the section nobody replaces it.
     let file = LockFile::open(&site.dir, &site.names)?;
+    let looked = clock::awake();
     let Some(stat) = file.check_identity(&site.dir, &site.names)? else {
         // Only a program that knows nothing of the guard does that.
         return Ok(Attempt::Held);
@@ -59,13 +61,18 @@ pub(crate) fn attempt(
         let grant = grant::finish(site, &section, &ledger, &file, stat.modified, mode, terms)?;
         return Ok(Attempt::Granted { grant, file });
     }
-    if !look_again(&stat, &ledger) {
+    if !look_again(&stat, looked, &ledger) {
         return Ok(Attempt::Held);
     }
     drop(file);
     let from = ledger.of(stat.id).and_then(Record::holder);
-    match take_over(site, &section, &ledger, mode, terms) {
-        Ok((grant, file)) => Ok(Attempt::TookOver { grant, file, from }),
+    match replace(site, &section, &ledger, mode, terms) {
+        Ok((record, grant, file)) => {
+            // The holder has lost the lock by now, so a failure here is one of this attempt.
+            let ledger = section.read_ledger()?;
+            section.write_ledger(&ledger, &record)?;
+            Ok(Attempt::TookOver { grant, file, from })
+        }
         Err(fault) => {
             // What was begun is undone; if that fails too, the ledger says that it is left over.
             let _ = site.dir.remove(&site.names.temporary);
@@ -74,23 +81,21 @@ pub(crate) fn attempt(
     }
 }
 
-fn take_over(
+/// Puts a file of ours, locked, in the lock file's place: up to the `rename`, which comes before the
+/// grant is written down. Until then the lock is the holder's, and so must be the record, because
+/// its terms are what protects a holder that wakes up if this process dies here.
+fn replace(
     site: &Site,
     section: &Section<'_>,
     ledger: &Ledger,
     mode: Mode,
     terms: Terms,
-) -> Result<(Grant, LockFile), Fault> {
+) -> Result<(Record, Grant, LockFile), Fault> {
     let Site { dir, names, .. } = site;
     // Noted before it is made: whoever comes after a crash in between knows that there is litter.
-    let ledger = match &ledger.last {
-        Some(last) if !last.leftover => {
-            let begun = Record { leftover: true, ..last.clone() };
-            section.write_ledger(ledger, &begun)?;
-            section.read_ledger()?
-        }
-        _ => ledger.clone(),
-    };
+    if let Some(last) = ledger.last.as_ref().filter(|last| !last.leftover) {
+        section.write_ledger(ledger, &Record { leftover: true, ..last.clone() })?;
+    }
     dir.remove(&names.temporary).map_err(Fault::io("unlink", &names.temporary))?;
     // A new file's times are its making's.
     let from = Moment::now();
@@ -99,10 +104,8 @@ fn take_over(
         let error = std::io::Error::other("a file just made is locked already");
         return Err(Fault::io("flock", &names.temporary)(error));
     }
-    let record = grant::record(&ledger, mode, terms, file.id(), false);
-    // Renamed before it is written down: until then the file is the holder's, and so must be the
-    // record, because its terms are what protects a holder that wakes up if this process dies here.
+    let record = grant::record(ledger, mode, terms, file.id(), false);
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
-    section.write_ledger(&ledger, &record)?;
-    Ok((Grant { token: record.token, from }, file))
+    let grant = Grant { token: record.token, from };
+    Ok((record, grant, file))
 }

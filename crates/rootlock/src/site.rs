@@ -24,7 +24,7 @@ use crate::options::{Names, Options, Terms};
 use crate::recover::{self, Attempt};
 use crate::root::{Acquired, Wait};
 use crate::sys::{Dir, FileId, Locality, Stat, clock, process};
-use crate::watch::{self, Sighting, Watch};
+use crate::watch::{self, Promise, Sighting, Watch};
 use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, hands, sync};
 
 /// For how long this process may keep the lock to itself (from caller to caller, or by asking again
@@ -449,9 +449,9 @@ impl Site {
 
     fn attempt(&self, claim: &Claim) -> Result<Attempt, Fault> {
         let Waiter { mode, terms, recover, .. } = claim.waiter;
-        recover::attempt(self, mode, terms, |stat, ledger| {
+        recover::attempt(self, mode, terms, |stat, looked, ledger| {
             // Looked at even by who may not take over: the memory is the process's.
-            self.judge(stat, ledger, terms).over && recover
+            self.judge(stat, looked, ledger, terms).over && recover
         })
     }
 
@@ -692,6 +692,7 @@ impl Site {
             (terms, recoverer, state.kernel.clone(), state.exclusive.is_some())
         };
         let mut needed = terms.stale;
+        let looked = clock::awake();
         // An error here is one of the wait's too, and it is the wait that reports it.
         if let Ok(seen) = self.dir.stat(&self.names.lock) {
             if let Some(wait) = wait {
@@ -708,7 +709,7 @@ impl Site {
                 if self.locality == Locality::Remote {
                     sync::lock(&self.state).holder = crate::inspect::holder(&stat, &ledger);
                 }
-                let judgement = self.judge(&stat, &ledger, terms);
+                let judgement = self.judge(&stat, looked, &ledger, terms);
                 needed = judgement.needed;
                 if judgement.over {
                     self.recover(key);
@@ -718,20 +719,22 @@ impl Site {
         self.look_later(watch::interval(needed));
     }
 
-    /// Looks at a sighting, for a contender with `terms`.
-    fn judge(&self, stat: &Stat, ledger: &Ledger, terms: Terms) -> Judgement {
+    /// Judges what was seen at `looked` or after, for a contender with `terms`.
+    fn judge(&self, stat: &Stat, looked: Duration, ledger: &Ledger, terms: Terms) -> Judgement {
         let record = ledger.of(stat.id);
+        let holder = record.map(|record| Promise {
+            terms: record.terms,
+            // A release does not clear the record: the lock may be another program's by now.
+            is_holders: crate::inspect::is_holders(record, stat),
+        });
         let age = clock::wall() - stat.modified;
-        let needed = watch::needed(terms, record.map(|record| record.terms), age);
+        let needed = watch::needed(terms, holder, age);
         let sighting = Sighting::from(stat);
-        let now = clock::awake();
         let watched = {
             let mut watch = sync::lock(&self.watch);
-            match watch.as_mut() {
-                Some(watch) => watch.look(sighting, now, needed),
-                None => *watch = Some(Watch::begin(sighting, now)),
-            }
-            watch.as_ref().map_or(Duration::ZERO, Watch::watched)
+            let watch = watch.get_or_insert_with(|| Watch::begin(sighting, looked));
+            watch.look(sighting, looked, needed);
+            watch.watched()
         };
         Judgement { over: watched >= needed || self.is_orphan(stat, ledger), needed }
     }

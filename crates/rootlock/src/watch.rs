@@ -63,22 +63,28 @@ pub(crate) fn interval(needed: Duration) -> Duration {
     needed / 6
 }
 
+/// What the ledger says of a lock file's holder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise {
+    pub(crate) terms: Terms,
+    /// The record speaks of who holds the lock now, as far as can be told.
+    pub(crate) is_holders: bool,
+}
+
 /// How long a lock file must be watched unchanged before its lock may be taken over.
 ///
-/// `holder` are the terms in the ledger, when the ledger speaks of this very file. They are kept
-/// even by a contender with shorter ones: a lease is what its holder was promised.
-pub(crate) fn needed(own: Terms, holder: Option<Terms>, wall_age: Nanos) -> Duration {
-    let Some(holder) = holder else {
+/// The terms in the ledger are kept even by a contender with shorter ones: a lease is what its
+/// holder was promised.
+pub(crate) fn needed(own: Terms, holder: Option<Promise>, wall_age: Nanos) -> Duration {
+    let stale = holder.map_or(own.stale, |holder| own.stale.max(holder.terms.stale));
+    match holder {
+        // Old by the wall clock: but that may have been set, or the file's time may. One beat must
+        // have been missed before our eyes, with a fifth to spare.
+        Some(Promise { terms, is_holders: true }) if wall_age >= stale.as_nanos() as Nanos => {
+            terms.heartbeat * 6 / 5
+        }
         // A program that keeps no ledger may not beat as often as we would: the full time.
-        return own.stale;
-    };
-    let stale = own.stale.max(holder.stale);
-    if wall_age >= stale.as_nanos() as Nanos {
-        // Old by the wall clock: but that may have been set, or the file's time may. One beat
-        // must have been missed before our eyes, with a fifth to spare.
-        holder.heartbeat * 6 / 5
-    } else {
-        stale
+        _ => stale,
     }
 }
 
@@ -132,17 +138,20 @@ mod tests {
         assert_eq!(watch.watched(), Duration::ZERO);
     }
 
+    /// The holder's, with the usual terms.
+    const PROMISE: Option<Promise> = Some(Promise { terms: TERMS, is_holders: true });
+
     #[test]
     fn a_fresh_file_needs_the_full_time() {
         let age = (SECOND * 29).as_nanos() as Nanos;
-        assert_eq!(needed(TERMS, Some(TERMS), age), TERMS.stale);
-        assert_eq!(needed(TERMS, Some(TERMS), -age), TERMS.stale, "a time in the future");
+        assert_eq!(needed(TERMS, PROMISE, age), TERMS.stale);
+        assert_eq!(needed(TERMS, PROMISE, -age), TERMS.stale, "a time in the future");
     }
 
     #[test]
     fn an_old_file_needs_one_missed_beat() {
         let age = (SECOND * 30).as_nanos() as Nanos;
-        assert_eq!(needed(TERMS, Some(TERMS), age), SECOND * 12);
+        assert_eq!(needed(TERMS, PROMISE, age), SECOND * 12);
     }
 
     #[test]
@@ -151,11 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_somebody_else_gives_the_full_time_even_if_old() {
+        let hasty = Terms { heartbeat: SECOND / 20, stale: SECOND / 5 };
+        let old_record = Some(Promise { terms: TERMS, is_holders: false });
+        assert_eq!(needed(hasty, old_record, Nanos::MAX), TERMS.stale);
+    }
+
+    #[test]
     fn the_holders_longer_terms_are_kept() {
         let hasty = Terms { heartbeat: SECOND / 20, stale: SECOND / 5 };
-        let age = (SECOND * 1).as_nanos() as Nanos;
-        assert_eq!(needed(hasty, Some(TERMS), age), TERMS.stale);
+        let age = SECOND.as_nanos() as Nanos;
+        assert_eq!(needed(hasty, PROMISE, age), TERMS.stale);
         let old = (SECOND * 60).as_nanos() as Nanos;
-        assert_eq!(needed(hasty, Some(TERMS), old), SECOND * 12);
+        assert_eq!(needed(hasty, PROMISE, old), SECOND * 12);
     }
 }
