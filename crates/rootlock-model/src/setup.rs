@@ -24,7 +24,8 @@ pub enum Variant {
     SkippedBeat,
     /// P whose beats prolong the lease also when the guard refuses them.
     SignProlongs,
-    /// P whose second look counts the time only until it looked, not until it judges: a proposal.
+    /// P whose second look counts the time only until it looked, not until it judges: what the code
+    /// does. P itself is wider, and keeps all its claims but one with a wall clock that lies.
     CountsToTheLook,
     /// P whose readers write their own terms into the ledger, also when they are not the widest.
     LastReadersTerms,

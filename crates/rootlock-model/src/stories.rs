@@ -228,11 +228,11 @@ fn holes() -> Vec<Hole> {
             setup: Setup { wall: Wall::Lying, ..plain(2) },
         },
         Hole {
-            title: "P itself, with a wall clock that lies, and a recoverer frozen before it judges",
-            moral: "This one is open too, by a hair (a tick is h/5 here). P2 looks at L inside its \
-                    section just before P1's beat, freezes there, and counts the time until it \
+            title: "P that counts until it judges, with a wall clock that lies",
+            moral: "A recoverer is frozen before it judges (a tick is h/5 here). P2 looks at L inside \
+                    its section just before P1's beat, freezes there, and counts the time until it \
                     judges, though only a sixth of it: exactly 1.2 h. P1's signs of life come \
-                    after the look.",
+                    after the look. So the clock is read before the look, and no later time counts.",
             setup: Setup {
                 wall: Wall::Lying,
                 timing: Timing::FINE,

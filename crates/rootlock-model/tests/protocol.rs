@@ -184,8 +184,8 @@ fn a_lying_clock_robs_nobody_who_never_froze() {
     );
 }
 
-/// The last of the stories, closed: the time between the second look and the judgement is not
-/// watched time.
+/// The last of the stories, closed as the code closes it: the time between the second look and the
+/// judgement is not watched time.
 #[test]
 fn a_watch_that_counts_to_the_look_robs_nobody_who_never_froze() {
     holds(
