@@ -5,7 +5,7 @@
 //! take as long as locking does.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
@@ -40,7 +40,12 @@ struct Ask {
 struct Shared {
     channel: Channel,
     table: Mutex<Table>,
+    /// Some [`Entry::Asking`] is none any more.
+    asked: Condvar,
 }
+
+/// How long an abort waits for a thread that is asking: on storage that answers it is done by then.
+const ASKING: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Table {
@@ -53,8 +58,13 @@ struct Table {
 }
 
 enum Entry {
-    /// Asked for; not yet known whether it waits.
+    /// Asked for; nothing was touched yet.
     Asked,
+    /// A thread is just taking it or getting in line, and may be making files.
+    Asking {
+        /// Not wanted any more.
+        cancelled: bool,
+    },
     Waiting(Wait),
     Held(Lock),
 }
@@ -79,7 +89,7 @@ impl BindingEnvironment {
     #[napi(constructor)]
     pub fn new(env: Env, on_event: Function<'_, BindingEvent, ()>) -> napi::Result<Self> {
         let channel = Channel::new(on_event)?;
-        let shared = Arc::new(Shared { channel, table: Mutex::default() });
+        let shared = Arc::new(Shared { channel, table: Mutex::default(), asked: Condvar::new() });
         // A worker that is terminated gives JavaScript no last word, but runs this.
         env.add_env_cleanup_hook(Arc::clone(&shared), |shared| shared.close())?;
         Ok(Self { shared })
@@ -243,18 +253,19 @@ impl Shared {
     /// Opens and asks where that may block.
     fn answer_later(self: &Arc<Self>, place: Result<Root, String>, ask: &Ask) {
         let result = place.or_else(Root::open).and_then(|root| {
-            // Nothing is created for somebody who has left meanwhile.
-            if self.table().entries.contains_key(&ask.key) {
-                self.ask(&root, ask)
-            } else {
-                Ok(None)
+            match self.table().entries.get_mut(&ask.key) {
+                Some(entry) => *entry = Entry::Asking { cancelled: false },
+                // Nothing is created for somebody who has left meanwhile.
+                None => return Ok(None),
             }
+            self.ask(&root, ask)
         });
         match result {
             Ok(Some(lock)) => self.settled(ask.key, Ok(lock)),
             Ok(None) => {}
             Err(error) => self.settled(ask.key, Err(error)),
         }
+        self.asked.notify_all();
     }
 
     fn ask(self: &Arc<Self>, root: &Root, ask: &Ask) -> Result<Option<Lock>, Error> {
@@ -271,9 +282,10 @@ impl Shared {
             Acquired::Later(wait) => wait,
         };
         let unwanted = match self.table().entries.get_mut(key) {
-            Some(entry @ Entry::Asked) => {
+            Some(entry @ (Entry::Asked | Entry::Asking { .. })) => {
+                let cancelled = matches!(entry, Entry::Asking { cancelled: true });
                 *entry = Entry::Waiting(wait.clone());
-                false
+                cancelled
             }
             // Granted already.
             Some(_) => false,
@@ -286,9 +298,9 @@ impl Shared {
         Ok(None)
     }
 
-    fn cancel(&self, key: u64) {
+    fn cancel(self: &Arc<Self>, key: u64) {
         let mut table = self.table();
-        match table.entries.get(&key) {
+        match table.entries.get_mut(&key) {
             Some(Entry::Waiting(wait)) => {
                 let wait = wait.clone();
                 // The end of the wait may be told before this returns, and needs the table.
@@ -296,13 +308,34 @@ impl Shared {
                 wait.cancel();
             }
             Some(Entry::Asked) => {
-                // It may hang in opening the directory; whatever comes of it is given back.
+                // It may hang in opening the directory, and stops there.
                 table.entries.remove(&key);
                 drop(table);
                 self.channel.send(BindingEvent::new(key, "failed"));
             }
+            Some(Entry::Asking { cancelled }) => {
+                // Told when nothing is made any more: by the thread that asks, unless it hangs.
+                *cancelled = true;
+                let shared = Arc::clone(self);
+                RUNTIME.spawn_blocking(move || shared.give_up_asking(key));
+            }
             // Granted: the face gives it back when it hears of it.
             Some(Entry::Held(_)) | None => {}
+        }
+    }
+
+    /// Ends a request whose thread does not come back; whatever comes of it is given back.
+    fn give_up_asking(&self, key: u64) {
+        let asking =
+            |table: &mut Table| matches!(table.entries.get(&key), Some(Entry::Asking { .. }));
+        let (mut table, _) = self
+            .asked
+            .wait_timeout_while(self.table(), ASKING, asking)
+            .unwrap_or_else(PoisonError::into_inner);
+        if asking(&mut table) {
+            table.entries.remove(&key);
+            drop(table);
+            self.channel.send(BindingEvent::new(key, "failed"));
         }
     }
 
@@ -314,7 +347,7 @@ impl Shared {
             match entry {
                 Entry::Waiting(wait) => wait.cancel(),
                 Entry::Held(lock) => drop(lock),
-                Entry::Asked => {}
+                Entry::Asked | Entry::Asking { .. } => {}
             }
         }
         drop(roots);
@@ -334,14 +367,24 @@ impl Events for Shared {
             Ok(lock) => {
                 let token = number(lock.token());
                 let mut table = self.table();
-                let wanted = !table.closed && table.entries.contains_key(&key);
-                if !wanted {
-                    // Released outside of the mutex, by falling out of scope.
-                    drop(table);
-                    return;
+                match table.entries.get(&key) {
+                    Some(Entry::Asking { cancelled: true }) => {
+                        table.entries.remove(&key);
+                        // Released outside of the mutex, and before it is told.
+                        drop(table);
+                        drop(lock);
+                        BindingEvent::new(key, "failed")
+                    }
+                    Some(_) if !table.closed => {
+                        table.entries.insert(key, Entry::Held(lock));
+                        BindingEvent { token: Some(token), ..BindingEvent::new(key, "granted") }
+                    }
+                    _ => {
+                        // Released outside of the mutex, by falling out of scope.
+                        drop(table);
+                        return;
+                    }
                 }
-                table.entries.insert(key, Entry::Held(lock));
-                BindingEvent { token: Some(token), ..BindingEvent::new(key, "granted") }
             }
             Err(error) => {
                 if self.table().entries.remove(&key).is_none() {
