@@ -87,7 +87,7 @@ withFlock('a wait goes on while somebody sits in the guard, and can be aborted',
   await t.throwsAsync(hasty.lock, { code: 'ERR_LOCK_UNSUCCESSFUL' })
   await mustBlock(patient.lock)
   sitter.process.stdin!.end()
-  await patient.lock
+  await inTime('the lock is granted', patient.lock)
 })
 
 withFlock('one attempt does not wait for who sits in the guard', async (t) => {
