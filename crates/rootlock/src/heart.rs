@@ -16,7 +16,7 @@ use crate::kernel_wait::KernelWait;
 use crate::lease::Lease;
 use crate::site::Site;
 use crate::sys::clock;
-use crate::{hands, sync};
+use crate::{hands, kept, sync};
 
 /// How long the thread stays without a timer: programs that lock and unlock all the time keep it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -33,6 +33,8 @@ pub(crate) enum Timer {
     Look(Arc<Site>),
     /// A wait in the kernel was asked to stop; ask again, the signal may have come too early.
     Nudge(Arc<Site>, Arc<KernelWait>),
+    /// Let the directories go that are kept open and not used.
+    Tidy,
 }
 
 /// Names a timer: when it is due on the awake clock, and which of those it is.
@@ -139,6 +141,7 @@ fn act(due: Vec<(Duration, Timer)>, now: Duration) {
             Timer::Verdict(lease) => lease.judge(now, late),
             Timer::Look(site) => site.look_soon(),
             Timer::Nudge(site, wait) => wait.nudge(&site),
+            Timer::Tidy => kept::tidy(now),
         }
     }
     for leases in beats.into_values() {

@@ -37,6 +37,7 @@ mod hands;
 mod heart;
 mod holder;
 mod inspect;
+mod kept;
 mod kernel_wait;
 mod lease;
 mod ledger;

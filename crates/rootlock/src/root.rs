@@ -11,7 +11,7 @@ use crate::options::{Names, Options};
 use crate::site::Site;
 use crate::sync;
 use crate::sys::{Dir, FileId, Locality};
-use crate::{Holder, Lock, Mode};
+use crate::{Holder, Lock, Mode, kept};
 
 /// A directory that can be locked, kept open: renaming its path does not matter any more, and
 /// nothing outside of it is ever touched.
@@ -99,12 +99,17 @@ impl Root {
     pub fn open_cached(path: impl AsRef<Path>) -> Option<Self> {
         let path = path.as_ref();
         let dir = Dir::open_cached(path)?;
+        let id = dir.id().ok()?;
+        if let Some(root) = kept::find(path, id) {
+            return Some(root);
+        }
         let mount = dir.mount()?;
         if !sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount) {
             return None;
         }
-        let id = dir.id().ok()?;
-        Some(Self::new(dir, id, path, Locality::Local))
+        let root = Self::new(dir, id, path, Locality::Local);
+        kept::visit(&root);
+        Some(root)
     }
 
     fn new(dir: Dir, id: FileId, path: &Path, locality: Locality) -> Self {
@@ -117,6 +122,10 @@ impl Root {
                 sites: Mutex::default(),
             }),
         }
+    }
+
+    pub(crate) fn id(&self) -> FileId {
+        self.inner.id
     }
 
     /// The path that it was opened by.

@@ -1,0 +1,98 @@
+//! Directories that are asked for by their path again and again: kept open for a moment, with the
+//! guards of their locks, because opening and closing them takes as long as locking does.
+//!
+//! The path is looked up anew each time; only if it still leads to the directory that is open is
+//! the open one used. A directory that is used once is not kept at all, so whoever unlocks and then
+//! unmounts does not meet it here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::heart::{self, Timer};
+use crate::root::Root;
+use crate::sys::{FileId, clock};
+use crate::{hands, sync};
+
+/// For how long after its last use a directory is kept, and within what time of its last use it
+/// must be asked for to be kept at all.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// How many are kept at most: each is two descriptors.
+const MOST: usize = 64;
+
+/// How many visits to directories that are not kept are remembered.
+const VISITS: usize = 16;
+
+struct Kept {
+    root: Root,
+    used: Duration,
+}
+
+struct State {
+    roots: Option<HashMap<PathBuf, Kept>>,
+    visits: [Option<(FileId, Duration)>; VISITS],
+    next_visit: usize,
+}
+
+static STATE: Mutex<State> =
+    Mutex::new(State { roots: None, visits: [const { None }; VISITS], next_visit: 0 });
+
+/// The directory that is kept under a path, if it is the one that the path leads to now.
+pub(crate) fn find(path: &Path, id: FileId) -> Option<Root> {
+    let mut state = sync::lock(&STATE);
+    let kept = state.roots.as_mut()?.get_mut(path)?;
+    if kept.root.id() != id {
+        return None;
+    }
+    kept.used = clock::awake();
+    Some(kept.root.clone())
+}
+
+/// Keeps a directory that was just opened, if it had been open a moment before.
+pub(crate) fn visit(root: &Root) {
+    let now = clock::awake();
+    let replaced = {
+        let mut state = sync::lock(&STATE);
+        let id = root.id();
+        let visit = state.visits.iter_mut().flatten().find(|visit| visit.0 == id);
+        let again = match visit {
+            Some((_, last)) => now.saturating_sub(std::mem::replace(last, now)) < MOMENT,
+            None => {
+                let next = state.next_visit;
+                state.visits[next] = Some((id, now));
+                state.next_visit = (next + 1) % VISITS;
+                false
+            }
+        };
+        let roots = state.roots.get_or_insert_default();
+        let known = roots.contains_key(root.path());
+        if !again || !known && roots.len() >= MOST {
+            return;
+        }
+        // Nothing keeps the time where the heart can't be started, so nothing is kept.
+        if roots.is_empty() && heart::set(now + MOMENT, Timer::Tidy).is_err() {
+            return;
+        }
+        roots.insert(root.path().to_owned(), Kept { root: root.clone(), used: now })
+    };
+    // Closed outside of the mutex.
+    drop(replaced);
+}
+
+/// Lets those go that nobody has asked for lately; on a hand, because the heart closes no file.
+pub(crate) fn tidy(now: Duration) {
+    let mut state = sync::lock(&STATE);
+    let roots = state.roots.get_or_insert_default();
+    let idle: Vec<_> =
+        roots.extract_if(|_, kept| now.saturating_sub(kept.used) >= MOMENT).collect();
+    if !roots.is_empty() && heart::set(now + MOMENT, Timer::Tidy).is_err() {
+        roots.clear();
+    }
+    drop(state);
+    if !idle.is_empty() {
+        // Without a thread they are closed here, by being dropped with the job.
+        let _ = hands::run(move || drop(idle));
+    }
+}
