@@ -12,13 +12,61 @@ use crate::options::Terms;
 use crate::site::Site;
 use crate::sys::{FileId, Nanos, clock};
 
+/// How long a run of grants may go on without a section of its own: well below any heartbeat.
+const RUN: Duration = Duration::from_millis(1);
+
+/// What a grant is to be like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) mode: Mode,
+    pub(crate) terms: Terms,
+    /// How many in this process are in line behind; tokens are set aside for them.
+    pub(crate) behind: usize,
+}
+
 /// A grant that was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grant {
     /// The fencing token.
     pub(crate) token: u64,
+    /// The last token that was set aside for the run.
+    last: u64,
+    /// Whether the ledger's record is this grant's own, not that of the run's first.
+    pub(crate) recorded: bool,
+    /// Wall clock, milliseconds since 1970.
+    pub(crate) granted_at: u64,
     /// From when on others count the lease.
     pub(crate) from: Moment,
+}
+
+impl Grant {
+    pub(crate) fn first(record: &Record, from: Moment) -> Self {
+        let Record { token, last, granted_at, .. } = *record;
+        Self { token, last, recorded: true, granted_at, from }
+    }
+
+    /// The grant to the next caller in this process while the kernel lock stays where it is: a run.
+    ///
+    /// For others nothing changes: it is the same lease, counted from the same stamp, and the
+    /// ledger has set the token aside. So it needs no section, for as long as the stamp is young by
+    /// either clock: after a sleep or a stop the identity must be checked again.
+    pub(crate) fn next(&self, now: Moment) -> Option<Self> {
+        let young = now.awake.saturating_sub(self.from.awake) < RUN
+            && now.since_boot.saturating_sub(self.from.since_boot) < RUN;
+        let token = self.token + 1;
+        (young && token <= self.last).then(|| Self {
+            token,
+            recorded: false,
+            granted_at: wall_millis(clock::wall()),
+            ..*self
+        })
+    }
+
+    /// When the ledger's record is to be made this grant's own, if it lasts so long: then the run
+    /// is over.
+    pub(crate) fn record_due(&self) -> Duration {
+        self.from.awake + 2 * RUN
+    }
 }
 
 /// A moment, on the two clocks that a lease is timed by.
@@ -56,8 +104,7 @@ pub(crate) enum Verdict {
 pub(crate) fn claim(
     site: &Site,
     file: &LockFile,
-    mode: Mode,
-    terms: Terms,
+    wanted: Wanted,
     patience: Patience<'_>,
 ) -> Result<Verdict, Fault> {
     let Some(section) = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, patience)? else {
@@ -67,7 +114,7 @@ pub(crate) fn claim(
         return Ok(Verdict::Moved);
     };
     let ledger = section.read_ledger()?;
-    finish(site, &section, &ledger, file, stat.modified, mode, terms).map(Verdict::Granted)
+    finish(site, &section, &ledger, file, stat.modified, wanted).map(Verdict::Granted)
 }
 
 /// The end of a grant, for a caller that is in the section and has checked the identity.
@@ -77,8 +124,7 @@ pub(crate) fn finish(
     ledger: &Ledger,
     file: &LockFile,
     modified: Nanos,
-    mode: Mode,
-    terms: Terms,
+    wanted: Wanted,
 ) -> Result<Grant, Fault> {
     let from = Moment::now();
     file.stamp(&site.names, modified, &site.exact_times)?;
@@ -86,27 +132,64 @@ pub(crate) fn finish(
     // that it can't be removed is no reason to refuse a lock, but it stays noted.
     let leftover = ledger.last.as_ref().is_some_and(|last| last.leftover)
         && site.dir.remove(&site.names.temporary).is_err();
-    let record = record(ledger, mode, terms, file.id(), leftover);
+    let record = record(ledger, wanted, file.id(), leftover);
     section.write_ledger(ledger, &record)?;
-    Ok(Grant { token: record.token, from })
+    Ok(Grant::first(&record, from))
 }
 
 /// The record of a grant that follows `ledger`.
-pub(crate) fn record(
-    ledger: &Ledger,
-    mode: Mode,
-    terms: Terms,
-    file: FileId,
-    leftover: bool,
-) -> Record {
-    let wall = u64::try_from(clock::wall()).unwrap_or(0);
+pub(crate) fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> Record {
+    let Wanted { mode, terms, behind } = wanted;
+    let wall = clock::wall();
+    let wall_micros = u64::try_from(wall / 1_000).unwrap_or(0);
+    let token = ledger.next_token(wall_micros);
     Record {
-        token: ledger.next_token(wall / 1_000),
+        token,
+        last: last_of_run(token, behind, wall_micros),
         mode,
-        granted_at: wall / 1_000_000,
+        granted_at: wall_millis(wall),
         terms: ledger.terms_for(mode, terms),
         file,
         leftover,
         grantee: Grantee::this().clone(),
+    }
+}
+
+/// Sets tokens aside for those behind, but none that the wall clock will not have reached by the
+/// end of the run: it is what keeps tokens rising should the ledger be lost.
+fn last_of_run(token: u64, behind: usize, wall_micros: u64) -> u64 {
+    let reach = wall_micros.saturating_add(RUN.as_micros() as u64);
+    token.max(reach.min(token.saturating_add(behind as u64)))
+}
+
+fn wall_millis(wall: Nanos) -> u64 {
+    u64::try_from(wall / 1_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_set_aside_for_those_behind_up_to_what_the_clock_reaches() {
+        assert_eq!(last_of_run(1_000, 0, 1_000), 1_000);
+        assert_eq!(last_of_run(1_000, 5, 1_000), 1_005);
+        assert_eq!(last_of_run(1_000, 50_000, 1_000), 2_000);
+        assert_eq!(last_of_run(9_000, 5, 1_000), 9_000, "a clock that was set back");
+    }
+
+    #[test]
+    fn a_run_ends_with_its_tokens_and_with_its_time() {
+        let at = |micros| {
+            let time = Duration::from_micros(micros);
+            Moment { awake: time, since_boot: time }
+        };
+        let first = Grant { token: 7, last: 8, recorded: true, granted_at: 0, from: at(5_000) };
+        let second = first.next(at(5_500)).expect("set aside");
+        assert_eq!((second.token, second.recorded), (8, false));
+        assert!(second.next(at(5_500)).is_none(), "no token is left");
+        assert!(first.next(at(6_000)).is_none(), "the time is over");
+        let slept = Moment { since_boot: at(60_000_000).since_boot, ..at(5_500) };
+        assert!(first.next(slept).is_none(), "the machine slept");
     }
 }

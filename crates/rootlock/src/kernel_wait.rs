@@ -150,8 +150,8 @@ fn step(
 /// Makes a grant of a kernel lock that was waited for.
 fn grant_to(site: &Arc<Site>, claim: Claim, file: LockFile) {
     let enough = || site.is_cancelled(&claim);
-    let terms = claim.waiter.terms;
-    match grant::claim(site, &file, claim.waiter.mode, terms, Patience::Until(&enough)) {
+    let wanted = site.wanted(&claim.waiter);
+    match grant::claim(site, &file, wanted, Patience::Until(&enough)) {
         Ok(Verdict::Granted(grant)) => site.settle_granted(claim, grant, file),
         // Closed before the waiter goes back in line, so that it does not wait for itself.
         Ok(Verdict::Moved | Verdict::GuardBusy) => {

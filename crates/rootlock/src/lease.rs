@@ -8,10 +8,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::error::Fault;
 use crate::events::{Details, Events, Level, LostReason};
 use crate::grant::{Grant, Moment};
-use crate::guard::Patience;
+use crate::guard::{Patience, Section};
 use crate::heart::{self, Timer, TimerKey};
+use crate::ledger::Record;
 use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::{Site, Waiter};
@@ -26,7 +28,7 @@ pub(crate) struct Lease {
     /// What its [`Events`] know it by.
     tag: u64,
     pub(crate) mode: Mode,
-    pub(crate) token: u64,
+    pub(crate) grant: Grant,
     pub(crate) terms: Terms,
     /// Since when it has been this process's turn, on the awake clock.
     pub(crate) turn_since: Duration,
@@ -47,6 +49,8 @@ struct Pulse {
     put_off: bool,
     /// A failing beat was reported; the next one is not, until one succeeds.
     reported: bool,
+    /// The ledger's record is this grant's own.
+    recorded: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +84,7 @@ impl Lease {
             key: waiter.key,
             tag: waiter.tag,
             mode: waiter.mode,
-            token: grant.token,
+            grant,
             terms,
             turn_since,
             events: Arc::clone(&waiter.events),
@@ -92,10 +96,15 @@ impl Lease {
                 verdict: None,
                 put_off: false,
                 reported: false,
+                recorded: grant.recorded,
             }),
         });
         let mut pulse = sync::lock(&lease.pulse);
-        let due = heart::next_beat(grant.from.awake, terms.heartbeat);
+        let due = match grant.recorded {
+            true => heart::next_beat(grant.from.awake, terms.heartbeat),
+            // Most of a run are over before.
+            false => grant.record_due(),
+        };
         pulse.beat = Some(heart::set(due, Timer::Beat(Arc::clone(&lease)))?);
         drop(pulse);
         Ok(lease)
@@ -147,16 +156,22 @@ impl Lease {
         }
     }
 
-    /// `lock_guard` → `check_identity` → `stamp` → `unlock_guard`.
+    /// `lock_guard` → `check_identity` → `stamp` → `unlock_guard`; before the last, for a grant of a
+    /// run that goes on, its own `write_ledger`.
     fn try_beat(&self, file: Option<&LockFile>) -> Beat {
         let Some(file) = file else { return Beat::Released };
-        if sync::lock(&self.pulse).phase != Phase::Held {
-            return Beat::Released;
-        }
+        let recorded = {
+            let pulse = sync::lock(&self.pulse);
+            if pulse.phase != Phase::Held {
+                return Beat::Released;
+            }
+            pulse.recorded
+        };
+        let mode = if recorded { Mode::Shared } else { Mode::Exclusive };
         let Site { dir, names, guard, .. } = &*self.site;
         // The identity is looked at even when the refresh can't be done: a holder that was robbed
         // must hear of it.
-        let section = guard.enter(dir, names, Mode::Shared, self.guard_patience());
+        let section = guard.enter(dir, names, mode, self.guard_patience());
         let stat = match file.check_identity(dir, names) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Beat::Hijacked,
@@ -166,13 +181,28 @@ impl Lease {
         let at = Moment::now();
         let stamped = file.stamp(names, stat.modified, &self.site.exact_times);
         match (section, stamped) {
-            (Ok(Some(_)), Ok(())) => Beat::Refreshed(at),
+            (Ok(Some(section)), Ok(())) => {
+                if !recorded && self.record(&section, file).is_ok() {
+                    sync::lock(&self.pulse).recorded = true;
+                }
+                Beat::Refreshed(at)
+            }
             (Ok(Some(_)), Err(fault)) | (Err(fault), _) => Beat::Failed(fault.to_string()),
             // Outside of a section the stamp may fall between a recoverer's second look and its
             // rename, so it does not prolong the lease. But whoever still watches must see a sign
             // of life: a busy guard is no reason to be robbed.
             (Ok(None), _) => Beat::Failed(format!("{} is held by somebody", names.guard)),
         }
+    }
+
+    /// Makes the ledger's record this grant's own. Others only read it in messages, so a failure is
+    /// none of the beat: the next one tries again.
+    fn record(&self, section: &Section<'_>, file: &LockFile) -> Result<(), Fault> {
+        let ledger = section.read_ledger()?;
+        let Grant { token, granted_at, .. } = self.grant;
+        let own = |run: &&Record| (run.token..=run.last).contains(&token);
+        let Some(run) = ledger.of(file.id()).filter(own) else { return Ok(()) };
+        section.write_ledger(&ledger, &Record { token, granted_at, ..run.clone() })
     }
 
     fn refreshed(self: &Arc<Self>, at: Moment) {
@@ -277,7 +307,7 @@ impl Lease {
     }
 
     fn details(&self) -> Details {
-        self.site.details().with("token", &self.token.to_string())
+        self.site.details().with("token", &self.grant.token.to_string())
     }
 
     /// Whether nobody has told it otherwise.

@@ -6,8 +6,8 @@
 //! never blocks a lock, and the wall clock keeps tokens rising.
 //!
 //! ```text
-//! rootlock1 token=1763894520000000 mode=exclusive at=1763894520000 beat=10000 stale=30000
-//!   file=2049:131 left=0 pid=4242 start=881 ns=4026531836 boot=… host=ci-7
+//! rootlock1 token=1763894520000000 last=1763894520000000 mode=exclusive at=1763894520000
+//!   beat=10000 stale=30000 file=2049:131 left=0 pid=4242 start=881 ns=4026531836 boot=… host=ci-7
 //!   command=node%20build.js sum=9a8b7c6d
 //! ```
 //! (on one line, padded with spaces). Values are percent-encoded; times are milliseconds, the file
@@ -50,6 +50,9 @@ const GRANTEE: usize = 10 + 20 + 20 + MAX_BOOT + MAX_HOSTNAME + MAX_COMMAND + 40
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) token: u64,
+    /// The last token of the run that this grant began: those up to here may have been given to
+    /// callers of the same process.
+    pub(crate) last: u64,
     pub(crate) mode: Mode,
     /// Wall clock, milliseconds since 1970.
     pub(crate) granted_at: u64,
@@ -174,7 +177,7 @@ impl Ledger {
     /// The token of the next grant: greater than every earlier one, and at least the wall clock in
     /// microseconds, so that tokens rise even over a ledger that was lost.
     pub(crate) fn next_token(&self, wall_micros: u64) -> u64 {
-        let last = self.last.as_ref().map_or(0, |record| record.token);
+        let last = self.last.as_ref().map_or(0, |record| record.last);
         // A clock gone mad must leave room above.
         wall_micros.min(MAX_TOKEN / 2).max(last + 1)
     }
@@ -209,8 +212,9 @@ impl Record {
         };
         let _ = write!(
             rest,
-            "{MAGIC} token={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
+            "{MAGIC} token={} last={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
             self.token,
+            self.last,
             self.granted_at,
             self.terms.heartbeat.as_millis(),
             self.terms.stale.as_millis(),
@@ -233,7 +237,7 @@ impl Record {
         let text = std::str::from_utf8(slot).ok()?;
         let mut fields = Fields::of(text.strip_prefix(MAGIC)?.strip_prefix(' ')?);
         let token = fields.number("token")?;
-        let begun_takeover = fields.fields.nth(5) == Some("left=1");
+        let begun_takeover = fields.fields.nth(6) == Some("left=1");
         Some((token, begun_takeover))
     }
 
@@ -248,7 +252,8 @@ impl Record {
         let (magic, content) = content.split_once(' ')?;
         let grantee = content.find("pid=")?;
         let mut fields = Fields::of(content);
-        let token = fields.number("token").filter(|&token| token < MAX_TOKEN)?;
+        let token = fields.number("token")?;
+        let last = fields.number("last").filter(|last| (token..MAX_TOKEN).contains(last))?;
         let mode = match fields.text("mode")? {
             "exclusive" => Mode::Exclusive,
             "shared" => Mode::Shared,
@@ -262,6 +267,7 @@ impl Record {
         let leftover = fields.text("left")? != "0";
         Some(Self {
             token,
+            last,
             mode,
             granted_at,
             terms: Terms { heartbeat, stale },
@@ -347,6 +353,7 @@ mod tests {
     fn record(token: u64) -> Record {
         Record {
             token,
+            last: token,
             mode: Mode::Exclusive,
             granted_at: 1_763_894_520_000,
             terms: Terms { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) },
@@ -372,6 +379,7 @@ mod tests {
         let long = "ü".repeat(1000);
         let longest = Record {
             token: MAX_TOKEN - 1,
+            last: MAX_TOKEN - 1,
             mode: Mode::Exclusive,
             granted_at: u64::MAX,
             terms: Terms {

@@ -30,7 +30,7 @@ impl Lock {
     /// The fencing token: strictly greater than the token of every earlier grant of this lock,
     /// whoever it was given to.
     pub fn token(&self) -> u64 {
-        self.lease.token
+        self.lease.grant.token
     }
 
     /// How it is held.
@@ -62,7 +62,7 @@ impl fmt::Debug for Lock {
         f.debug_struct("Lock")
             .field("path", &self.lease.site.lock_path())
             .field("mode", &self.lease.mode)
-            .field("token", &self.lease.token)
+            .field("token", &self.lease.grant.token)
             .finish_non_exhaustive()
     }
 }

@@ -11,11 +11,10 @@
 use std::time::Duration;
 
 use crate::error::Fault;
-use crate::grant::{self, Grant, Moment};
+use crate::grant::{self, Grant, Moment, Wanted};
 use crate::guard::{Patience, Section};
 use crate::ledger::{Ledger, Record};
 use crate::lockfile::LockFile;
-use crate::options::Terms;
 use crate::site::Site;
 use crate::sys::{Stat, clock};
 use crate::{Holder, Mode};
@@ -43,8 +42,7 @@ pub(crate) enum Attempt {
 /// process did not see, because it was stopped in between, must not count as watched.
 pub(crate) fn attempt(
     site: &Site,
-    mode: Mode,
-    terms: Terms,
+    wanted: Wanted,
     look_again: impl FnOnce(&Stat, Duration, &Ledger) -> bool,
 ) -> Result<Attempt, Fault> {
     let entered = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, PATIENCE)?;
@@ -57,8 +55,8 @@ pub(crate) fn attempt(
         return Ok(Attempt::Held);
     };
     let ledger = section.read_ledger()?;
-    if file.try_lock(&site.names, mode)? {
-        let grant = grant::finish(site, &section, &ledger, &file, stat.modified, mode, terms)?;
+    if file.try_lock(&site.names, wanted.mode)? {
+        let grant = grant::finish(site, &section, &ledger, &file, stat.modified, wanted)?;
         return Ok(Attempt::Granted { grant, file });
     }
     if !look_again(&stat, looked, &ledger) {
@@ -66,7 +64,7 @@ pub(crate) fn attempt(
     }
     drop(file);
     let from = ledger.of(stat.id).and_then(Record::holder);
-    match replace(site, &section, &ledger, mode, terms) {
+    match replace(site, &section, &ledger, wanted) {
         Ok((record, grant, file)) => {
             // The holder has lost the lock by now, so a failure here is one of this attempt.
             let ledger = section.read_ledger()?;
@@ -88,8 +86,7 @@ fn replace(
     site: &Site,
     section: &Section<'_>,
     ledger: &Ledger,
-    mode: Mode,
-    terms: Terms,
+    wanted: Wanted,
 ) -> Result<(Record, Grant, LockFile), Fault> {
     let Site { dir, names, .. } = site;
     // Noted before it is made: whoever comes after a crash in between knows that there is litter.
@@ -100,12 +97,12 @@ fn replace(
     // A new file's times are its making's.
     let from = Moment::now();
     let file = LockFile::create_temporary(dir, names)?;
-    if !file.try_lock(names, mode)? {
+    if !file.try_lock(names, wanted.mode)? {
         let error = std::io::Error::other("a file just made is locked already");
         return Err(Fault::io("flock", &names.temporary)(error));
     }
-    let record = grant::record(ledger, mode, terms, file.id(), false);
+    let record = grant::record(ledger, wanted, file.id(), false);
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
-    let grant = Grant { token: record.token, from };
+    let grant = Grant::first(&record, from);
     Ok((record, grant, file))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::error::{Fault, Refusal};
 use crate::events::{Details, Events, Level};
-use crate::grant::{self, Grant, Verdict};
+use crate::grant::{self, Grant, Moment, Verdict, Wanted};
 use crate::guard::{Guard, Patience};
 use crate::heart::{self, Timer};
 use crate::holder::Process;
@@ -321,7 +321,7 @@ impl Site {
             if !file.try_lock(&self.names, waiter.mode)? {
                 return Ok(None);
             }
-            match grant::claim(self, &file, waiter.mode, waiter.terms, Patience::Spin)? {
+            match grant::claim(self, &file, self.wanted(&waiter), Patience::Spin)? {
                 Verdict::Granted(grant) => Ok(Some((grant, file))),
                 // Not a moment for the fast path.
                 Verdict::Moved | Verdict::GuardBusy => Ok(None),
@@ -341,6 +341,15 @@ impl Site {
                 Err(error(fault))
             }
         }
+    }
+
+    pub(crate) fn wanted(&self, waiter: &Waiter) -> Wanted {
+        let behind = match waiter.mode {
+            Mode::Exclusive => sync::lock(&self.state).line.len(),
+            // Readers are not served from one another's hand.
+            Mode::Shared => 0,
+        };
+        Wanted { mode: waiter.mode, terms: waiter.terms, behind }
     }
 
     fn start_lease(
@@ -448,8 +457,9 @@ impl Site {
     }
 
     fn attempt(&self, claim: &Claim) -> Result<Attempt, Fault> {
-        let Waiter { mode, terms, recover, .. } = claim.waiter;
-        recover::attempt(self, mode, terms, |stat, looked, ledger| {
+        let Waiter { terms, recover, .. } = claim.waiter;
+        let wanted = self.wanted(&claim.waiter);
+        recover::attempt(self, wanted, |stat, looked, ledger| {
             // Looked at even by who may not take over: the memory is the process's.
             self.judge(stat, looked, ledger, terms).over && recover
         })
@@ -856,8 +866,8 @@ impl Site {
         released.map_err(|fault| fault.into_error(Operation::Release, &self.path))
     }
 
-    /// Gives the kernel lock to the next in line without giving it to the kernel in between. The
-    /// grant is the same as any other: its own section, its own token. Returns the file if nobody
+    /// Gives the kernel lock to the next in line without giving it to the kernel in between: as the
+    /// next grant of a run, else as any other, with a section of its own. Returns the file if nobody
     /// could be served.
     fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
         let somebody_wants_it = {
@@ -901,7 +911,12 @@ impl Site {
             (Claim { waiter }, since)
         };
         let key = claim.waiter.key;
-        match grant::claim(self, &file, Mode::Exclusive, claim.waiter.terms, Patience::Spin) {
+        let run = lease.grant.next(Moment::now()).filter(|_| claim.waiter.terms == lease.terms);
+        let verdict = match run {
+            Some(grant) => Ok(Verdict::Granted(grant)),
+            None => grant::claim(self, &file, self.wanted(&claim.waiter), Patience::Spin),
+        };
+        match verdict {
             Ok(Verdict::Granted(grant)) => {
                 self.settle_granted_since(claim, grant, file, since);
                 self.recheck_wait();
