@@ -106,7 +106,7 @@ class Waiting implements Listener {
   readonly #resolve: (unlock: UnlockFunc) => void
   readonly #reject: (error: unknown) => void
   /** Why the lock is not wanted any more. It is given back before that is said. */
-  #unwanted: ((event: BindingEvent) => unknown) | undefined
+  #unwanted: ((event: BindingEvent | undefined) => unknown) | undefined
 
   constructor(
     key: number,
@@ -132,13 +132,20 @@ class Waiting implements Listener {
     this.#cancel((event) => this.#aborted(event))
   }
 
-  #cancel(why: (event: BindingEvent) => unknown): void {
+  #cancel(why: (event: BindingEvent | undefined) => unknown): void {
     this.#unwanted ??= why
     environment.cancel(this.#key)
   }
 
-  #aborted(event: BindingEvent): LockError {
-    return aborted(join(this.#reporting.root, this.#reporting.fileName), this.#signal!, event.error)
+  #aborted(event: BindingEvent | undefined): LockError {
+    return aborted(join(this.#reporting.root, this.#reporting.fileName), this.#signal!, event?.error)
+  }
+
+  granted(token: number): void {
+    if (this.#unwanted) return this.#giveBack(token)
+    // The lock listens under the same key from here on.
+    this.#end()
+    this.#resolve(unlockFunc(this.#key, token, this.#reporting))
   }
 
   on(event: BindingEvent): void {
@@ -147,10 +154,10 @@ class Waiting implements Listener {
         return report(this.#reporting.logger, event)
       case 'waiting':
         return this.#waiting(event)
-      case 'granted':
-        return this.#unwanted ? this.#giveBack(event) : this.#settle(() => this.#grant(event))
       case 'failed':
-        return this.#settle(() => this.#reject(this.#unwanted?.(event) ?? this.#failed(event)))
+        ignore(this.#key)
+        this.#end()
+        return this.#reject(this.#unwanted?.(event) ?? this.#failed(event))
     }
   }
 
@@ -163,27 +170,17 @@ class Waiting implements Listener {
     }
   }
 
-  #grant({ token }: BindingEvent): void {
-    this.#resolve(unlockFunc(this.#key, token!, this.#reporting))
-  }
-
   #failed(event: BindingEvent): LockError {
     return event.error ? fromBinding(event.error) : this.#aborted(event)
   }
 
   /** The grant and the abort met. */
-  #giveBack(event: BindingEvent): void {
-    const reason = this.#unwanted!(event)
-    const unlock = unlockFunc(this.#key, event.token!, this.#reporting)
+  #giveBack(token: number): void {
+    const reason = this.#unwanted!(undefined)
+    const unlock = unlockFunc(this.#key, token, this.#reporting)
     const rejected = () => this.#reject(reason)
     this.#end()
     unlock().then(rejected, rejected)
-  }
-
-  #settle(how: () => void): void {
-    ignore(this.#key)
-    this.#end()
-    how()
   }
 
   #end(): void {

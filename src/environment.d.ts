@@ -1,6 +1,8 @@
 import { BindingEnvironment, type BindingEvent } from '../binding.cjs';
 /** Hears what happens to a request. */
 export interface Listener {
+    /** The lock that was waited for. */
+    granted?(token: number): void;
     on(event: BindingEvent): void;
 }
 export declare const environment: BindingEnvironment;

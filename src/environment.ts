@@ -6,12 +6,19 @@ import { fromBinding } from './lock-error'
 
 /** Hears what happens to a request. */
 export interface Listener {
+  /** The lock that was waited for. */
+  granted?(token: number): void
   on(event: BindingEvent): void
 }
 
 const listeners = new Map<number, Listener>()
 
-const dispatch = (event: BindingEvent) => listeners.get(event.key)?.on(event)
+/** A grant is two numbers, because it is what most events are; everything else has words. */
+function dispatch(key: number, token: number, event?: BindingEvent): void {
+  const listener = listeners.get(key)
+  if (event) listener?.on(event)
+  else listener?.granted!(token)
+}
 
 export const environment = new BindingEnvironment(dispatch)
 
@@ -28,7 +35,8 @@ export function release(key: number): boolean {
   if (typeof released === 'boolean') return released
   if (!Array.isArray(released)) throw fromBinding(released)
   // The lock went on to the next caller, who is here too.
-  released.forEach(dispatch)
+  const [next, token] = released
+  dispatch(next!, token!)
   return true
 }
 

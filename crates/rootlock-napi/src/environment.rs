@@ -19,7 +19,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::ask::{ASK_RECOVER, ASK_SHARED, ASK_TELL, ASK_WAIT};
 use crate::convert::{BindingError, millis, number};
-use crate::events::{BindingEvent, Channel};
+use crate::events::{Arguments, BindingEvent, Channel, Event};
+use crate::soon::Soon;
 
 /// The locks and waits of one environment.
 #[napi]
@@ -65,7 +66,8 @@ enum Entry {
         /// Not wanted any more.
         cancelled: bool,
     },
-    Waiting(Wait),
+    /// In line; and what the event loop was woken up for, when the grant is just being made.
+    Waiting(Wait, Option<Arc<Soon>>),
     Held(Lock),
 }
 
@@ -87,7 +89,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 impl BindingEnvironment {
     /// Makes the environment's table, and the hook that ends everything in it.
     #[napi(constructor)]
-    pub fn new(env: Env, on_event: Function<'_, BindingEvent, ()>) -> napi::Result<Self> {
+    pub fn new(
+        env: Env,
+        #[napi(ts_arg_type = "(key: number, token: number, event?: BindingEvent) => void")]
+        on_event: Function<'_, Arguments, ()>,
+    ) -> napi::Result<Self> {
         let channel = Channel::new(on_event)?;
         let shared = Arc::new(Shared { channel, table: Mutex::default(), asked: Condvar::new() });
         // A worker that is terminated gives JavaScript no last word, but runs this.
@@ -96,7 +102,7 @@ impl BindingEnvironment {
     }
 
     /// Asks for a lock. Answers with its fencing token when it is granted at once; with zero when an
-    /// event will tell, `granted` or `failed`; or with why it failed at once. The face has checked
+    /// event will tell, a grant or `failed`; or with why it failed at once. The face has checked
     /// the options; the core checks what matters again.
     #[napi]
     pub fn acquire(
@@ -145,23 +151,24 @@ impl BindingEnvironment {
     }
 
     /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will
-    /// tell, with the error; or with the events of this environment that it caused, when it is
-    /// done and there are any.
+    /// tell, with the error; or, when it is done, with the key and the token of the caller in this
+    /// environment that the lock went on to.
     #[napi]
-    pub fn release(&self, key: f64) -> Either3<bool, Vec<BindingEvent>, BindingError> {
+    pub fn release(&self, key: f64) -> Either3<bool, Vec<f64>, BindingError> {
         let entry = self.shared.table().entries.remove(&whole(key));
         let Some(Entry::Held(lock)) = entry else { return Either3::A(true) };
         let channel = &self.shared.channel;
         let (released, events) = channel.collect(|| lock.unlock());
-        if let Released::Done(Ok(())) = released {
-            return if events.is_empty() { Either3::A(true) } else { Either3::B(events) };
+        if let (Released::Done(Ok(())), [Event::Granted(key, token)]) = (&released, &events[..]) {
+            return Either3::B(vec![number(*key), number(*token)]);
         }
         for event in events {
             channel.send(event);
         }
         match released {
+            Released::Done(Ok(())) => Either3::A(true),
             Released::Done(Err(error)) => Either3::C((&error).into()),
-            _ => Either3::A(false),
+            Released::Later => Either3::A(false),
         }
     }
 
@@ -284,7 +291,7 @@ impl Shared {
         let unwanted = match self.table().entries.get_mut(key) {
             Some(entry @ (Entry::Asked | Entry::Asking { .. })) => {
                 let cancelled = matches!(entry, Entry::Asking { cancelled: true });
-                *entry = Entry::Waiting(wait.clone());
+                *entry = Entry::Waiting(wait.clone(), None);
                 cancelled
             }
             // Granted already.
@@ -301,7 +308,7 @@ impl Shared {
     fn cancel(self: &Arc<Self>, key: u64) {
         let mut table = self.table();
         match table.entries.get_mut(&key) {
-            Some(Entry::Waiting(wait)) => {
+            Some(Entry::Waiting(wait, _)) => {
                 let wait = wait.clone();
                 // The end of the wait may be told before this returns, and needs the table.
                 drop(table);
@@ -345,7 +352,7 @@ impl Shared {
             std::mem::replace(&mut *self.table(), Table { closed: true, ..Table::default() });
         for entry in entries.into_values() {
             match entry {
-                Entry::Waiting(wait) => wait.cancel(),
+                Entry::Waiting(wait, _) => wait.cancel(),
                 Entry::Held(lock) => drop(lock),
                 Entry::Asked | Entry::Asking { .. } => {}
             }
@@ -362,10 +369,19 @@ impl Events for Shared {
         });
     }
 
+    fn granting(&self, key: u64) {
+        let event = Arc::<Soon>::default();
+        match self.table().entries.get_mut(&key) {
+            Some(Entry::Waiting(_, soon)) => *soon = Some(Arc::clone(&event)),
+            _ => return,
+        }
+        self.channel.send_soon(event);
+    }
+
     fn settled(&self, key: u64, result: Result<Lock, Error>) {
         let event = match result {
             Ok(lock) => {
-                let token = number(lock.token());
+                let token = lock.token();
                 let mut table = self.table();
                 match table.entries.get(&key) {
                     Some(Entry::Asking { cancelled: true }) => {
@@ -373,11 +389,17 @@ impl Events for Shared {
                         // Released outside of the mutex, and before it is told.
                         drop(table);
                         drop(lock);
-                        BindingEvent::new(key, "failed")
+                        BindingEvent::new(key, "failed").into()
                     }
                     Some(_) if !table.closed => {
-                        table.entries.insert(key, Entry::Held(lock));
-                        BindingEvent { token: Some(token), ..BindingEvent::new(key, "granted") }
+                        let granted = Event::Granted(key, token);
+                        match table.entries.insert(key, Entry::Held(lock)) {
+                            Some(Entry::Waiting(_, Some(soon))) => match soon.leave(granted) {
+                                Some(event) => event,
+                                None => return,
+                            },
+                            _ => granted,
+                        }
                     }
                     _ => {
                         // Released outside of the mutex, by falling out of scope.
@@ -387,10 +409,12 @@ impl Events for Shared {
                 }
             }
             Err(error) => {
-                if self.table().entries.remove(&key).is_none() {
-                    return;
+                match self.table().entries.remove(&key) {
+                    None => return,
+                    Some(Entry::Waiting(_, Some(soon))) => soon.give_up(),
+                    Some(_) => {}
                 }
-                failed(key, &error)
+                failed(key, &error).into()
             }
         };
         self.channel.send(event);

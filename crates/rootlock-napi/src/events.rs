@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use napi::Status;
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::{FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use rootlock::{Details, Level};
 
 use crate::convert::{BindingError, BindingHolder, BindingLockState, number};
+use crate::soon::Soon;
 
 /// Something that happened to a request.
 #[napi(object, object_from_js = false)]
@@ -18,12 +20,9 @@ pub struct BindingEvent {
     pub key: f64,
     /// What happened.
     #[napi(
-        ts_type = "'waiting' | 'granted' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' \
-                   | 'log'"
+        ts_type = "'waiting' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'log'"
     )]
     pub kind: &'static str,
-    /// `granted`.
-    pub token: Option<f64>,
     /// `waiting`.
     pub holder: Option<BindingHolder>,
     /// `failed`; `released` if that failed.
@@ -47,7 +46,6 @@ impl BindingEvent {
         Self {
             key: number(key),
             kind,
-            token: None,
             holder: None,
             error: None,
             reason: None,
@@ -72,10 +70,55 @@ impl BindingEvent {
     }
 }
 
+/// What the callback gets: a key and a token, if that is granted; else a zero and what happened.
+/// A key of zero is nobody's.
+pub(crate) type Arguments = FnArgs<(f64, f64, Option<BindingEvent>)>;
+
+/// Something to tell.
+pub(crate) enum Event {
+    /// A lock, by key and token.
+    Granted(u64, u64),
+    Other(Box<BindingEvent>),
+}
+
+impl From<BindingEvent> for Event {
+    fn from(event: BindingEvent) -> Self {
+        Self::Other(Box::new(event))
+    }
+}
+
+impl Event {
+    fn arguments(self) -> Arguments {
+        match self {
+            Self::Granted(key, token) => (number(key), number(token), None).into(),
+            Self::Other(event) => (event.key, 0.0, Some(*event)).into(),
+        }
+    }
+}
+
+/// What goes through the threadsafe function.
+enum Message {
+    Event(Event),
+    /// Nothing yet, but there will be.
+    Soon(Arc<Soon>),
+}
+
+impl Message {
+    fn arguments(self) -> Arguments {
+        match self {
+            Self::Event(event) => event.arguments(),
+            Self::Soon(soon) => match soon.wait() {
+                Some(event) => event.arguments(),
+                None => (0.0, 0.0, None).into(),
+            },
+        }
+    }
+}
+
 /// `Weak`: a lock that is held must not keep the event loop alive; the face keeps it alive for as
 /// long as something is waited for. Unbounded: an event that is dropped is a promise that never
 /// settles.
-type OnEvent = ThreadsafeFunction<BindingEvent, (), BindingEvent, Status, false, true, 0>;
+type OnEvent = ThreadsafeFunction<Message, (), Arguments, Status, false, true, 0>;
 
 /// The way into JavaScript.
 pub(crate) struct Channel {
@@ -85,19 +128,20 @@ pub(crate) struct Channel {
 thread_local! {
     /// During a call from JavaScript that answers with the events it causes: of which channel, and
     /// those so far.
-    static COLLECTED: RefCell<Option<(*const Channel, Vec<BindingEvent>)>> =
-        const { RefCell::new(None) };
+    static COLLECTED: RefCell<Option<(*const Channel, Vec<Event>)>> = const { RefCell::new(None) };
 }
 
 impl Channel {
-    pub(crate) fn new(on_event: Function<'_, BindingEvent, ()>) -> napi::Result<Self> {
-        let on_event =
-            on_event.build_threadsafe_function::<BindingEvent>().weak::<true>().build()?;
+    pub(crate) fn new(on_event: Function<'_, Arguments, ()>) -> napi::Result<Self> {
+        let on_event = on_event
+            .build_threadsafe_function::<Message>()
+            .weak::<true>()
+            .build_callback(|call| Ok(call.value.arguments()))?;
         Ok(Self { on_event })
     }
 
-    /// An environment that has ended hears nothing any more, and that is fine.
-    pub(crate) fn send(&self, event: BindingEvent) {
+    pub(crate) fn send(&self, event: impl Into<Event>) {
+        let event = event.into();
         let event = COLLECTED.with_borrow_mut(|collected| match collected {
             Some((channel, events)) if std::ptr::eq(*channel, self) => {
                 events.push(event);
@@ -106,14 +150,24 @@ impl Channel {
             _ => Some(event),
         });
         if let Some(event) = event {
-            let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
+            self.call(Message::Event(event));
         }
+    }
+
+    /// Wakes the event loop up for an event that is still being made.
+    pub(crate) fn send_soon(&self, soon: Arc<Soon>) {
+        self.call(Message::Soon(soon));
+    }
+
+    /// An environment that has ended hears nothing any more, and that is fine.
+    fn call(&self, message: Message) {
+        let _ = self.on_event.call(message, ThreadsafeFunctionCallMode::NonBlocking);
     }
 
     /// Runs what a call from JavaScript asks for, on its thread, and returns the events that it
     /// causes at once for this environment: a lock that goes from caller to caller need not take
     /// the way around through the event loop.
-    pub(crate) fn collect<T>(&self, call: impl FnOnce() -> T) -> (T, Vec<BindingEvent>) {
+    pub(crate) fn collect<T>(&self, call: impl FnOnce() -> T) -> (T, Vec<Event>) {
         COLLECTED.set(Some((self, Vec::new())));
         let result = call();
         let events = COLLECTED.take().map(|(_, events)| events).unwrap_or_default();

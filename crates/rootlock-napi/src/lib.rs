@@ -12,3 +12,4 @@ mod convert;
 mod environment;
 mod events;
 mod io_error;
+mod soon;

@@ -151,7 +151,8 @@ fn step(
 fn grant_to(site: &Arc<Site>, claim: Claim, file: LockFile) {
     let enough = || site.is_cancelled(&claim);
     let wanted = site.wanted(&claim.waiter);
-    match grant::claim(site, &file, wanted, Patience::Until(&enough)) {
+    let granting = || claim.waiter.granting();
+    match grant::claim(site, &file, wanted, Patience::Until(&enough), granting) {
         Ok(Verdict::Granted(grant)) => site.settle_granted(claim, grant, file),
         // Closed before the waiter goes back in line, so that it does not wait for itself.
         Ok(Verdict::Moved | Verdict::GuardBusy) => {

@@ -321,7 +321,7 @@ impl Site {
             if !file.try_lock(&self.names, waiter.mode)? {
                 return Ok(None);
             }
-            match grant::claim(self, &file, self.wanted(&waiter), Patience::Spin)? {
+            match grant::claim(self, &file, self.wanted(&waiter), Patience::Spin, || ())? {
                 Verdict::Granted(grant) => Ok(Some((grant, file))),
                 // Not a moment for the fast path.
                 Verdict::Moved | Verdict::GuardBusy => Ok(None),
@@ -914,7 +914,7 @@ impl Site {
         let run = lease.grant.next(Moment::now()).filter(|_| claim.waiter.terms == lease.terms);
         let verdict = match run {
             Some(grant) => Ok(Verdict::Granted(grant)),
-            None => grant::claim(self, &file, self.wanted(&claim.waiter), Patience::Spin),
+            None => grant::claim(self, &file, self.wanted(&claim.waiter), Patience::Spin, || ()),
         };
         match verdict {
             Ok(Verdict::Granted(grant)) => {
@@ -969,6 +969,13 @@ impl Waiter {
                 events.waiting(tag, holder);
             }
         })
+    }
+
+    /// Told only to who has heard that it waits, or does not want to: that comes first.
+    pub(crate) fn granting(&self) {
+        if self.told.as_ref().is_none_or(|told| *sync::lock(told)) {
+            self.events.granting(self.tag);
+        }
     }
 
     fn settle(self, holder: Option<&Holder>, result: Result<Lock, Error>) {
