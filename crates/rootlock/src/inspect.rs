@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Fault, Operation};
 use crate::guard::{Patience, Section};
 use crate::holder::Process;
-use crate::ledger::{Ledger, Record};
+use crate::ledger::{Grantee, Ledger, Record};
 use crate::root::Root;
 use crate::site::Site;
 use crate::sys::{Create, Nanos, Stat, clock, flock, process};
@@ -115,12 +115,11 @@ fn held(site: &Site, stat: &Stat) -> Result<Option<Mode>, Fault> {
 
 /// Whether a record that speaks of this lock file speaks of who holds it now, as far as can be told:
 /// a release does not write the ledger, so it may be of somebody long gone.
+///
+/// Asks the kernel for all locks of the machine, for which it may need ten milliseconds and more (it
+/// waits until all processors have noticed).
 pub(crate) fn is_holders(record: &Record, stat: &Stat) -> bool {
     let owners = process::lock_owners(stat.id).unwrap_or_default();
-    is_one_of(record, &owners)
-}
-
-fn is_one_of(record: &Record, owners: &[(u32, Mode)]) -> bool {
     record.process().is_some_and(|process| {
         if process.is_neighbour() && !owners.is_empty() {
             owners.iter().any(|(pid, _)| *pid == process.pid)
@@ -133,12 +132,24 @@ fn is_one_of(record: &Record, owners: &[(u32, Mode)]) -> bool {
 /// Who holds a lock that is held: the ledger's record if nothing speaks against it, else whom the
 /// kernel names.
 pub(crate) fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
-    let owners = process::lock_owners(stat.id).unwrap_or_default();
-    let record = ledger.of(stat.id).filter(|record| is_one_of(record, &owners));
-    if let Some(holder) = record.and_then(Record::holder) {
-        return Some(holder);
-    }
-    let (pid, mode) = *owners.first()?;
+    let record = ledger.of(stat.id).filter(|record| is_holders(record, stat));
+    record.and_then(Record::holder).or_else(|| named_by_kernel(stat))
+}
+
+/// The same for somebody in a hurry, without asking the kernel: a holder that lives has refreshed
+/// the file within its last heartbeat, so while it is that fresh it is most likely the holder.
+/// `own` says whether a record of this process is the holder's.
+pub(crate) fn likely_holder(stat: &Stat, ledger: &Ledger, own: bool) -> Option<Holder> {
+    let likely = ledger.of(stat.id).filter(|record| {
+        age(stat) <= record.terms.heartbeat * 6 / 5
+            && (own || record.grantee != *Grantee::this())
+            && record.process().is_some_and(|process| !process.is_gone())
+    });
+    likely.and_then(Record::holder).or_else(|| holder(stat, ledger))
+}
+
+fn named_by_kernel(stat: &Stat) -> Option<Holder> {
+    let (pid, mode) = *process::lock_owners(stat.id)?.first()?;
     Some(Holder {
         pid,
         hostname: Some(Process::this().hostname.clone()),

@@ -731,13 +731,14 @@ impl Site {
 
     /// Judges what was seen at `looked` or after, for a contender with `terms`.
     fn judge(&self, stat: &Stat, looked: Duration, ledger: &Ledger, terms: Terms) -> Judgement {
-        let record = ledger.of(stat.id);
-        let holder = record.map(|record| Promise {
-            terms: record.terms,
-            // A release does not clear the record: the lock may be another program's by now.
-            is_holders: crate::inspect::is_holders(record, stat),
-        });
         let age = clock::wall() - stat.modified;
+        let holder = ledger.of(stat.id).map(|record| Promise {
+            terms: record.terms,
+            // A release does not clear the record: the lock may be another program's by now. Only
+            // asked when it matters.
+            is_holders: watch::is_old(terms, record.terms, age)
+                && crate::inspect::is_holders(record, stat),
+        });
         let needed = watch::needed(terms, holder, age);
         let sighting = Sighting::from(stat);
         let watched = {
@@ -827,9 +828,13 @@ impl Site {
 
     /// Who holds the lock just now, as far as can be told. Reads files.
     fn find_holder(&self) -> Option<Holder> {
+        self.find_holder_by(crate::inspect::holder)
+    }
+
+    fn find_holder_by(&self, who: impl FnOnce(&Stat, &Ledger) -> Option<Holder>) -> Option<Holder> {
         let stat = self.dir.stat(&self.names.lock).ok()??;
         let ledger = self.guard.peek(&self.dir, &self.names);
-        let holder = crate::inspect::holder(&stat, &ledger);
+        let holder = who(&stat, &ledger);
         sync::lock(&self.state).holder.clone_from(&holder);
         holder
     }
@@ -837,9 +842,15 @@ impl Site {
     /// The same for somebody who wants to go: where looking may take for ever, who it was when
     /// somebody last looked.
     fn last_known_holder(&self) -> Option<Holder> {
+        let (known, own) = {
+            let state = sync::lock(&self.state);
+            (state.holder.clone(), state.exclusive.is_some())
+        };
         match self.locality {
-            Locality::Local => self.find_holder(),
-            Locality::Remote => sync::lock(&self.state).holder.clone(),
+            Locality::Local => {
+                self.find_holder_by(|stat, ledger| crate::inspect::likely_holder(stat, ledger, own))
+            }
+            Locality::Remote => known,
         }
     }
 

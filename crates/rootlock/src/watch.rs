@@ -76,16 +76,21 @@ pub(crate) struct Promise {
 /// The terms in the ledger are kept even by a contender with shorter ones: a lease is what its
 /// holder was promised.
 pub(crate) fn needed(own: Terms, holder: Option<Promise>, wall_age: Nanos) -> Duration {
-    let stale = holder.map_or(own.stale, |holder| own.stale.max(holder.terms.stale));
     match holder {
         // Old by the wall clock: but that may have been set, or the file's time may. One beat must
         // have been missed before our eyes, with a fifth to spare.
-        Some(Promise { terms, is_holders: true }) if wall_age >= stale.as_nanos() as Nanos => {
+        Some(Promise { terms, is_holders: true }) if is_old(own, terms, wall_age) => {
             terms.heartbeat * 6 / 5
         }
         // A program that keeps no ledger may not beat as often as we would: the full time.
-        _ => stale,
+        Some(Promise { terms, .. }) => own.stale.max(terms.stale),
+        None => own.stale,
     }
+}
+
+/// Whether a file is old by the wall clock, for a contender and a holder with these terms.
+pub(crate) fn is_old(own: Terms, holder: Terms, wall_age: Nanos) -> bool {
+    wall_age >= own.stale.max(holder.stale).as_nanos() as Nanos
 }
 
 #[cfg(test)]
