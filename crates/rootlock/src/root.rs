@@ -87,7 +87,7 @@ impl Root {
         let dir = Dir::open(path).map_err(fault)?;
         let id = dir.id().map_err(fault)?;
         let locality = dir.locality();
-        if let (Locality::Local, Some(mount)) = (locality, dir.mount()) {
+        if let (Locality::Local, Some((mount, _))) = (locality, dir.mount_and_id()) {
             sync::lock(&LOCAL_MOUNTS).get_or_insert_default().insert(mount);
         }
         Ok(Self::new(dir, id, path, locality))
@@ -99,11 +99,10 @@ impl Root {
     pub fn open_cached(path: impl AsRef<Path>) -> Option<Self> {
         let path = path.as_ref();
         let dir = Dir::open_cached(path)?;
-        let id = dir.id().ok()?;
+        let (mount, id) = dir.mount_and_id()?;
         if let Some(root) = kept::find(path, id) {
             return Some(root);
         }
-        let mount = dir.mount()?;
         if !sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount) {
             return None;
         }

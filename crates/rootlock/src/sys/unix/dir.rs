@@ -50,20 +50,24 @@ impl Dir {
         None
     }
 
-    /// Names the mount that the directory is on, without asking a server: two equal names are the
-    /// same mount, so what is known of one holds for the other. `None` when the system can't tell.
+    /// Names the mount that the directory is on, and the directory, without asking a server: two
+    /// equal mounts are the same one, so what is known of one holds for the other. `None` when the
+    /// system can't tell.
     #[cfg(target_os = "linux")]
-    pub(crate) fn mount(&self) -> Option<u64> {
+    pub(crate) fn mount_and_id(&self) -> Option<(u64, FileId)> {
         use rustix::fs::StatxFlags;
         /// `STATX_MNT_ID_UNIQUE`, since Linux 6.8: a number never used twice before a reboot.
         const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-        let stat = rustix::fs::statx(&self.fd, c"", flags, UNIQUE).ok()?;
-        StatxFlags::from_bits_retain(stat.stx_mask).contains(UNIQUE).then_some(stat.stx_mnt_id)
+        let stat = rustix::fs::statx(&self.fd, c"", flags, UNIQUE | StatxFlags::INO).ok()?;
+        let told = StatxFlags::from_bits_retain(stat.stx_mask);
+        let volume = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        let id = FileId { volume, index: u128::from(stat.stx_ino) };
+        told.contains(UNIQUE | StatxFlags::INO).then_some((stat.stx_mnt_id, id))
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn mount(&self) -> Option<u64> {
+    pub(crate) fn mount_and_id(&self) -> Option<(u64, FileId)> {
         None
     }
 

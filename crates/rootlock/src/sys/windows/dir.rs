@@ -76,7 +76,7 @@ impl Dir {
     }
 
     /// Not needed where [`Dir::open_cached`] is not.
-    pub(crate) fn mount(&self) -> Option<u64> {
+    pub(crate) fn mount_and_id(&self) -> Option<(u64, FileId)> {
         None
     }
 
