@@ -20,13 +20,22 @@ const STACK: usize = 256 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// What a thread does after its job when there is no other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Waits a moment for one: somebody may be waiting for that.
+    Linger,
+    /// Goes: the next round of beats is seconds away.
+    Go,
+}
+
 struct Hands {
     state: Mutex<State>,
     wake: Condvar,
 }
 
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(Job, Then)>,
     idle: usize,
 }
 
@@ -35,9 +44,9 @@ static HANDS: Hands =
 
 /// Runs a job on an idle thread or a new one. Fails when the system gives no more threads and none
 /// is idle.
-pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn run(then: Then, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut state = sync::lock(&HANDS.state);
-    state.jobs.push_back(Box::new(job));
+    state.jobs.push_back((Box::new(job), then));
     if state.jobs.len() <= state.idle {
         HANDS.wake.notify_one();
         return Ok(());
@@ -52,12 +61,17 @@ pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 fn work() {
     let mut state = sync::lock(&HANDS.state);
+    let mut last = Then::Linger;
     loop {
-        if let Some(job) = state.jobs.pop_front() {
+        if let Some((job, then)) = state.jobs.pop_front() {
             drop(state);
             job();
+            last = then;
             state = sync::lock(&HANDS.state);
             continue;
+        }
+        if last == Then::Go {
+            return;
         }
         state.idle += 1;
         state = sync::wait(&HANDS.wake, state, LINGER);

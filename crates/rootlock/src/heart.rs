@@ -12,11 +12,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use std::{io, thread};
 
+use crate::hands::{self, Then};
 use crate::kernel_wait::KernelWait;
 use crate::lease::Lease;
 use crate::site::Site;
 use crate::sys::clock;
-use crate::{hands, kept, sync};
+use crate::{kept, sync};
 
 /// How long the thread stays without a timer: programs that lock and unlock all the time keep it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -147,7 +148,7 @@ fn act(due: Vec<(Duration, Timer)>, now: Duration) {
     for leases in beats.into_values() {
         // Without a thread nobody beats; each lease has its verdict set, and tries again.
         let again = leases.clone();
-        let started = hands::run(move || leases.iter().for_each(Lease::beat));
+        let started = hands::run(Then::Go, move || leases.iter().for_each(Lease::beat));
         if started.is_err() {
             again.iter().for_each(|lease| lease.beat_failed(now));
         }

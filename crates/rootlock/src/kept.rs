@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::hands::{self, Then};
 use crate::heart::{self, Timer};
 use crate::root::Root;
+use crate::sync;
 use crate::sys::{FileId, clock};
-use crate::{hands, sync};
 
 /// For how long after its last use a directory is kept, and within what time of its last use it
 /// must be asked for to be kept at all.
@@ -93,6 +94,6 @@ pub(crate) fn tidy(now: Duration) {
     drop(state);
     if !idle.is_empty() {
         // Without a thread they are closed here, by being dropped with the job.
-        let _ = hands::run(move || drop(idle));
+        let _ = hands::run(Then::Go, move || drop(idle));
     }
 }

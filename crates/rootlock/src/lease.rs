@@ -12,13 +12,14 @@ use crate::error::Fault;
 use crate::events::{Details, Events, Level, LostReason};
 use crate::grant::{Grant, Moment};
 use crate::guard::{Patience, Section};
+use crate::hands::{self, Then};
 use crate::heart::{self, Timer, TimerKey};
 use crate::ledger::Record;
 use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::{Site, Waiter};
 use crate::sys::{Locality, clock};
-use crate::{Mode, Released, hands, sync};
+use crate::{Mode, Released, sync};
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {
@@ -329,7 +330,7 @@ impl Lease {
         if self.site.locality == Locality::Remote {
             let lease = Arc::clone(self);
             // Without a thread it is done here: late is better than never.
-            return match hands::run(move || lease.finish_late()) {
+            return match hands::run(Then::Linger, move || lease.finish_late()) {
                 Ok(()) => Released::Later,
                 Err(_) => self.finish_here(),
             };

@@ -1,5 +1,6 @@
 //! How a lock is taken and kept.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::{Error, Operation};
@@ -86,15 +87,16 @@ impl Terms {
     }
 }
 
-/// The name of the lock file, and the names derived from it.
+/// The name of the lock file, and the names derived from it; shared, because thousands of locks have
+/// the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Names {
     /// `L`: carries the kernel lock and, as its modification time, the heartbeat.
-    pub(crate) lock: Box<str>,
+    pub(crate) lock: Arc<str>,
     /// `G`: held for a few calls only; its content is the ledger.
-    pub(crate) guard: Box<str>,
+    pub(crate) guard: Arc<str>,
     /// What becomes the lock file in a takeover. Only who holds the guard touches it.
-    pub(crate) temporary: Box<str>,
+    pub(crate) temporary: Arc<str>,
 }
 
 impl Names {
@@ -122,10 +124,15 @@ impl Names {
                 ),
             ));
         }
-        Ok(Self {
+        static OF_DEFAULT: LazyLock<Names> = LazyLock::new(|| Names::from(Names::DEFAULT));
+        Ok(if lock == Self::DEFAULT { OF_DEFAULT.clone() } else { Self::from(lock) })
+    }
+
+    fn from(lock: &str) -> Self {
+        Self {
             lock: lock.into(),
             guard: format!("{lock}.guard").into(),
             temporary: format!("{lock}.next").into(),
-        })
+        }
     }
 }

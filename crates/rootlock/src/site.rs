@@ -14,6 +14,7 @@ use crate::error::{Fault, Refusal};
 use crate::events::{Details, Events, Level};
 use crate::grant::{self, Grant, Moment, Verdict, Wanted};
 use crate::guard::{Guard, Patience};
+use crate::hands::{self, Then};
 use crate::heart::{self, Timer};
 use crate::holder::Process;
 use crate::kernel_wait::{self, KernelWait};
@@ -25,7 +26,7 @@ use crate::recover::{self, Attempt};
 use crate::root::{Acquired, Wait};
 use crate::sys::{Dir, FileId, Locality, Stat, clock, process};
 use crate::watch::{self, Promise, Sighting, Watch};
-use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, hands, sync};
+use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, sync};
 
 /// For how long this process may keep the lock to itself (from caller to caller, or by asking again
 /// at once) while another one waits; as in parking_lot's eventual fairness.
@@ -56,7 +57,7 @@ pub(crate) struct Site {
 }
 
 /// The directory and the lock file's name.
-type SiteId = (FileId, Box<str>);
+type SiteId = (FileId, Arc<str>);
 
 #[derive(Default)]
 struct State {
@@ -167,7 +168,7 @@ impl Site {
         names: Names,
         locality: Locality,
     ) -> Arc<Self> {
-        let id = (id, names.lock.clone());
+        let id = (id, Arc::clone(&names.lock));
         let mut registry = sync::lock(&REGISTRY);
         let registry = registry.get_or_insert_default();
         if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
@@ -381,7 +382,8 @@ impl Site {
             }
             if tell {
                 let site = Arc::clone(self);
-                hands::run(move || site.tell_those_in_line()).map_err(fault("pthread_create"))?;
+                hands::run(Then::Linger, move || site.tell_those_in_line())
+                    .map_err(fault("pthread_create"))?;
             }
             self.wait_if_needed().map_err(fault("pthread_create"))
         })();
@@ -410,7 +412,7 @@ impl Site {
             wait
         };
         let site = Arc::clone(self);
-        let started = hands::run({
+        let started = hands::run(Then::Linger, {
             let wait = Arc::clone(&wait);
             move || kernel_wait::run(&site, &wait)
         });
@@ -432,7 +434,7 @@ impl Site {
         let claim = self.claim_new(waiter);
         let key = claim.waiter.key;
         let site = Arc::clone(self);
-        hands::run(move || site.try_under_guard(claim)).map_err(|error| {
+        hands::run(Then::Linger, move || site.try_under_guard(claim)).map_err(|error| {
             sync::lock(&self.state).claimed.remove(&key);
             Fault::io("pthread_create", &self.names.lock)(error)
         })
@@ -572,7 +574,7 @@ impl Site {
 
     fn see_off_soon(self: &Arc<Self>) {
         let site = Arc::clone(self);
-        if hands::run(move || site.see_off()).is_err() {
+        if hands::run(Then::Linger, move || site.see_off()).is_err() {
             self.see_off();
         }
     }
@@ -678,7 +680,7 @@ impl Site {
     /// Looks on a hand; the heart itself touches no file.
     pub(crate) fn look_soon(self: Arc<Self>) {
         let site = Arc::clone(&self);
-        if hands::run(move || site.look()).is_err() {
+        if hands::run(Then::Linger, move || site.look()).is_err() {
             self.look_later(FIRST_LOOK);
         }
     }

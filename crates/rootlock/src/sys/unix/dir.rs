@@ -40,8 +40,11 @@ impl Dir {
     pub(crate) fn open_cached(path: &Path) -> Option<Self> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = rustix::fs::ResolveFlags::CACHED;
-        let fd = rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve).ok()?;
-        Some(Self { fd })
+        let open = || rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve);
+        // `EAGAIN`: not in memory, or somebody renamed something anywhere just now; then the next
+        // try, which is cheap, is likely to do.
+        let tries = (0..3).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
+        Some(Self { fd: tries?.ok()? })
     }
 
     /// Only Linux can tell beforehand.
