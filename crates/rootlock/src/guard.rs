@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -34,16 +34,19 @@ const SPINS: u32 = 20;
 /// The longest pause between two tries of a bounded wait.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
+/// The guard file, and which one it is. Shared with the thread that queues on it.
+type Open = (Arc<File>, FileId);
+
 /// One open guard file, used by one thread of this process at a time: the kernel's lock belongs to
 /// the open file and would not keep two threads apart.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
-    open: Mutex<Option<(File, FileId)>>,
+    open: Mutex<Option<Open>>,
 }
 
 /// A section: nobody else, in any process, is in one that excludes it. Ends when dropped.
 pub(crate) struct Section<'a> {
-    open: MutexGuard<'a, Option<(File, FileId)>>,
+    open: MutexGuard<'a, Option<Open>>,
     names: &'a Names,
 }
 
@@ -89,16 +92,13 @@ impl Guard {
         .unwrap_or_default()
     }
 
-    /// Says to other processes that this one waits, or not any more. Only a hint for fairness: who
-    /// can't have the descriptor at the moment says nothing.
-    pub(crate) fn announce(&self, dir: &Dir, names: &Names, waiting: bool) {
-        let Some(mut open) = self.open_slot(Patience::AtMost(MAX_PAUSE)) else { return };
-        if waiting && open.is_none() {
+    /// The open file, for a thread that queues on it while others use it.
+    pub(crate) fn for_queue(&self, dir: &Dir, names: &Names) -> Option<Arc<File>> {
+        let mut open = self.open_slot(Patience::AtMost(MAX_PAUSE))?;
+        if open.is_none() {
             *open = open_guard(dir, names).ok();
         }
-        if let Some((file, _)) = open.as_ref() {
-            waiters::announce(file, waiting);
-        }
+        open.as_ref().map(|(file, _)| Arc::clone(file))
     }
 
     /// Whether another process says that it waits; `None` when that can't be known. While the
@@ -113,7 +113,7 @@ impl Guard {
 
     /// The open file, for one thread at a time. It may be in use for as long as another process
     /// holds the guard, so this wait is bounded like the one for the kernel lock.
-    fn open_slot(&self, patience: Patience<'_>) -> Option<MutexGuard<'_, Option<(File, FileId)>>> {
+    fn open_slot(&self, patience: Patience<'_>) -> Option<MutexGuard<'_, Option<Open>>> {
         let slot = || sync::try_lock(&self.open);
         match patience {
             Patience::Spin => spin(slot),
@@ -153,14 +153,14 @@ impl Drop for Section<'_> {
     }
 }
 
-fn open_guard(dir: &Dir, names: &Names) -> Result<(File, FileId), Fault> {
+fn open_guard(dir: &Dir, names: &Names) -> Result<Open, Fault> {
     let file =
         dir.open_file(&names.guard, Create::IfMissing).map_err(Fault::io("open", &names.guard))?;
     let stat = sys::stat(&file).map_err(Fault::io("fstat", &names.guard))?;
     if !stat.regular {
         return Err(Fault::not_a_file(&names.guard));
     }
-    Ok((file, stat.id))
+    Ok((Arc::new(file), stat.id))
 }
 
 fn read(file: &File) -> io::Result<Ledger> {

@@ -4,6 +4,8 @@
 //! is polled. The wait belongs to the site, not to a waiter: when the first in line changes, it
 //! goes on for the next one.
 
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use crate::guard::Patience;
 use crate::heart::{self, Timer};
 use crate::lockfile::LockFile;
 use crate::site::{Claim, Next, Site};
-use crate::sys::{FileId, Interrupt, Interruptible, Locality, clock};
+use crate::sys::{FileId, Interrupt, Interruptible, Locality, clock, waiters};
 use crate::{Mode, sync};
 
 /// How soon a stop is asked for again: a signal that came just before the call is lost.
@@ -29,6 +31,8 @@ pub(crate) struct KernelWait {
     asks: Mutex<Asks>,
     /// The thread shall look again at what it waits for.
     stop: AtomicBool,
+    /// The thread shall not queue, or not any more.
+    skip_queue: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +55,14 @@ impl KernelWait {
         if !self.stop.swap(true, Ordering::SeqCst) {
             sync::lock(&self.asks).nudges = 0;
             self.fire(site);
+        }
+    }
+
+    /// Makes the thread wait for the lock without queueing: whoever is at the head of the queue may
+    /// be stopped.
+    pub(crate) fn skip_queue(self: &Arc<Self>, site: &Arc<Site>) {
+        if !self.skip_queue.swap(true, Ordering::SeqCst) && self.waits_for().is_none() {
+            self.stop(site);
         }
     }
 
@@ -95,7 +107,7 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
     let interruptible = Interruptible::new();
     sync::lock(&wait.asks).interrupt = Some(interruptible.interrupt());
     let mut file: Option<LockFile> = None;
-    site.announce(true);
+    let mut place = Place::new(site.queue());
     loop {
         // Cleared before the line is looked at: what is asked from here on is seen in `lock`.
         wait.answer();
@@ -103,10 +115,17 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
             Next::Wait(mode) => mode,
             Next::Leave => break,
         };
-        site.wait_for_turn();
+        if !place.take(site, wait) {
+            continue;
+        }
         match step(site, wait, mode, file.take()) {
-            Ok(kept) => file = kept,
-            Err(fault) => site.fail_first(fault),
+            Ok(Some(kept)) => file = Some(kept),
+            // The next wait is one like any other's.
+            Ok(None) => place.leave(),
+            Err(fault) => {
+                place.leave();
+                site.fail_first(fault);
+            }
         }
     }
     if site.locality == Locality::Remote {
@@ -115,9 +134,71 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
     }
     // The file is closed before those who left are told: an aborted wait leaves nothing behind.
     drop(file);
-    site.announce(false);
+    drop(place);
     sync::lock(&wait.asks).interrupt = None;
     site.see_off();
+}
+
+/// This process's place among those that wait. Only the head of the queue waits for the lock itself,
+/// because the kernel wakes all who do at every release, though one gets it.
+struct Place {
+    queue: Option<Arc<File>>,
+    taken: Option<Taken>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Head,
+    /// Waits for the lock beside the queue.
+    Beside,
+}
+
+impl Place {
+    fn new(queue: Option<Arc<File>>) -> Self {
+        Self { queue, taken: None }
+    }
+
+    /// Waits for the lock's turn to be waited for: `false` when the wait was stopped.
+    fn take(&mut self, site: &Site, wait: &KernelWait) -> bool {
+        if self.taken.is_some() {
+            return true;
+        }
+        site.wait_for_turn();
+        let skip = wait.skip_queue.load(Ordering::SeqCst);
+        if let Some(queue) = self.queue.as_ref().filter(|_| !skip) {
+            if wait.stop.load(Ordering::SeqCst) {
+                return false;
+            }
+            match waiters::queue_up(queue) {
+                Ok(true) => {
+                    self.taken = Some(Taken::Head);
+                    return true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return false,
+                // There is none, or the kernel has no room for it: nobody needs it to be safe.
+                Ok(false) | Err(_) => {}
+            }
+        }
+        if let Some(queue) = &self.queue {
+            waiters::announce(queue);
+        }
+        self.taken = Some(Taken::Beside);
+        true
+    }
+
+    fn leave(&mut self) {
+        if self.taken.take().is_some()
+            && let Some(queue) = &self.queue
+        {
+            waiters::leave(queue);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 /// One wait and, if the kernel grants, one claim. Returns the file if it can be waited on again.

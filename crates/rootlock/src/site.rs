@@ -5,6 +5,7 @@
 //! The state's mutex is a leaf: no call on a file and no call to [`Events`] is made under it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -40,7 +41,7 @@ const AT_ONCE: Duration = Duration::from_micros(200);
 const STEP_BACK: Duration = Duration::from_micros(200);
 
 /// When a waiter first looks at what it waits for: most waits are over by then.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
+const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Site {
     id: SiteId,
@@ -304,10 +305,12 @@ impl Site {
         }
     }
 
-    /// Says to other processes that this one waits.
-    pub(crate) fn announce(&self, waiting: bool) {
-        if self.locality == Locality::Local {
-            self.guard.announce(&self.dir, &self.names, waiting);
+    /// What those who wait queue on; `None` where nobody does, because over a network it would be a
+    /// lock like any other.
+    pub(crate) fn queue(&self) -> Option<Arc<File>> {
+        match self.locality {
+            Locality::Local => self.guard.for_queue(&self.dir, &self.names),
+            Locality::Remote => None,
         }
     }
 
@@ -708,6 +711,7 @@ impl Site {
         // An error here is one of the wait's too, and it is the wait that reports it.
         if let Ok(seen) = self.dir.stat(&self.names.lock) {
             if let Some(wait) = wait {
+                wait.skip_queue(self);
                 let moved = wait
                     .waits_for()
                     .is_some_and(|(file, _)| seen.as_ref().is_none_or(|stat| stat.id != file));

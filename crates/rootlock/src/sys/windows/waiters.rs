@@ -1,10 +1,19 @@
-//! Whether another process waits. Nobody can say so here: the kernel lock covers every byte that
+//! The queue of the processes that wait: there is none here. The kernel lock covers every byte that
 //! could be locked for it, and another file would be one more in the root.
 
 use std::fs::File;
+use std::io;
 
-/// Tells nobody.
-pub(crate) fn announce(_guard: &File, _waiting: bool) {}
+/// There is no queue.
+pub(crate) fn queue_up(_guard: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Nothing to say it by.
+pub(crate) fn announce(_guard: &File) {}
+
+/// Nothing to leave.
+pub(crate) fn leave(_guard: &File) {}
 
 /// Not known.
 pub(crate) fn others_wait(_guard: &File) -> Option<bool> {
