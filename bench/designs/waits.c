@@ -1,8 +1,9 @@
 /*
- * Two ways to wait for a lock between processes, side by side: docs/waiting.md tells the result.
+ * Three ways to wait for a lock between processes, side by side: docs/waiting.md tells the result.
  *
  *   waits block <file> <processes> <hold µs> <seconds>     blocking flock: the kernel's own queue
  *   waits inotify <file> <processes> <hold µs> <seconds>   attempts, woken by IN_CLOSE_WRITE
+ *   waits queue <file> <processes> <hold µs> <seconds>     blocking flock, for the head of a queue
  *
  * Every process takes the lock, holds it, releases and closes, and asks again. Prints one line:
  * grants/s, Jain's fairness of the processes, hand-over p50 and p99 (from just before the release
@@ -39,6 +40,8 @@ static struct shared {
   volatile int done;
 } *shared;
 
+enum design { BLOCK, INOTIFY, QUEUE };
+
 static int64_t now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -68,15 +71,43 @@ granted:
   close(events);
 }
 
-static void work(int self, int by_events, const char *path, long hold_us) {
+/* The queue is an exclusive lock on a far byte of another file, held by its head. */
+static int queue = -1;
+static int at_head;
+
+static void place(int call, short type) {
+  struct flock head = {.l_type = type, .l_start = (off_t)1 << 40, .l_len = 1};
+  while (fcntl(queue, call, &head) < 0 && errno == EINTR);
+}
+
+static void wait_queued(int fd) {
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return;
+  place(F_OFD_SETLKW, F_WRLCK);
+  at_head = 1;
+  wait_blocked(fd);
+}
+
+static void leave_queue(void) {
+  if (at_head) place(F_OFD_SETLK, F_UNLCK);
+  at_head = 0;
+}
+
+static void work(int self, enum design design, const char *path, long hold_us) {
+  if (design == QUEUE) {
+    char name[4096];
+    snprintf(name, sizeof name, "%s.queue", path);
+    queue = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  }
   while (!shared->done) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (by_events) wait_for_events(fd, path);
+    if (design == INOTIFY) wait_for_events(fd, path);
+    else if (design == QUEUE) wait_queued(fd);
     else wait_blocked(fd);
     int64_t granted = now_ns();
     if (shared->released_at && shared->released_by != self && shared->handovers < MOST_HANDOVERS)
       shared->handover_ns[shared->handovers++] = (int32_t)(granted - shared->released_at);
     shared->grants[self]++;
+    leave_queue();
     if (hold_us) {
       struct timespec hold = {0, hold_us * 1000};
       nanosleep(&hold, NULL);
@@ -97,15 +128,18 @@ static int by_size(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
   if (argc != 6) {
-    fprintf(stderr, "usage: waits block|inotify <file> <processes> <hold µs> <seconds>\n");
+    fprintf(stderr, "usage: waits block|inotify|queue <file> <processes> <hold µs> <seconds>\n");
     return 2;
   }
+  enum design design = BLOCK;
+  if (strcmp(argv[1], "inotify") == 0) design = INOTIFY;
+  if (strcmp(argv[1], "queue") == 0) design = QUEUE;
   int processes = atoi(argv[3]);
   long hold_us = atol(argv[4]);
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   for (int i = 0; i < processes; i++)
     if (fork() == 0) {
-      work(i, strcmp(argv[1], "inotify") == 0, argv[2], hold_us);
+      work(i, design, argv[2], hold_us);
       _exit(0);
     }
   double seconds = atof(argv[5]);
