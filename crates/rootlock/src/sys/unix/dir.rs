@@ -1,4 +1,6 @@
 //! A directory handle: everything is opened relative to it and by a plain name.
+//!
+//! On FUSE and network file systems a signal may interrupt any call; that is no error of the call.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::sys::{Create, FileId, Locality, Stat};
 
@@ -29,8 +31,8 @@ const NOATIME: OFlags = OFlags::empty();
 
 impl Dir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let fd =
-            rustix::fs::open(path, HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
         Ok(Self { fd })
     }
 
@@ -75,7 +77,7 @@ impl Dir {
     }
 
     pub(crate) fn id(&self) -> io::Result<FileId> {
-        Ok(super::convert(&rustix::fs::fstat(&self.fd)?).id)
+        Ok(super::convert(&retry_on_intr(|| rustix::fs::fstat(&self.fd))?).id)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -99,7 +101,7 @@ impl Dir {
             0x0000_3434, // nilfs2
             0x2405_1905, // ubifs
         ];
-        match rustix::fs::fstatfs(&self.fd) {
+        match retry_on_intr(|| rustix::fs::fstatfs(&self.fd)) {
             // The field's width and sign differ between processors; magic numbers are 32 bits.
             Ok(stat) if LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)) => Locality::Local,
             _ => Locality::Remote,
@@ -109,7 +111,7 @@ impl Dir {
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
     #[allow(clippy::unnecessary_cast, reason = "the fields' widths differ between systems")]
     pub(crate) fn locality(&self) -> Locality {
-        match rustix::fs::fstatfs(&self.fd) {
+        match retry_on_intr(|| rustix::fs::fstatfs(&self.fd)) {
             Ok(stat) if stat.f_flags as u64 & libc::MNT_LOCAL as u64 != 0 => Locality::Local,
             _ => Locality::Remote,
         }
@@ -151,7 +153,7 @@ impl Dir {
     /// Reading the ledger must not write its access time: on a journaling file system that waits
     /// for the journal. Only the file's owner may ask for that.
     fn open_at(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
-        let open = |flags| retry(|| rustix::fs::openat(&self.fd, name, flags, mode));
+        let open = |flags| retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, mode));
         let fd = match open(flags | NOATIME) {
             Err(Errno::PERM) if !NOATIME.is_empty() => open(flags)?,
             result => result?,
@@ -161,7 +163,7 @@ impl Dir {
 
     /// What a plain name stands for now; `None` when there is nothing of that name.
     pub(crate) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match retry_on_intr(|| rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Some(super::convert(&stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -170,24 +172,14 @@ impl Dir {
 
     /// Puts `from` in the place of `to`, in one step.
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+        Ok(retry_on_intr(|| rustix::fs::renameat(&self.fd, from, &self.fd, to))?)
     }
 
     /// Removes a plain name; that there is none is fine.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+        match retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())) {
             Err(errno) if errno != Errno::NOENT => Err(errno.into()),
             _ => Ok(()),
-        }
-    }
-}
-
-/// Opening may be interrupted by a signal on FUSE and network file systems.
-fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            result => return result,
         }
     }
 }

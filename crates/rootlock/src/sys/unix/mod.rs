@@ -13,6 +13,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{FileType, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::retry_on_intr;
 
 pub(crate) use dir::Dir;
 pub(crate) use interrupt::{Interrupt, Interruptible};
@@ -21,7 +22,7 @@ use super::{FileId, Nanos, Stat};
 
 /// Identity and times of an open file.
 pub(crate) fn stat(file: &File) -> io::Result<Stat> {
-    Ok(convert(&rustix::fs::fstat(file)?))
+    Ok(convert(&retry_on_intr(|| rustix::fs::fstat(file))?))
 }
 
 /// Sets the modification time and leaves the access time alone.
@@ -33,17 +34,15 @@ pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
         tv_sec: nanos.div_euclid(NANOS_PER_SECOND) as _,
         tv_nsec: nanos.rem_euclid(NANOS_PER_SECOND) as _,
     };
-    let set = |time| {
-        rustix::fs::futimens(file, &Timestamps { last_access: omit, last_modification: time })
+    let set = |last_access, last_modification| {
+        let times = Timestamps { last_access, last_modification };
+        retry_on_intr(|| rustix::fs::futimens(file, &times))
     };
-    match set(exact) {
+    match set(omit, exact) {
         Err(rustix::io::Errno::PERM) => {
             // POSIX grants "now, both" to whoever may write; "now, one of them" is Linux's to judge.
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
-            Ok(rustix::fs::futimens(
-                file,
-                &Timestamps { last_access: now, last_modification: now },
-            )?)
+            Ok(set(now, now)?)
         }
         result => Ok(result?),
     }
