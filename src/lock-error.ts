@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
 import type { BindingError, BindingHolder, BindingSystemError } from '../binding.cjs'
@@ -120,9 +121,9 @@ function held(error: BindingError, cause: { cause?: unknown }): LockError {
 
 /** Shaped as Node shapes its own: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
 function systemError(system: BindingSystemError): NodeJS.ErrnoException {
-  const [code = system.code ?? 'UNKNOWN', text = system.message] =
-    (system.errno !== undefined && getSystemErrorMap().get(system.errno)) || []
   const { errno, syscall, path } = system
+  const [code = system.code ?? nameOf(errno), text = system.message] =
+    (errno !== undefined && getSystemErrorMap().get(errno)) || []
   const error: NodeJS.ErrnoException = new Error(
     `${code}: ${text}${syscall ? `, ${syscall} '${path}'` : ''}`
   )
@@ -132,6 +133,12 @@ function systemError(system: BindingSystemError): NodeJS.ErrnoException {
     ...(errno !== undefined && { errno }),
     ...(syscall && { syscall })
   })
+}
+
+/** Node has no text for what it never meets, such as `ENOLCK` and `ESTALE`, but knows the numbers. */
+function nameOf(errno: number | undefined): string {
+  const found = Object.entries(constants.errno).find(([, number]) => number === -errno!)
+  return found?.[0] ?? 'UNKNOWN'
 }
 
 /** The system has no error for this: it would have opened it. */

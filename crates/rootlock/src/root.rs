@@ -83,9 +83,9 @@ impl Root {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io): it is not there, not a directory, not permitted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let fault = |error| Error::io(Operation::Open, path, "open", error);
-        let dir = Dir::open(path).map_err(fault)?;
-        let id = dir.id().map_err(fault)?;
+        let fault = |call| move |error| Error::io(Operation::Open, path, call, error);
+        let dir = Dir::open(path).map_err(fault("open"))?;
+        let id = dir.id().map_err(fault("fstat"))?;
         let locality = dir.locality();
         if let (Locality::Local, Some((mount, _))) = (locality, dir.mount_and_id()) {
             sync::lock(&LOCAL_MOUNTS).get_or_insert_default().insert(mount);
