@@ -1,17 +1,16 @@
 // Binaries of the Node versions that are promised, from npm: the packages that hold nothing else.
 //
-// `node .build/scripts/node-versions.mjs [version…]` installs them under `.build/nodes` and prints
-// where they are.
+// `node .build/scripts/node-versions.mjs [version…]` installs them under `.build` and prints where
+// they are.
 
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { fromNpm } from './from-npm.mjs'
+
 /** The last release of each line, when somebody last looked. */
 export const VERSIONS = ['20.20.2', '22.23.3', '24.21.0', '26.10.0']
-
-const PLACE = fileURLToPath(new URL('../nodes', import.meta.url))
 
 /**
  * The path of a Node binary, installed if it is not there yet.
@@ -22,31 +21,8 @@ export function nodeBinary(
   version: string,
   platform = `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
 ): string {
-  const name = `node-${platform}`
-  const binary = (folder: string) =>
-    join(folder, 'node_modules', name, 'bin', platform.startsWith('win') ? 'node.exe' : 'node')
-  const folder = join(PLACE, `${platform}-${version}`)
-  if (!existsSync(binary(folder))) {
-    // Moved there whole: an installation that was broken off must not look like one.
-    const unfinished = `${folder}.${process.pid}`
-    mkdirSync(unfinished, { recursive: true })
-    const install = [
-      'install',
-      '--no-save',
-      '--no-audit',
-      '--no-fund',
-      '--ignore-scripts',
-      '--loglevel=error'
-    ]
-    // The package says for which processor it is, and this one may be another.
-    execFileSync('npm', [...install, '--force', '--prefix', unfinished, `${name}@${version}`], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      shell: process.platform === 'win32'
-    })
-    rmSync(folder, { recursive: true, force: true })
-    renameSync(unfinished, folder)
-  }
-  return binary(folder)
+  const folder = fromNpm(`node-${platform}`, version)
+  return join(folder, 'bin', platform.startsWith('win') ? 'node.exe' : 'node')
 }
 
 if (realpathSync(process.argv[1]!) === fileURLToPath(import.meta.url)) {

@@ -1,0 +1,67 @@
+// Another process: does what it reads from its standard input, a word a line, and says what came of
+// it on its standard output, a JSON object a line. So it can be run by any runtime, beside any.
+
+import { createInterface } from 'node:readline'
+
+import { tryLock, tryRLock, type LockError, type LockOptions, type UnlockFunc } from 'rootlock'
+
+import { count } from './count.mjs'
+
+export interface Part {
+  root: string
+  shared?: boolean
+  options?: LockOptions
+  /** Instead of holding the lock: how often to add to the number in the root. */
+  count?: number
+}
+
+export interface Said {
+  kind: 'held' | 'unlocked' | 'waiting' | 'counted' | 'lost' | 'failed'
+  token?: number
+  code?: string
+  reason?: string
+}
+
+const part = JSON.parse(process.argv[2]!) as Part
+
+function say(said: Said): void {
+  process.stdout.write(`${JSON.stringify(said)}\n`)
+}
+
+function told(kind: 'lost' | 'failed', { code, reason }: LockError): void {
+  say({ kind, code, ...(reason && { reason }) })
+}
+
+let unlock: UnlockFunc
+
+const words: Record<string, () => unknown> = {
+  async unlock() {
+    await unlock()
+    say({ kind: 'unlocked', token: unlock.token })
+  },
+  exit: () => process.exit(7),
+  /** Ends by itself, if a held lock does not keep it. */
+  leave: () => input.close()
+}
+
+const input = createInterface({ input: process.stdin })
+input.on('line', (word) => void words[word]!())
+input.on('close', () => process.stdin.destroy())
+
+async function hold(): Promise<void> {
+  const take = part.shared ? tryRLock : tryLock
+  unlock = await take(part.root, { onWait: () => say({ kind: 'waiting' }), ...part.options })
+  unlock.signal.addEventListener('abort', () => told('lost', unlock.signal.reason as LockError))
+  say({ kind: 'held', token: unlock.token })
+}
+
+try {
+  if (part.count === undefined) {
+    await hold()
+  } else {
+    await count(part.root, part.count)
+    say({ kind: 'counted' })
+  }
+} catch (error) {
+  told('failed', error as LockError)
+}

@@ -1,0 +1,92 @@
+// A few words to say and check claims in any runtime, and to print the result as TAP.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** What is cleaned up after a claim, the last first. */
+export type Later = (undo: () => unknown) => void
+
+interface Claim {
+  title: string
+  run: (root: string, later: Later) => Promise<void>
+}
+
+export type Runtime = 'node' | 'bun' | 'deno'
+
+export const runtime: Runtime = 'Deno' in globalThis ? 'deno' : 'Bun' in globalThis ? 'bun' : 'node'
+
+const DEADLINE = 30_000
+
+const claims: Claim[] = []
+
+/** Declares a claim; `run` gets a directory of its own. */
+export function claim(title: string, run: Claim['run']): void {
+  claims.push({ title, run })
+}
+
+/** Checks all claims, one after the other, and ends the process. */
+export async function checkAll(): Promise<never> {
+  let failed = 0
+  console.log(`TAP version 13\n1..${claims.length}`)
+  for (const [index, { title, run }] of claims.entries()) {
+    const error = await attempt(run)
+    if (error) failed += 1
+    console.log(`${error ? 'not ok' : 'ok'} ${index + 1} - ${title}`)
+    if (error) console.log(String(error.stack).replaceAll(/^/gm, '# '))
+  }
+  process.exit(failed > 0 ? 1 : 0)
+}
+
+async function attempt(run: Claim['run']): Promise<Error | undefined> {
+  const root = mkdtempSync(join(tmpdir(), 'rootlock-contract-'))
+  const undo: (() => Promise<unknown>)[] = [
+    async () => rmSync(root, { recursive: true, force: true, maxRetries: 10 })
+  ]
+  try {
+    await inTime(
+      'the end of the claim',
+      run(root, (more) => undo.unshift(async () => more()))
+    )
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  } finally {
+    for (const step of undo) await inTime('the end of what a claim began', step())
+  }
+}
+
+export function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const late = () => reject(new Error(`it never came: ${what}`))
+    const timer = setTimeout(late, DEADLINE)
+    void promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+/** The error that a promise rejects with. */
+export async function rejection<E>(promise: Promise<unknown>): Promise<E> {
+  let value: unknown
+  try {
+    value = await promise
+  } catch (error) {
+    return error as E
+  }
+  throw new Error(`it should reject, but resolved with ${String(value)}`)
+}
+
+/** Whether a promise stays pending for a short time; proves nothing else. */
+export async function blocks(promise: Promise<unknown>): Promise<void> {
+  const quiet = new Promise((resolve) => setTimeout(resolve, 80, 'quiet'))
+  const first = await Promise.race([promise, quiet])
+  if (first !== 'quiet') throw new Error('it should block, but it settled')
+}
+
+/** Looks until there is something to see. */
+export async function eventually(what: string, look: () => unknown): Promise<void> {
+  const until = performance.now() + DEADLINE
+  while (!look()) {
+    if (performance.now() > until) throw new Error(`it never happened that ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

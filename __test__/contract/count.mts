@@ -1,0 +1,16 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { withLock } from 'rootlock'
+
+/** Adds to the number in the root, so that any two who do it at once lose a step. */
+export async function count(root: string, times: number): Promise<void> {
+  const file = join(root, 'counter')
+  for (let step = 0; step < times; step++) {
+    await withLock(root, async () => {
+      const value = Number(readFileSync(file, 'utf8'))
+      await new Promise((resolve) => setImmediate(resolve))
+      writeFileSync(file, String(value + 1))
+    })
+  }
+}

@@ -1,0 +1,34 @@
+// A worker thread that takes the lock and then does what its data says.
+
+import { parentPort, workerData } from 'node:worker_threads'
+
+import { tryLock } from 'rootlock'
+
+const { root, next } = workerData as { root: string; next: Next }
+const port = parentPort!
+
+/** What it does once it has the lock, or once it waits. */
+export type Next = 'stay' | 'spin' | 'end' | 'exit'
+
+const spin = () => {
+  for (;;);
+}
+
+const onWait = () => port.postMessage('waiting')
+const unlock = await tryLock(root, { onWait })
+port.postMessage('held')
+switch (next) {
+  case 'stay':
+    port.on('message', async () => {
+      await unlock()
+      port.postMessage('unlocked')
+    })
+    break
+  case 'spin':
+    port.postMessage('busy')
+    // Not before the message is on its way.
+    setTimeout(spin, 50)
+    break
+  case 'exit':
+    process.exit(3)
+}

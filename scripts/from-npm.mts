@@ -1,0 +1,30 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const PLACE = fileURLToPath(new URL('../from-npm', import.meta.url))
+
+/**
+ * The folder of a package whose release has a program in it, installed under `.build` if it is not
+ * there yet. Another platform's can be had too.
+ */
+export function fromNpm(name: string, version: string): string {
+  const place = join(PLACE, `${name.replaceAll('/', '+')}@${version}`)
+  if (!existsSync(place)) {
+    // Moved there whole: an installation that was broken off must not look like one.
+    const unfinished = `${place}.${process.pid}`
+    mkdirSync(unfinished, { recursive: true })
+    console.error(`installing ${name}@${version} from npm`)
+    const install = ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts']
+    // By force: the package says for which processor it is, and this one may be another.
+    const how = ['--force', '--loglevel=error', '--prefix', unfinished]
+    execFileSync('npm', [...install, ...how, `${name}@${version}`], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      shell: process.platform === 'win32'
+    })
+    rmSync(place, { recursive: true, force: true })
+    renameSync(unfinished, place)
+  }
+  return join(place, 'node_modules', name)
+}

@@ -1,0 +1,79 @@
+// Runs programs that test, shows what they print, and counts.
+
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+export interface Count {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+type Read = (line: string, count: Count) => void
+
+/** Runs a command, shows its output, and reads the counts off its lines. */
+export function run(
+  command: string,
+  args: string[],
+  read: Read,
+  env: NodeJS.ProcessEnv = {}
+): Promise<Count> {
+  const count: Count = { passed: 0, failed: 0, skipped: 0 }
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+    // npm is a script that only a shell can start on Windows.
+    shell: process.platform === 'win32'
+  })
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    console.log(line)
+    read(line, count)
+  })
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      console.error(`${command}: ${error.message}`)
+      count.failed += 1
+      resolve(count)
+    })
+    child.on('close', (code) => {
+      // A crash or a failed build is a failure though it counts none; so is a run without a test.
+      if (count.failed === 0 && (code !== 0 || count.passed === 0)) count.failed = 1
+      resolve(count)
+    })
+  })
+}
+
+/** Reads cargo's tests. */
+export function cargo(line: string, count: Count): void {
+  const [, passed, failed, ignored] =
+    /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/.exec(line) ?? []
+  count.passed += Number(passed ?? 0)
+  count.failed += Number(failed ?? 0)
+  count.skipped += Number(ignored ?? 0)
+}
+
+/** Reads what tests print that speak TAP. */
+export function tap(line: string, count: Count): void {
+  const [, not, directive] = /^(not )?ok \d+ - [^#]*(# SKIP|# TODO)?/i.exec(line) ?? []
+  if (!line.startsWith('ok ') && !line.startsWith('not ok ')) return
+  if (directive) count.skipped += 1
+  else if (not) count.failed += 1
+  else count.passed += 1
+}
+
+export const AVA = 'node_modules/ava/entrypoints/cli.mjs'
+
+/** Prints what came of each part, and of all together on the last line. */
+export function report(counts: [part: string, count: Count][]): void {
+  const total: Count = { passed: 0, failed: 0, skipped: 0 }
+  for (const [part, count] of counts) {
+    if (counts.length > 1) console.log(`${part}: ${words(count)}`)
+    for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += count[key]
+  }
+  console.log(words(total))
+  process.exitCode = total.failed > 0 ? 1 : 0
+}
+
+function words({ passed, failed, skipped }: Count): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+}
