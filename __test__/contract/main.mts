@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -128,10 +128,10 @@ claim('tokens rise over processes, modes and crashes', async (root, later) => {
   }
 })
 
-claim('a holder whose lock file is removed is told', async (root) => {
+claim('a holder whose lock file is moved away is told', async (root) => {
   const unlock = await tryLock(root, { heartbeatMs: 50, staleMs: 30_000 })
   const { signal } = unlock
-  rmSync(join(root, '.lock'))
+  renameSync(join(root, '.lock'), join(root, 'elsewhere'))
   await eventually('it is told', () => signal.aborted)
   const reason = signal.reason as LockError
   assert.ok(reason instanceof LockError)
@@ -194,7 +194,7 @@ claim('a logger goes with what is asynchronous', async (root) => {
       return tryLock(root, { heartbeatMs: 50, staleMs: 30_000 })
     })
   )
-  rmSync(join(root, '.lock'))
+  renameSync(join(root, '.lock'), join(root, 'elsewhere'))
   await eventually('it is logged', () => heard.length > 0)
   assert.deepEqual(heard, ['lock was lost'])
   await unlock()
