@@ -83,10 +83,11 @@ impl Guard {
 
     /// Reads the ledger without entering: for messages and for watching, never for deciding.
     pub(crate) fn peek(&self, dir: &Dir, names: &Names) -> Ledger {
-        let Some(open) = sync::try_lock(&self.open) else { return Ledger::default() };
-        match open.as_ref() {
-            Some((file, _)) => read(file),
-            None => dir.open_to_look(&names.guard).and_then(|file| read(&file)),
+        // Never waits for the descriptor: whoever has it may be waiting for somebody else.
+        let open = sync::try_lock(&self.open);
+        match open.as_deref() {
+            Some(Some((file, _))) => read(file),
+            _ => dir.open_to_look(&names.guard).and_then(|file| read(&file)),
         }
         // Not there, not readable, locked (Windows): nothing is known.
         .unwrap_or_default()
