@@ -121,9 +121,12 @@ function held(error: BindingError, cause: { cause?: unknown }): LockError {
 
 /** Shaped as Node shapes its own: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
 function systemError(system: BindingSystemError): NodeJS.ErrnoException {
-  const { errno, syscall, path } = system
+  const known = getSystemErrorMap()
+  // On Windows the system's numbers are not Node's, and the binding tells the name.
+  const errno = system.errno ?? [...known].find(([, [name]]) => name === system.code)?.[0]
   const [code = system.code ?? nameOf(errno), text = system.message] =
-    (errno !== undefined && getSystemErrorMap().get(errno)) || []
+    (errno !== undefined && known.get(errno)) || []
+  const { syscall, path } = system
   const error: NodeJS.ErrnoException = new Error(
     `${code}: ${text}${syscall ? `, ${syscall} '${path}'` : ''}`
   )
