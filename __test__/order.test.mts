@@ -40,6 +40,12 @@ test('callers in one process are served first in, first out, when another proces
   t.deepEqual(order, count(50))
 })
 
+test('the first callers of a process are served first in, first out', async (t) => {
+  const root = await temporaryRoot(t)
+  const { order } = await child(t, 'first-calls', { root, calls: 100 }).says('served')
+  t.deepEqual(order, count(100))
+})
+
 test('writers and readers in one process are served in the order in which they came', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)

@@ -28,6 +28,7 @@ export interface Message extends PlainError {
   token: number
   level: string
   lost: boolean
+  order: number[]
   details: Record<string, string>
 }
 

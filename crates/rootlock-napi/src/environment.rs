@@ -5,6 +5,7 @@
 //! take as long as locking does.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::ask::{ASK_RECOVER, ASK_SHARED, ASK_TELL, ASK_WAIT};
 use crate::convert::{BindingError, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
+use crate::lines::Lines;
 use crate::soon::Soon;
 
 /// The locks and waits of one environment.
@@ -43,6 +45,19 @@ struct Shared {
     table: Mutex<Table>,
     /// Some [`Entry::Asking`] is none any more.
     asked: Condvar,
+    /// What may block in opening or asking, in a line for each lock: whoever calls first is first.
+    lines: Lines<LineName, (Result<Root, String>, Ask)>,
+}
+
+/// The path of the directory, and the file's name.
+type LineName = (PathBuf, Option<String>);
+
+fn line_name(place: &Result<Root, String>, ask: &Ask) -> LineName {
+    let path = match place {
+        Ok(root) => root.path(),
+        Err(path) => Path::new(path),
+    };
+    (path.to_owned(), ask.file_name.clone())
 }
 
 /// How long an abort waits for a thread that is asking: on storage that answers it is done by then.
@@ -95,7 +110,12 @@ impl BindingEnvironment {
         on_event: Function<'_, Arguments, ()>,
     ) -> napi::Result<Self> {
         let channel = Channel::new(on_event)?;
-        let shared = Arc::new(Shared { channel, table: Mutex::default(), asked: Condvar::new() });
+        let shared = Arc::new(Shared {
+            channel,
+            table: Mutex::default(),
+            asked: Condvar::new(),
+            lines: Lines::default(),
+        });
         // A worker that is terminated gives JavaScript no last word, but runs this.
         env.add_env_cleanup_hook(Arc::clone(&shared), |shared| shared.close())?;
         Ok(Self { shared })
@@ -126,12 +146,16 @@ impl BindingEnvironment {
             },
             tell: ask & ASK_TELL != 0,
         };
-        let place = match self.shared.place(place)? {
-            Err(path) => Root::open_cached(&path).ok_or(path),
-            open => open,
+        let place = self.shared.place(place)?;
+        // While somebody who came before is still opening or asking, nobody overtakes.
+        let busy = self.shared.lines.is_busy(|| line_name(&place, &ask));
+        let place = match place {
+            Err(path) if !busy => Root::open_cached(&path).ok_or(path),
+            place => place,
         };
         self.shared.table().entries.insert(ask.key, Entry::Asked);
         if let Ok(root) = &place
+            && !busy
             && root.is_local()
         {
             return Ok(match self.shared.answer(root, &ask) {
@@ -139,8 +163,7 @@ impl BindingEnvironment {
                 Err(error) => Either::B((&error).into()),
             });
         }
-        let shared = Arc::clone(&self.shared);
-        RUNTIME.spawn_blocking(move || shared.answer_later(place, &ask));
+        self.shared.line_up(place, ask);
         Ok(Either::A(0.0))
     }
 
@@ -255,6 +278,20 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// Opens and asks where that may block, when those who came before have.
+    fn line_up(self: &Arc<Self>, place: Result<Root, String>, ask: Ask) {
+        let line = line_name(&place, &ask);
+        let Some(first) = self.lines.join(line.clone(), (place, ask)) else { return };
+        let shared = Arc::clone(self);
+        RUNTIME.spawn_blocking(move || {
+            let mut next = Some(first);
+            while let Some((place, ask)) = next {
+                shared.answer_later(place, &ask);
+                next = shared.lines.next(&line);
+            }
+        });
     }
 
     /// Opens and asks where that may block.

@@ -12,4 +12,5 @@ mod convert;
 mod environment;
 mod events;
 mod io_error;
+mod lines;
 mod soon;
