@@ -78,17 +78,25 @@ impl LockFile {
         // Forward even when the wall clock went back, so that no old time comes round again; but a
         // time far in the future was set by somebody, and is set right.
         let next = if (0..3600 * SECOND).contains(&ahead) { before + 1 } else { now };
-        // Coarse file systems keep times to 1 s or 2 s: what is too near is moved on.
-        for wanted in [next, next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
-            sys::set_modified(self.file(), wanted).map_err(Fault::io("utimensat", &names.lock))?;
-            if exact.load(Ordering::Relaxed) {
-                return Ok(());
-            }
+        let fault = || Fault::io("utimensat", &names.lock);
+        let changed = || -> Result<Option<Nanos>, Fault> {
             let stat = sys::stat(self.file()).map_err(Fault::io("fstat", &names.lock))?;
-            if stat.modified != before {
-                // A multiple of a microsecond proves nothing.
-                let kept = stat.modified == wanted && wanted % 1_000 != 0;
-                exact.store(kept, Ordering::Relaxed);
+            Ok(Some(stat.modified).filter(|&modified| modified != before))
+        };
+        sys::set_modified(self.file(), next).map_err(fault())?;
+        if exact.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some(modified) = changed()? {
+            // A multiple of a microsecond proves nothing.
+            exact.store(modified == next && next % 1_000 != 0, Ordering::Relaxed);
+            return Ok(());
+        }
+        // Coarse file systems keep times to 1 s or 2 s: what is too near is moved on. And programs
+        // that serve a file system (libfuse 2) may know no time without the other.
+        for wanted in [next, next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
+            sys::set_times(self.file(), wanted).map_err(fault())?;
+            if changed()?.is_some() {
                 return Ok(());
             }
         }

@@ -7,7 +7,7 @@
 //! | item | what it does |
 //! | --- | --- |
 //! | [`Dir`] | a directory handle: opens, looks at and renames plain names inside it |
-//! | [`stat`], [`set_modified`] | identity and times of an open file |
+//! | [`stat`], [`set_modified`], [`set_times`] | identity and times of an open file |
 //! | [`read_at`], [`write_at`], [`close`] | the rest of what is done to one |
 //! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
 //! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
@@ -29,8 +29,8 @@ mod platform;
 compile_error!("rootlock needs kernel file locks: a lock that does not lock is worse than none");
 
 pub(crate) use platform::{
-    Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, stat, waiters,
-    write_at,
+    Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, set_times, stat,
+    waiters, write_at,
 };
 
 /// Names one file for as long as somebody has it open: volume and index (device and inode).

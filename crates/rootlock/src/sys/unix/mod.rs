@@ -30,21 +30,33 @@ pub(crate) fn stat(file: &File) -> io::Result<Stat> {
 /// Where the file belongs to another user, only "now" is allowed: then that is what it is set to.
 pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
     let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
-    let exact = Timespec {
-        tv_sec: nanos.div_euclid(NANOS_PER_SECOND) as _,
-        tv_nsec: nanos.rem_euclid(NANOS_PER_SECOND) as _,
-    };
+    set(file, omit, timespec(nanos))
+}
+
+/// Sets both times to the same.
+pub(crate) fn set_times(file: &File, nanos: Nanos) -> io::Result<()> {
+    set(file, timespec(nanos), timespec(nanos))
+}
+
+fn set(file: &File, last_access: Timespec, last_modification: Timespec) -> io::Result<()> {
     let set = |last_access, last_modification| {
         let times = Timestamps { last_access, last_modification };
         retry_on_intr(|| rustix::fs::futimens(file, &times))
     };
-    match set(omit, exact) {
+    match set(last_access, last_modification) {
         Err(rustix::io::Errno::PERM) => {
             // POSIX grants "now, both" to whoever may write; "now, one of them" is Linux's to judge.
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
             Ok(set(now, now)?)
         }
         result => Ok(result?),
+    }
+}
+
+fn timespec(nanos: Nanos) -> Timespec {
+    Timespec {
+        tv_sec: nanos.div_euclid(NANOS_PER_SECOND) as _,
+        tv_nsec: nanos.rem_euclid(NANOS_PER_SECOND) as _,
     }
 }
 

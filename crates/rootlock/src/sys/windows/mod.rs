@@ -57,8 +57,21 @@ pub(crate) fn stat(file: &File) -> io::Result<Stat> {
 
 /// Sets the modification time and leaves the access time alone.
 pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
-    // Zero: leave as it is. That is how the change time is left to the file system, which moves it.
-    let info = FILE_BASIC_INFO { LastWriteTime: from_nanos(nanos), ..FILE_BASIC_INFO::default() };
+    set(file, FILE_BASIC_INFO { LastWriteTime: from_nanos(nanos), ..FILE_BASIC_INFO::default() })
+}
+
+/// Sets both times to the same.
+pub(crate) fn set_times(file: &File, nanos: Nanos) -> io::Result<()> {
+    let time = from_nanos(nanos);
+    set(
+        file,
+        FILE_BASIC_INFO { LastAccessTime: time, LastWriteTime: time, ..FILE_BASIC_INFO::default() },
+    )
+}
+
+/// What is zero is left as it is. That is how the change time is left to the file system, which
+/// moves it.
+fn set(file: &File, info: FILE_BASIC_INFO) -> io::Result<()> {
     // SAFETY: the handle is open, and `info` is what the class says, of the size given.
     succeeded(unsafe {
         SetFileInformationByHandle(
