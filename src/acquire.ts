@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 
-import { ASK_RECOVER, ASK_SHARED, ASK_TELL, ASK_WAIT, type BindingEvent } from '../binding.cjs'
+import {
+  ASK_RECOVER,
+  ASK_REPORT,
+  ASK_SHARED,
+  ASK_TELL,
+  ASK_WAIT,
+  type BindingEvent
+} from '../binding.cjs'
 import * as check from './arguments'
 import { environment, hold, ignore, listen, nextKey, unhold, type Listener } from './environment'
 import { report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
@@ -76,7 +83,8 @@ export function acquire(
       (check.boolean('options.recover', options.recover, check.defaults.recover)
         ? ASK_RECOVER
         : 0) |
-      (onWait ? ASK_TELL : 0)
+      (onWait ? ASK_TELL : 0) |
+      (logger ? ASK_REPORT : 0)
     const where = place(root)
     const reporting: Reporting = {
       root: pathOf(root, where),

@@ -3,7 +3,10 @@
  * in one line: `{ warn: (message, details) => log.warn(details, message), error: … }`.
  */
 export interface Logger {
-    /** Worth knowing: a stale lock was taken over, or could not be; a heartbeat failed and is tried again. */
+    /**
+     * Worth knowing: a stale lock was taken over, or could not be; a heartbeat failed and is tried
+     * again; the file system is one whose locks may not be seen by other mounts or machines (once).
+     */
     warn(message: string, details: Record<string, string>): void;
     /** A lock was lost. */
     error(message: string, details: Record<string, string>): void;

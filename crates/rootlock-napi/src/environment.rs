@@ -18,7 +18,7 @@ use rootlock::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::ask::{ASK_RECOVER, ASK_SHARED, ASK_TELL, ASK_WAIT};
+use crate::ask::{ASK_RECOVER, ASK_REPORT, ASK_SHARED, ASK_TELL, ASK_WAIT};
 use crate::convert::{BindingError, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 use crate::lines::Lines;
@@ -38,6 +38,7 @@ struct Ask {
     mode: Mode,
     options: Options,
     tell: bool,
+    report: bool,
 }
 
 struct Shared {
@@ -145,6 +146,7 @@ impl BindingEnvironment {
                 wait: ask & ASK_WAIT != 0,
             },
             tell: ask & ASK_TELL != 0,
+            report: ask & ASK_REPORT != 0,
         };
         let place = self.shared.place(place)?;
         // While somebody who came before is still opening or asking, nobody overtakes.
@@ -314,12 +316,13 @@ impl Shared {
 
     fn ask(self: &Arc<Self>, root: &Root, ask: &Ask) -> Result<Option<Lock>, Error> {
         let events: Arc<dyn Events> = Arc::clone(self) as _;
-        let Ask { key, file_name, mode, options, tell } = ask;
+        let Ask { key, file_name, mode, options, tell, report } = ask;
         let request = Request {
             file_name: file_name.as_deref().unwrap_or(Root::LOCK_FILE),
             mode: *mode,
             options: *options,
             tell: *tell,
+            report: *report,
         };
         let wait = match root.acquire(*key, request, events)? {
             Acquired::Now(lock) => return Ok(Some(lock)),

@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub options: Options,
     /// Whether [`Events::waiting`] is wanted.
     pub tell: bool,
+    /// Whether [`Events::log`] reaches anybody: what is said once is not said to nobody.
+    pub report: bool,
 }
 
 impl Default for Request<'_> {
@@ -49,6 +51,7 @@ impl Default for Request<'_> {
             mode: Mode::Exclusive,
             options: Options::default(),
             tell: false,
+            report: false,
         }
     }
 }
@@ -72,6 +75,9 @@ pub struct Wait {
 /// Mounts that are known to be this machine's own, so that a path on one can be opened without
 /// fear of blocking.
 static LOCAL_MOUNTS: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
+
+/// Volumes whose locks somebody was warned of.
+static DOUBTED: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
 
 impl Root {
     /// The lock file's name unless the caller has one.
@@ -153,8 +159,24 @@ impl Root {
     ) -> Result<Acquired, Error> {
         request.options.check()?;
         let site = self.site(request.file_name)?;
-        let Request { mode, options, tell, .. } = request;
+        let Request { mode, options, tell, report, .. } = request;
+        if report {
+            self.doubt(tag, &*events);
+        }
         site.acquire(tag, mode, &options, tell, events)
+    }
+
+    /// Says, once for each file system, that its locks may not be everybody's.
+    fn doubt(&self, tag: u64, events: &dyn Events) {
+        let Inner { dir, id, path, locality, .. } = &*self.inner;
+        if *locality == Locality::Local
+            || dir.shares_locks()
+            || !sync::lock(&DOUBTED).get_or_insert_default().insert(id.volume)
+        {
+            return;
+        }
+        let details = Details::default().with("path", &path.to_string_lossy());
+        events.log(tag, Level::Warn, "locks may not be seen by other mounts or machines", &details);
     }
 
     /// Takes the lock, waiting for it if the options say so.

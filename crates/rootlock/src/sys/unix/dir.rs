@@ -101,9 +101,8 @@ impl Dir {
             0x0000_3434, // nilfs2
             0x2405_1905, // ubifs
         ];
-        match retry_on_intr(|| rustix::fs::fstatfs(&self.fd)) {
-            // The field's width and sign differ between processors; magic numbers are 32 bits.
-            Ok(stat) if LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)) => Locality::Local,
+        match self.kind() {
+            Some(kind) if LOCAL.contains(&kind) => Locality::Local,
             _ => Locality::Remote,
         }
     }
@@ -125,6 +124,49 @@ impl Dir {
     )))]
     pub(crate) fn locality(&self) -> Locality {
         Locality::Remote
+    }
+
+    /// Whether a network file system is known to keep one lock for all its clients, as it is
+    /// usually mounted. FUSE, 9p and a virtual machine's shared folders may keep a lock in one
+    /// mount, or in none.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn shares_locks(&self) -> bool {
+        /// `f_type` (linux/magic.h, and the file systems' own sources).
+        const SHARED: [u64; 7] = [
+            0x0000_6969, // nfs
+            0xfe53_4d42, // smb2, smb3
+            0xff53_4d42, // smb1
+            0x00c3_6400, // ceph
+            0x0bd0_0bd0, // lustre
+            0x0116_1970, // gfs2
+            0x7461_636f, // ocfs2
+        ];
+        self.kind().is_some_and(|kind| SHARED.contains(&kind))
+    }
+
+    /// The field's width and sign differ between processors; magic numbers are 32 bits.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn kind(&self) -> Option<u64> {
+        retry_on_intr(|| rustix::fs::fstatfs(&self.fd))
+            .ok()
+            .map(|stat| stat.f_type as u64 & 0xffff_ffff)
+    }
+
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    pub(crate) fn shares_locks(&self) -> bool {
+        let Ok(stat) = rustix::fs::fstatfs(&self.fd) else { return false };
+        let name = stat.f_fstypename.map(|unit| unit as u8);
+        ["nfs", "smbfs"].iter().any(|known| name.starts_with(&[known.as_bytes(), &[0]].concat()))
+    }
+
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    )))]
+    pub(crate) fn shares_locks(&self) -> bool {
+        false
     }
 
     /// Opens a plain name for reading, writing and locking. A symbolic link is not followed

@@ -94,6 +94,12 @@ impl Dir {
         }
     }
 
+    /// Whether a network file system is known to keep one lock for all its clients: SMB does, and
+    /// the redirectors that go by another name are taken for it.
+    pub(crate) fn shares_locks(&self) -> bool {
+        self.is_remote().unwrap_or(false)
+    }
+
     /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
     /// (`ELOOP`, as Node calls it), and a child process inherits nothing.
     pub(crate) fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
