@@ -29,6 +29,8 @@ export interface Message extends PlainError {
   level: string
   lost: boolean
   order: number[]
+  atOnce: boolean
+  warnings: string[]
   details: Record<string, string>
 }
 

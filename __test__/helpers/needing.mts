@@ -28,6 +28,11 @@ export function tool(name: string, ...probe: string[]): Missing {
   return !runs(name, ...probe) && name
 }
 
+/** A program that has no harmless way to be tried. */
+export function onPath(name: string): Missing {
+  return !runs('sh', '-c', `command -v ${name}`) && name
+}
+
 function runs(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
