@@ -1,0 +1,19 @@
+/** What an actor needs of a lock; rootlock's own functions are it. */
+export interface Held {
+  (): Promise<void>
+  readonly token: number
+  readonly signal: AbortSignal
+}
+
+export interface Ask {
+  shared: boolean
+  wait: boolean
+  signal: AbortSignal
+  heartbeatMs: number
+  staleMs: number
+  say(message: string, details: Record<string, unknown>): void
+}
+
+export interface Design {
+  open(path: string, handle: boolean): Promise<(ask: Ask) => Promise<Held>>
+}

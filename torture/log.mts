@@ -1,0 +1,85 @@
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+
+export type Mode = 'exclusive' | 'shared'
+
+/** What an actor says. */
+type ByActor =
+  | { what: 'start'; pid: number; clock?: string }
+  | { what: 'end' }
+  | { what: 'ask'; id: number; mode: Mode; wait: boolean; abortAfter?: number }
+  | { what: 'granted'; id: number; token: number; file?: number }
+  | { what: 'refused'; id: number; code: string; because: string }
+  /** Neither a lock nor an answer that was to be expected. */
+  | { what: 'failed'; id: number; message: string }
+  /** `stamped`: when the lock file was last refreshed, if its owner can still tell. */
+  | { what: 'lost'; id: number; reason: string; stamped?: number }
+  /** Before the unlock. */
+  | { what: 'release'; id: number }
+  | { what: 'released'; id: number }
+  | { what: 'log'; id: number; message: string; from?: string }
+  | { what: 'value'; id: number; value: number }
+  /** A thread that does nothing but look at the clock was not run from `from` until now. */
+  | { what: 'gap'; from: number }
+
+/** What the driver says of itself. */
+type ByDriver =
+  | { what: 'freeze' | 'thaw' | 'kill' | 'terminate'; target: string }
+  /** It happened between `from` and now. */
+  | { what: 'unlink' | 'replace'; from: number }
+  | { what: 'truncate' | 'scribble' | 'rename' | 'rename back' }
+  | { what: 'touch' | 'step clock'; by: number }
+  /** An actor did not end though nothing disturbed it any more. */
+  | { what: 'stuck'; target: string; after: number }
+
+/** What the store says. */
+type ByStore =
+  | { what: 'read' | 'write'; by: string; token: number; value: number }
+  | { what: 'turned away'; by: string; token: number; newest: number }
+  /** Accepted, though somebody else had written since the writer read. */
+  | { what: 'lost update'; by: string; token: number; base: number; value: number }
+
+/**
+ * Something that happened, at `at` microseconds of the monotonic clock, which Linux shares between
+ * processes. `who` is a process (`p3.2`, the second in the third place), a thread of one
+ * (`p3.2/w1.4`), `driver`, `store` or `flock`.
+ */
+export type Event = { at: number; who: string } & (ByActor | ByDriver | ByStore)
+
+type WithoutStamp<E> = E extends unknown ? Omit<E, 'at' | 'who'> : never
+
+export function now(): number {
+  return Number(process.hrtime.bigint() / 1_000n)
+}
+
+/**
+ * One file for each who writes: a line is one write, so whoever is killed leaves whole lines, and
+ * everything that was said before.
+ */
+export class Log {
+  readonly #who: string
+  readonly #file: number
+
+  constructor(folder: string, who: string, topic = 'log') {
+    this.#who = who
+    this.#file = openSync(join(folder, `${who.replaceAll('/', '-')}.${topic}.ndjson`), 'a')
+  }
+
+  say(event: WithoutStamp<Event>, at = now()): void {
+    writeSync(this.#file, `${JSON.stringify({ at, who: this.#who, ...event })}\n`)
+  }
+
+  close(): void {
+    closeSync(this.#file)
+  }
+}
+
+/** All that was said in a folder, in the order in which it happened. */
+export function readLogs(folder: string): Event[] {
+  const events = readdirSync(folder)
+    .filter((name) => name.endsWith('.ndjson'))
+    .flatMap((name) => readFileSync(join(folder, name), 'utf8').trimEnd().split('\n'))
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Event)
+  return events.toSorted((one, other) => one.at - other.at)
+}

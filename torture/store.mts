@@ -1,0 +1,77 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { Log } from './log.mjs'
+
+/** The data that the lock protects, as an actor sees it; `undefined`: turned away. */
+export interface StoreAccess {
+  /** What a reader does. */
+  look(): Promise<number | undefined>
+  /** What a writer does first: from here on no lower token is served. */
+  read(token: number): Promise<number | undefined>
+  /** Writes the number that follows the one it has read. */
+  write(token: number, base: number): Promise<number | undefined>
+}
+
+export type Request =
+  { do: 'look' } | { do: 'read'; token: number } | { do: 'write'; token: number; base: number }
+
+interface Data {
+  value: number
+  token: number
+}
+
+/**
+ * A number in a file, and the highest token that it has seen: what a resource has to do to be safe
+ * from a frozen holder that wakes up. A read counts too, else the late write of an earlier holder
+ * could fall between a later one's read and its write.
+ */
+export class Store {
+  readonly #path: string
+  readonly #log: Log
+  #data: Data = { value: 0, token: 0 }
+  #watchers: ((by: string) => void)[] = []
+
+  constructor(folder: string) {
+    this.#path = join(folder, 'data')
+    this.#log = new Log(folder, 'store')
+    this.#keep()
+  }
+
+  serve(by: string, request: Request): number | undefined {
+    this.#data = JSON.parse(readFileSync(this.#path, 'utf8')) as Data
+    if (request.do === 'look') return this.#data.value
+    const { token } = request
+    if (token < this.#data.token) {
+      this.#log.say({ what: 'turned away', by, token, newest: this.#data.token })
+      return undefined
+    }
+    this.#data.token = token
+    if (request.do === 'write') {
+      const { base } = request
+      const value = base + 1
+      if (base === this.#data.value) this.#log.say({ what: 'write', by, token, value })
+      else this.#log.say({ what: 'lost update', by, token, base, value: this.#data.value })
+      this.#data.value = value
+    } else {
+      this.#log.say({ what: 'read', by, token, value: this.#data.value })
+    }
+    this.#keep()
+    if (request.do === 'read') for (const tell of this.#watchers.splice(0)) tell(by)
+    return this.#data.value
+  }
+
+  /** Tells, once, who begins to work with it next: it has the lock and has not been answered yet. */
+  watch(tell: (by: string) => void): void {
+    this.#watchers.push(tell)
+  }
+
+  close(): void {
+    this.#log.close()
+  }
+
+  #keep(): void {
+    writeFileSync(`${this.#path}.new`, JSON.stringify(this.#data))
+    renameSync(`${this.#path}.new`, this.#path)
+  }
+}

@@ -1,0 +1,19 @@
+// Says when this process was not run for long: without that, a heart that stopped for no reason
+// could not be told from a machine that was busy with others.
+
+import { workerData } from 'node:worker_threads'
+
+import type { Birth } from './life.mjs'
+import { Log, now } from './log.mjs'
+
+const { who, logs, terms } = workerData as Birth
+const log = new Log(logs, who, 'witness')
+const nobody = new Int32Array(new SharedArrayBuffer(4))
+const step = terms.heartbeatMs / 5
+
+for (let last = now(); ;) {
+  Atomics.wait(nobody, 0, 0, step)
+  const awake = now()
+  if (awake - last > 2 * step * 1_000) log.say({ what: 'gap', from: last }, awake)
+  last = awake
+}
