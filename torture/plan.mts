@@ -107,6 +107,7 @@ function disturbance(
       const [least, most] = random.of([
         [1, heartbeatMs],
         [staleMs - heartbeatMs, staleMs + heartbeatMs],
+        [staleMs * 1.5, staleMs * 3],
         [staleMs * 1.5, staleMs * 3]
       ] as const)
       return { kind, place, for: random.between(least, most) }
