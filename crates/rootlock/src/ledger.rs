@@ -33,6 +33,9 @@ pub(crate) const SIZE: usize = 2 * SLOT;
 /// microseconds.
 pub(crate) const MAX_TOKEN: u64 = (1 << 53) - 1;
 
+/// Times are written up to here, 285 000 years, so that every record fits into a slot.
+const MAX_MILLIS: u64 = (1 << 53) - 1;
+
 const MAGIC: &str = "rootlock1";
 
 /// The checksum's field, the last of a line.
@@ -80,7 +83,7 @@ impl Grantee {
         &THIS
     }
 
-    fn encode(process: &Process) -> Self {
+    pub(crate) fn encode(process: &Process) -> Self {
         let Process { pid, start, boot, namespace, hostname, command } = process;
         // Writing to a String can't fail.
         let mut line = String::with_capacity(GRANTEE);
@@ -215,9 +218,9 @@ impl Record {
             "{MAGIC} token={} last={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
             self.token,
             self.last,
-            self.granted_at,
-            self.terms.heartbeat.as_millis(),
-            self.terms.stale.as_millis(),
+            self.granted_at.min(MAX_MILLIS),
+            millis(self.terms.heartbeat),
+            millis(self.terms.stale),
             self.file.volume,
             self.file.index,
             u8::from(self.leftover),
@@ -241,8 +244,9 @@ impl Record {
         Some((token, begun_takeover))
     }
 
-    fn decode(slot: &[u8]) -> Option<Self> {
-        let end = slot.iter().rposition(|byte| !matches!(byte, b' ' | b'\n'))? + 1;
+    pub(crate) fn decode(slot: &[u8]) -> Option<Self> {
+        // Zeros: where a file that was cut in its padding has been made longer by the next write.
+        let end = slot.iter().rposition(|byte| !matches!(byte, b' ' | b'\n' | 0))? + 1;
         let (content, sum) = slot[..end].split_at_checked(end.checked_sub(SUM)?)?;
         let sum = std::str::from_utf8(sum).ok()?.strip_prefix(" sum=")?;
         if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content) {
@@ -296,6 +300,10 @@ impl Record {
             token: Some(self.token),
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS)
 }
 
 /// Appends text percent-encoded, cut so that it takes at most `max` bytes.
@@ -376,16 +384,14 @@ mod tests {
 
     #[test]
     fn the_longest_record_fits() {
-        let long = "ü".repeat(1000);
+        // One byte each, so that every name is as long as it may be.
+        let long = "u".repeat(1000);
         let longest = Record {
             token: MAX_TOKEN - 1,
             last: MAX_TOKEN - 1,
             mode: Mode::Exclusive,
             granted_at: u64::MAX,
-            terms: Terms {
-                heartbeat: Duration::from_millis(u64::MAX),
-                stale: Duration::from_millis(u64::MAX),
-            },
+            terms: Terms { heartbeat: Duration::MAX, stale: Duration::MAX },
             file: FileId { volume: u64::MAX, index: u128::MAX },
             leftover: true,
             grantee: Grantee::encode(&Process {
@@ -398,7 +404,9 @@ mod tests {
             }),
         };
         let back = Record::decode(&longest.encode()).expect("decodes");
-        assert_eq!(back, longest);
+        let most = Duration::from_millis(MAX_MILLIS);
+        let terms = Terms { heartbeat: most, stale: most };
+        assert_eq!(back, Record { granted_at: MAX_MILLIS, terms, ..longest });
         let process = back.process().expect("reads");
         assert!(!process.command.is_empty() && long.starts_with(&process.command));
     }
@@ -439,6 +447,17 @@ mod tests {
             let expected = if torn < written { 5 } else { 6 };
             assert_eq!(last, expected, "after {torn} bytes");
         }
+    }
+
+    #[test]
+    fn a_record_cut_in_its_padding_outlives_a_torn_write_behind_it() {
+        let first = record(5).encode();
+        let text = first.iter().rposition(|byte| !b" \n".contains(byte)).expect("text") + 1;
+        let mut bytes = first[..text + 1].to_vec();
+        // The write begins in the other slot: what was cut off is a hole in the file now.
+        bytes.resize(SLOT, 0);
+        bytes.extend_from_slice(&record(6).encode()[..100]);
+        assert_eq!(Ledger::decode(&bytes).last, Some(record(5)));
     }
 
     #[test]
