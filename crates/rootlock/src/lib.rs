@@ -31,6 +31,9 @@
 
 mod error;
 mod events;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod guard;
 mod hands;
