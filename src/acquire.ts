@@ -7,7 +7,7 @@ import {
   ASK_TELL,
   ASK_WAIT,
   type BindingEvent
-} from '../binding.cjs'
+} from './binding'
 import * as check from './arguments'
 import { environment, hold, ignore, listen, nextKey, unhold, type Listener } from './environment'
 import { report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'

@@ -1,11 +1,11 @@
-import { BindingEnvironment, type BindingEvent } from '../binding.cjs';
+import { type BindingEvent } from './binding';
 /** Hears what happens to a request. */
 export interface Listener {
     /** The lock that was waited for. */
     granted?(token: number): void;
     on(event: BindingEvent): void;
 }
-export declare const environment: BindingEnvironment;
+export declare const environment: import("../binding").BindingEnvironment;
 /** A number that names a request, and what comes of it. */
 export declare function nextKey(): number;
 /** Releases a lock: whether that is done; else the `released` event tells, with the error. */

@@ -1,7 +1,7 @@
 // This environment's side of the binding: one object, one stream of events, and what keeps the
 // event loop alive while something is waited for.
 
-import { BindingEnvironment, type BindingEvent } from '../binding.cjs'
+import { BindingEnvironment, type BindingEvent } from './binding'
 import { fromBinding } from './lock-error'
 
 /** Hears what happens to a request. */

@@ -1,4 +1,4 @@
-import type { BindingEvent } from '../binding.cjs';
+import type { BindingEvent } from './binding';
 import type { Logger } from './logger';
 /** Releases a lock. Also carries what its holder needs to know of it. */
 export interface UnlockFunc {

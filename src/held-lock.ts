@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 
-import type { BindingEvent } from '../binding.cjs'
+import type { BindingEvent } from './binding'
 import { hold, ignore, listen, release, unhold, type Listener } from './environment'
 import { fromBinding, lost, type LockError } from './lock-error'
 import type { Logger } from './logger'

@@ -1,4 +1,4 @@
-import type { BindingError, BindingHolder } from '../binding.cjs';
+import type { BindingError, BindingHolder } from './binding';
 import type { Holder } from './holder';
 /** What `LockError.code` can be; match it, not the message. */
 export type LockErrorCode = 'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' | 'ERR_LOCK_LOST' | 'ERR_ROOT_CLOSED';

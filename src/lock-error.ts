@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
-import type { BindingError, BindingHolder, BindingSystemError } from '../binding.cjs'
+import type { BindingError, BindingHolder, BindingSystemError } from './binding'
 import type { Holder } from './holder'
 
 /** What `LockError.code` can be; match it, not the message. */

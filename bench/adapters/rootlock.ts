@@ -14,7 +14,7 @@ interface Root {
 
 /** The built entry of this repository; `BENCH_ROOTLOCK` names another build, to compare two of them. */
 const entry = path.resolve(
-  process.env.BENCH_ROOTLOCK ?? fileURLToPath(new URL('../../../index.js', import.meta.url))
+  process.env.BENCH_ROOTLOCK ?? fileURLToPath(new URL('../../../index.mjs', import.meta.url))
 )
 const url = pathToFileURL(entry).href
 

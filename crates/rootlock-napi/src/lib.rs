@@ -14,3 +14,7 @@ mod events;
 mod io_error;
 mod lines;
 mod soon;
+
+/// What the face compares with its own: half of a release does not lock.
+#[napi_derive::napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

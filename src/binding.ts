@@ -1,0 +1,105 @@
+// The one door to the native binding: finds the file for this platform, and says what to do if none fits.
+//
+// Not the loader that napi generates: at every import it reads `ldd`, and its 36 KB of platforms that
+// we do not build for take longer than all of the face.
+
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+import type * as Binding from '../binding'
+import { explain, type Attempt } from './no-binding'
+import { version } from './version'
+
+export type * from '../binding'
+
+/** A bundle of ES modules has no `__dirname`; there it is the program's. */
+const here = typeof __dirname === 'string' ? __dirname : dirname(process.argv[1] ?? '.')
+
+const target = platformOf(process)
+
+export const { ASK_RECOVER, ASK_REPORT, ASK_SHARED, ASK_TELL, ASK_WAIT, BindingEnvironment } =
+  load()
+
+function load(): typeof Binding {
+  const attempts: Attempt[] = []
+  for (const way of [beside, installed]) {
+    const attempt = way()
+    if (attempt.binding?.VERSION === version) return attempt.binding
+    attempts.push(attempt)
+  }
+  throw explain(target, version, here, attempts)
+}
+
+/** In a checkout beside the face, and beside a bundle or an executable that it was copied to. */
+function beside(): Attempt {
+  const what = join(here, `rootlock.${target}.node`)
+  if (!existsSync(what)) return { what }
+  try {
+    const module = { exports: {} as typeof Binding }
+    process.dlopen(module, what)
+    return { what, binding: module.exports }
+  } catch (error) {
+    return { what, error }
+  }
+}
+
+/** The package of this platform, by names that bundlers can follow, in a `try` that lets them go on without. */
+function installed(): Attempt {
+  const what = `@rootlock/binding-${target}`
+  try {
+    switch (target) {
+      case 'darwin-arm64':
+        return { what, binding: require('@rootlock/binding-darwin-arm64') }
+      case 'darwin-x64':
+        return { what, binding: require('@rootlock/binding-darwin-x64') }
+      case 'freebsd-x64':
+        return { what, binding: require('@rootlock/binding-freebsd-x64') }
+      case 'linux-arm-gnueabihf':
+        return { what, binding: require('@rootlock/binding-linux-arm-gnueabihf') }
+      case 'linux-arm64-gnu':
+        return { what, binding: require('@rootlock/binding-linux-arm64-gnu') }
+      case 'linux-arm64-musl':
+        return { what, binding: require('@rootlock/binding-linux-arm64-musl') }
+      case 'linux-x64-gnu':
+        return { what, binding: require('@rootlock/binding-linux-x64-gnu') }
+      case 'linux-x64-musl':
+        return { what, binding: require('@rootlock/binding-linux-x64-musl') }
+      case 'win32-arm64-msvc':
+        return { what, binding: require('@rootlock/binding-win32-arm64-msvc') }
+      case 'win32-x64-msvc':
+        return { what, binding: require('@rootlock/binding-win32-x64-msvc') }
+    }
+  } catch (error) {
+    return { what, error }
+  }
+  return { what }
+}
+
+/** As napi names it: `linux-x64-musl`. */
+function platformOf({ platform, arch }: NodeJS.Process): string {
+  switch (platform) {
+    case 'linux':
+      return arch === 'arm' ? 'linux-arm-gnueabihf' : `linux-${arch}-${libc(arch)}`
+    case 'win32':
+      return `win32-${arch}-msvc`
+    default:
+      return `${platform}-${arch}`
+  }
+}
+
+/**
+ * What this very executable runs on: it names its loader in its first bytes. That musl is installed
+ * proves nothing, only that it is not, and that is quicker to see. To guess will not do: a library for
+ * glibc may seem to load under musl.
+ */
+function libc(arch: string): 'gnu' | 'musl' {
+  if (!existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)) return 'gnu'
+  const start = Buffer.alloc(2048)
+  const executable = openSync(process.execPath, 'r')
+  try {
+    readSync(executable, start)
+  } finally {
+    closeSync(executable)
+  }
+  return start.toString('latin1').includes('/ld-musl-') ? 'musl' : 'gnu'
+}

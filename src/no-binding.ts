@@ -1,0 +1,95 @@
+// What to say when no native binding loads: which platform, what was tried, what to do.
+
+import { readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+import type * as Binding from '../binding'
+
+/** A try at loading: what, and what came of it; nothing if it is not there. */
+export interface Attempt {
+  what: string
+  binding?: typeof Binding
+  error?: unknown
+}
+
+/** The platforms that there are packages for. */
+const targets = [
+  'darwin-arm64',
+  'darwin-x64',
+  'freebsd-x64',
+  'linux-arm-gnueabihf',
+  'linux-arm64-gnu',
+  'linux-arm64-musl',
+  'linux-x64-gnu',
+  'linux-x64-musl',
+  'win32-arm64-msvc',
+  'win32-x64-msvc'
+]
+
+export function explain(target: string, version: string, here: string, attempts: Attempt[]): Error {
+  const failed = attempts.filter((attempt) => !isMissing(attempt))
+  const text = [
+    `rootlock ${version} has no native binding for this process: ${target}, ${process.release.name} ${process.version}`,
+    'Tried:',
+    ...attempts.map((attempt) => `  ${attempt.what}: ${outcome(attempt, version)}`),
+    'What to do:',
+    ...advice(target, here, failed).map((line) => `  ${line}`)
+  ].join('\n')
+  const cause = (failed[0] ?? attempts.at(-1))?.error
+  // Node's own code for an addon that does not load.
+  return Object.assign(new Error(text, cause === undefined ? {} : { cause }), {
+    code: 'ERR_DLOPEN_FAILED'
+  })
+}
+
+function isMissing({ binding, error }: Attempt): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException
+  return !binding && (!error || code === 'MODULE_NOT_FOUND')
+}
+
+function outcome(attempt: Attempt, version: string): string {
+  if (attempt.binding) return `is of version ${attempt.binding.VERSION}, not ${version}`
+  if (isMissing(attempt)) return 'not found'
+  return firstLine(attempt.error)
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!
+}
+
+function advice(target: string, here: string, failed: Attempt[]): string[] {
+  if (failed.some(({ binding }) => binding)) {
+    return ['Bring both to one version: install again, build again, or copy the file again.']
+  }
+  if (failed.length > 0) {
+    return [
+      'The file is there, and the system refuses it, for the reason above: cut short, for another',
+      'system, or for a newer one (Linux: glibc 2.17 or later, or musl). Install again on this system.'
+    ]
+  }
+  if (!targets.includes(target)) {
+    return [
+      `There are packages for ${targets.join(', ')}.`,
+      'Elsewhere, build from source: CONTRIBUTING.md.'
+    ]
+  }
+  const others = elsewhere(here)
+  return [
+    others.length > 0
+      ? `${others.join(', ')} is installed: node_modules comes from another platform. Install on this one.`
+      : 'Install with optional dependencies (npm: without --omit=optional), on the platform that it will run on.',
+    `In a bundle: put rootlock.${target}.node beside it (docs/bundling.md).`
+  ]
+}
+
+/** Our packages for other platforms, nearest first. */
+function elsewhere(here: string): string[] {
+  for (let folder = here; ; folder = dirname(folder)) {
+    try {
+      const names = readdirSync(join(folder, 'node_modules', '@rootlock'))
+      return names.filter((name) => name.startsWith('binding-')).map((name) => `@rootlock/${name}`)
+    } catch {
+      if (folder === dirname(folder)) return []
+    }
+  }
+}
