@@ -21,6 +21,7 @@ import type { UnlockFunc } from './src/held-lock';
 import type { Root } from './src/root';
 export type { LockOptions } from './src/acquire';
 export type { UnlockFunc } from './src/held-lock';
+export type { AcquireMessage, FailMessage, LockMessage, LostMessage, ReleaseMessage, WaitMessage } from './src/diagnostics';
 export type { Holder } from './src/holder';
 export { inspect, type InspectOptions, type LockState } from './src/inspect';
 export { LockError, type LockErrorCode, type LostReason } from './src/lock-error';

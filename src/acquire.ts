@@ -1,16 +1,16 @@
-import { join } from 'node:path'
-
 import {
   ASK_RECOVER,
   ASK_REPORT,
   ASK_SHARED,
   ASK_TELL,
   ASK_WAIT,
+  TOOK_OVER,
   type BindingEvent
 } from './binding'
 import * as check from './arguments'
+import { observe } from './diagnostics'
 import { environment, hold, ignore, listen, nextKey, unhold, type Listener } from './environment'
-import { report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
+import { lockFile, report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
 import { aborted, fromBinding, toHolder, type LockError } from './lock-error'
 import { loggerOf, type Logger } from './logger'
@@ -77,32 +77,44 @@ export function acquire(
     const fileName = check.fileName(options.fileName)
     const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
     const staleMs = check.staleMs(options.staleMs, heartbeatMs)
+    const key = nextKey()
+    const observer = observe(key, shared)
     const ask =
       (shared ? ASK_SHARED : 0) |
       (check.boolean('options.wait', options.wait, check.defaults.wait) ? ASK_WAIT : 0) |
       (check.boolean('options.recover', options.recover, check.defaults.recover)
         ? ASK_RECOVER
         : 0) |
-      (onWait ? ASK_TELL : 0) |
+      (onWait || observer ? ASK_TELL : 0) |
       (logger ? ASK_REPORT : 0)
     const where = place(root)
     const reporting: Reporting = {
       root: pathOf(root, where),
       fileName: fileName ?? check.defaults.fileName,
-      logger
+      logger,
+      observer
     }
-    if (signal?.aborted) throw aborted(reporting.root, signal, undefined)
+    observer?.at(lockFile(reporting))
+    if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
 
-    const key = nextKey()
     const answer = environment.acquire(key, where, fileName, heartbeatMs, staleMs, ask)
-    if (typeof answer !== 'number') throw fromBinding(answer)
-    if (answer > 0) return Promise.resolve(unlockFunc(key, answer, reporting))
+    if (typeof answer !== 'number') throw failed(reporting, fromBinding(answer))
+    if (answer > 0) {
+      observer?.granted(answer)
+      return Promise.resolve(unlockFunc(key, answer, reporting))
+    }
     return new Promise(
       (resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject)
     )
   } catch (error) {
     return Promise.reject(error)
   }
+}
+
+/** Tells those who observe. */
+function failed<E>({ observer }: Reporting, error: E): E {
+  observer?.failed(error)
+  return error
 }
 
 /** A request that was not answered at once: settles its promise by the first event that ends it. */
@@ -146,33 +158,37 @@ class Waiting implements Listener {
   }
 
   #aborted(event: BindingEvent | undefined): LockError {
-    return aborted(join(this.#reporting.root, this.#reporting.fileName), this.#signal!, event?.error)
+    return aborted(lockFile(this.#reporting), this.#signal!, event?.error)
   }
 
   granted(token: number): void {
     if (this.#unwanted) return this.#giveBack(token)
     // The lock listens under the same key from here on.
     this.#end()
+    this.#reporting.observer?.granted(token)
     this.#resolve(unlockFunc(this.#key, token, this.#reporting))
   }
 
   on(event: BindingEvent): void {
     switch (event.kind) {
       case 'log':
+        if (event.message === TOOK_OVER) this.#reporting.observer?.takesOver()
         return report(this.#reporting.logger, event)
       case 'waiting':
         return this.#waiting(event)
       case 'failed':
         ignore(this.#key)
         this.#end()
-        return this.#reject(this.#unwanted?.(event) ?? this.#failed(event))
+        return this.#rejected(this.#unwanted?.(event) ?? this.#failed(event))
     }
   }
 
-  #waiting({ holder }: BindingEvent): void {
+  #waiting(event: BindingEvent): void {
     if (this.#unwanted) return
+    const holder = event.holder && toHolder(event.holder)
+    this.#reporting.observer?.waits(holder)
     try {
-      this.#onWait!(holder && toHolder(holder))
+      this.#onWait?.(holder)
     } catch (error) {
       this.#cancel(() => error)
     }
@@ -186,9 +202,13 @@ class Waiting implements Listener {
   #giveBack(token: number): void {
     const reason = this.#unwanted!(undefined)
     const unlock = unlockFunc(this.#key, token, this.#reporting)
-    const rejected = () => this.#reject(reason)
+    const rejected = () => this.#rejected(reason)
     this.#end()
     unlock().then(rejected, rejected)
+  }
+
+  #rejected(reason: unknown): void {
+    this.#reject(failed(this.#reporting, reason))
   }
 
   #end(): void {

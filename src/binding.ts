@@ -17,8 +17,15 @@ const here = typeof __dirname === 'string' ? __dirname : dirname(process.argv[1]
 
 const target = platformOf(process)
 
-export const { ASK_RECOVER, ASK_REPORT, ASK_SHARED, ASK_TELL, ASK_WAIT, BindingEnvironment } =
-  load()
+export const {
+  ASK_RECOVER,
+  ASK_REPORT,
+  ASK_SHARED,
+  ASK_TELL,
+  ASK_WAIT,
+  BindingEnvironment,
+  TOOK_OVER
+} = load()
 
 function load(): typeof Binding {
   const attempts: Attempt[] = []

@@ -1,4 +1,5 @@
 import { type BindingEvent } from './binding';
+import type { Observer } from './diagnostics';
 /** Hears what happens to a request. */
 export interface Listener {
     /** The lock that was waited for. */
@@ -9,7 +10,7 @@ export declare const environment: import("../binding").BindingEnvironment;
 /** A number that names a request, and what comes of it. */
 export declare function nextKey(): number;
 /** Releases a lock: whether that is done; else the `released` event tells, with the error. */
-export declare function release(key: number): boolean;
+export declare function release(key: number, observer: Observer | undefined): boolean;
 /** Hears the events of a request until `ignore`. */
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;

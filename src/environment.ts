@@ -2,6 +2,7 @@
 // event loop alive while something is waited for.
 
 import { BindingEnvironment, type BindingEvent } from './binding'
+import type { Observer } from './diagnostics'
 import { fromBinding } from './lock-error'
 
 /** Hears what happens to a request. */
@@ -30,10 +31,19 @@ export function nextKey(): number {
 }
 
 /** Releases a lock: whether that is done; else the `released` event tells, with the error. */
-export function release(key: number): boolean {
+export function release(key: number, observer: Observer | undefined): boolean {
   const released = environment.release(key)
-  if (typeof released === 'boolean') return released
-  if (!Array.isArray(released)) throw fromBinding(released)
+  if (released === false) return false
+  if (released === true) {
+    observer?.released(undefined)
+    return true
+  }
+  if (!Array.isArray(released)) {
+    const error = fromBinding(released)
+    observer?.released(error)
+    throw error
+  }
+  observer?.released(undefined)
   // The lock went on to the next caller, who is here too.
   const [next, token] = released
   dispatch(next!, token!)

@@ -1,4 +1,5 @@
 import type { BindingEvent } from './binding';
+import type { Observer } from './diagnostics';
 import type { Logger } from './logger';
 /** Releases a lock. Also carries what its holder needs to know of it. */
 export interface UnlockFunc {
@@ -31,7 +32,9 @@ export interface Reporting {
     readonly root: string;
     readonly fileName: string;
     readonly logger: Logger | undefined;
+    readonly observer: Observer | undefined;
 }
+export declare function lockFile({ root, fileName }: Reporting): string;
 /** The part of a request's events that goes to the operator. */
 export declare function report(logger: Logger | undefined, event: BindingEvent): void;
 /** The face of a lock that was granted. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 
 import type { BindingEvent } from './binding'
+import type { Observer } from './diagnostics'
 import { hold, ignore, listen, release, unhold, type Listener } from './environment'
 import { fromBinding, lost, type LockError } from './lock-error'
 import type { Logger } from './logger'
@@ -37,6 +38,11 @@ export interface Reporting {
   readonly root: string
   readonly fileName: string
   readonly logger: Logger | undefined
+  readonly observer: Observer | undefined
+}
+
+export function lockFile({ root, fileName }: Reporting): string {
+  return join(root, fileName)
 }
 
 /** The part of a request's events that goes to the operator. */
@@ -74,7 +80,7 @@ class HeldLock implements Listener {
     // No longer listened to before it is released: what that causes may be the next grant's.
     ignore(this.#key)
     try {
-      if (release(this.#key)) return Promise.resolve()
+      if (release(this.#key, this.#reporting.observer)) return Promise.resolve()
     } catch (error) {
       return Promise.reject(error)
     }
@@ -85,7 +91,9 @@ class HeldLock implements Listener {
           if (event.kind !== 'released') return this.on(event)
           ignore(this.#key)
           unhold()
-          if (event.error) reject(fromBinding(event.error))
+          const error = event.error && fromBinding(event.error)
+          this.#reporting.observer?.released(error)
+          if (error) reject(error)
           else resolve()
         }
       })
@@ -95,7 +103,8 @@ class HeldLock implements Listener {
   on(event: BindingEvent): void {
     if (event.kind === 'log') return report(this.#reporting.logger, event)
     if (event.kind !== 'lost') return
-    this.#lost = lost(event.reason!, join(this.#reporting.root, this.#reporting.fileName))
+    this.#lost = lost(event.reason!, lockFile(this.#reporting))
+    this.#reporting.observer?.lost(event.reason!)
     this.#controller?.abort(this.#lost)
   }
 }

@@ -13,6 +13,10 @@ use rootlock::{Details, Level};
 use crate::convert::{BindingError, BindingHolder, BindingLockState, number};
 use crate::soon::Soon;
 
+/// The message of the `log` event that comes before the `granted` one of a takeover.
+#[napi]
+pub const TOOK_OVER: &str = rootlock::TOOK_OVER;
+
 /// Something that happened to a request.
 #[napi(object, object_from_js = false)]
 pub struct BindingEvent {

@@ -7,10 +7,10 @@
 //! thousand waiters make quadratic. `src/` makes the promises.
 
 pub mod ask;
+pub mod events;
 
 mod convert;
 mod environment;
-mod events;
 mod io_error;
 mod lines;
 mod soon;

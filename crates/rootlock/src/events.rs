@@ -46,6 +46,10 @@ impl LostReason {
     }
 }
 
+/// What is logged when a lock was taken from a holder that had not let go of it; comes before the
+/// grant.
+pub const TOOK_OVER: &str = "took over a stale lock";
+
 /// How much an operator should care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {

@@ -55,7 +55,7 @@ mod sys;
 mod watch;
 
 pub use error::{Error, ErrorKind, Operation, Refusal};
-pub use events::{Details, Events, Level, LostReason};
+pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
 pub use holder::Holder;
 pub use inspect::{LockState, State};
 pub use lock::{Lock, Released};

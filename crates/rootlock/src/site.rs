@@ -814,7 +814,7 @@ impl Site {
         if let Some(from) = from {
             details = details.with("from", &from.to_string());
         }
-        claim.waiter.log(Level::Warn, "took over a stale lock", &details);
+        claim.waiter.log(Level::Warn, crate::events::TOOK_OVER, &details);
     }
 
     /// Logged once for as long as the reason stays the same; told again in the error.
