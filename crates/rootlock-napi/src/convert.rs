@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use napi_derive::napi;
-use rootlock::{Error, ErrorKind, Holder, LockState, Mode, Operation, State};
+use rootlock::{Error, ErrorKind, Holder, LockState, Mode, Operation, Party, State, Survey};
 
 use crate::io_error;
 
@@ -40,12 +40,16 @@ impl From<&Holder> for BindingHolder {
                 .acquired_at
                 .and_then(since_epoch)
                 .map(|since| (since.as_secs_f64() * 1000.0).round()),
-            mode: match holder.mode {
-                Mode::Exclusive => "exclusive",
-                Mode::Shared => "shared",
-            },
+            mode: mode(holder.mode),
             token: holder.token.map(number),
         }
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Exclusive => "exclusive",
+        Mode::Shared => "shared",
     }
 }
 
@@ -158,5 +162,63 @@ impl From<LockState> for BindingLockState {
             holder: seen.holder.as_ref().map(Into::into),
             age_ms: seen.age.map(|age| age.as_secs_f64() * 1000.0),
         }
+    }
+}
+
+/// All that can be seen of a lock.
+#[napi(object, object_from_js = false)]
+pub struct BindingSurvey {
+    /// How the lock is held.
+    pub state: BindingLockState,
+    /// Milliseconds: the holder's own.
+    pub heartbeat_ms: Option<f64>,
+    /// Milliseconds: the holder's own.
+    pub stale_ms: Option<f64>,
+    /// Who has the kernel lock, where the system tells.
+    pub holders: Option<Vec<BindingParty>>,
+    /// Who waits for it, where the system tells.
+    pub waiters: Option<Vec<BindingParty>>,
+    /// The kind of the file system; empty when not known.
+    pub file_system: String,
+    /// How it is mounted, where the system tells.
+    pub mount_options: String,
+    /// Who meets a lock there.
+    #[napi(ts_type = "'machine' | 'server' | 'mount' | 'unknown'")]
+    pub worth: &'static str,
+}
+
+/// A process that has or wants a lock.
+#[napi(object, object_from_js = false)]
+pub struct BindingParty {
+    /// Process id.
+    pub pid: u32,
+    /// `exclusive` or `shared`.
+    #[napi(ts_type = "'exclusive' | 'shared'")]
+    pub mode: &'static str,
+    /// Command line.
+    pub command: Option<String>,
+}
+
+impl From<Survey> for BindingSurvey {
+    fn from(seen: Survey) -> Self {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let parties = |all: Vec<Party>| all.into_iter().map(Into::into).collect();
+        let (heartbeat, stale) = seen.terms.unzip();
+        Self {
+            state: seen.state.into(),
+            heartbeat_ms: heartbeat.map(millis),
+            stale_ms: stale.map(millis),
+            holders: seen.holders.map(parties),
+            waiters: seen.waiters.map(parties),
+            file_system: seen.file_system.kind,
+            mount_options: seen.file_system.options,
+            worth: seen.file_system.worth.as_str(),
+        }
+    }
+}
+
+impl From<Party> for BindingParty {
+    fn from(party: Party) -> Self {
+        Self { pid: party.pid, mode: mode(party.mode), command: party.command }
     }
 }

@@ -247,6 +247,22 @@ impl BindingEnvironment {
         });
         Ok(())
     }
+
+    /// Looks at all that can be seen of a lock: `surveyed` or `failed` tells.
+    #[napi]
+    pub fn survey(&self, key: f64, path: String, file_name: String) {
+        let key = whole(key);
+        let shared = Arc::clone(&self.shared);
+        RUNTIME.spawn_blocking(move || {
+            let seen = Root::open(&path).and_then(|root| root.survey(&file_name));
+            shared.channel.send(match seen {
+                Ok(seen) => {
+                    BindingEvent { survey: Some(seen.into()), ..BindingEvent::new(key, "surveyed") }
+                }
+                Err(error) => failed(key, &error),
+            });
+        });
+    }
 }
 
 impl Shared {

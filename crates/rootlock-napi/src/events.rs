@@ -10,7 +10,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use rootlock::{Details, Level};
 
-use crate::convert::{BindingError, BindingHolder, BindingLockState, number};
+use crate::convert::{BindingError, BindingHolder, BindingLockState, BindingSurvey, number};
 use crate::soon::Soon;
 
 /// The message of the `log` event that comes before the `granted` one of a takeover.
@@ -24,7 +24,8 @@ pub struct BindingEvent {
     pub key: f64,
     /// What happened.
     #[napi(
-        ts_type = "'waiting' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'log'"
+        ts_type = "'waiting' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'surveyed' \
+                   | 'log'"
     )]
     pub kind: &'static str,
     /// `waiting`.
@@ -36,6 +37,8 @@ pub struct BindingEvent {
     pub reason: Option<&'static str>,
     /// `inspected`.
     pub state: Option<BindingLockState>,
+    /// `surveyed`.
+    pub survey: Option<BindingSurvey>,
     /// `log`.
     #[napi(ts_type = "'warn' | 'error'")]
     pub level: Option<&'static str>,
@@ -54,6 +57,7 @@ impl BindingEvent {
             error: None,
             reason: None,
             state: None,
+            survey: None,
             level: None,
             message: None,
             details: None,

@@ -55,7 +55,7 @@ impl Root {
     }
 }
 
-fn look(site: &Site, stale: Duration) -> Result<LockState, Fault> {
+pub(crate) fn look(site: &Site, stale: Duration) -> Result<LockState, Fault> {
     let Site { dir, names, .. } = site;
     let free = |age| LockState { state: State::Free, holder: None, age };
     let Some(stat) = dir.stat(&names.lock).map_err(Fault::io("stat", &names.lock))? else {

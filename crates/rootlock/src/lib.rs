@@ -50,9 +50,11 @@ mod options;
 mod recover;
 mod root;
 mod site;
+mod survey;
 mod sync;
 mod sys;
 mod watch;
+mod worth;
 
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
@@ -61,3 +63,5 @@ pub use inspect::{LockState, State};
 pub use lock::{Lock, Released};
 pub use options::{Mode, Options};
 pub use root::{Acquired, Request, Root, Wait};
+pub use survey::{Party, Survey};
+pub use worth::{FileSystem, Worth};

@@ -11,6 +11,7 @@ use crate::options::{Names, Options};
 use crate::site::Site;
 use crate::sync;
 use crate::sys::{Dir, FileId, Locality};
+use crate::worth::Worth;
 use crate::{Holder, Lock, Mode, kept};
 
 /// A directory that can be locked, kept open: renaming its path does not matter any more, and
@@ -170,7 +171,7 @@ impl Root {
     fn doubt(&self, tag: u64, events: &dyn Events) {
         let Inner { dir, id, path, locality, .. } = &*self.inner;
         if *locality == Locality::Local
-            || dir.shares_locks()
+            || matches!(dir.file_system().worth, Worth::Machine | Worth::Server)
             || !sync::lock(&DOUBTED).get_or_insert_default().insert(id.volume)
         {
             return;

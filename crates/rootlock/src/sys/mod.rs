@@ -28,6 +28,8 @@ mod platform;
 #[cfg(not(any(unix, windows)))]
 compile_error!("rootlock needs kernel file locks: a lock that does not lock is worse than none");
 
+use crate::Mode;
+
 pub(crate) use platform::{
     Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, set_times, stat,
     waiters, write_at,
@@ -62,6 +64,14 @@ pub(crate) enum Locality {
     Local,
     /// A network file system, FUSE, or one not known: nothing on it may block an event loop.
     Remote,
+}
+
+/// A process that has a kernel lock, or waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KernelLock {
+    pub(crate) waits: bool,
+    pub(crate) pid: u32,
+    pub(crate) mode: Mode,
 }
 
 /// Opening for the lock file and the guard.

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::sys::{Create, FileId, Locality, Stat};
+use crate::worth::FileSystem;
 
 /// An open directory; renaming its path does not matter any more.
 #[derive(Debug)]
@@ -101,8 +102,9 @@ impl Dir {
             0x0000_3434, // nilfs2
             0x2405_1905, // ubifs
         ];
-        match self.kind() {
-            Some(kind) if LOCAL.contains(&kind) => Locality::Local,
+        match retry_on_intr(|| rustix::fs::fstatfs(&self.fd)) {
+            // The field's width and sign differ between processors; magic numbers are 32 bits.
+            Ok(stat) if LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)) => Locality::Local,
             _ => Locality::Remote,
         }
     }
@@ -126,37 +128,41 @@ impl Dir {
         Locality::Remote
     }
 
-    /// Whether a network file system is known to keep one lock for all its clients, as it is
-    /// usually mounted. FUSE, 9p and a virtual machine's shared folders may keep a lock in one
-    /// mount, or in none.
+    /// What it is on, as the mount table has it.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) fn shares_locks(&self) -> bool {
-        /// `f_type` (linux/magic.h, and the file systems' own sources).
-        const SHARED: [u64; 7] = [
-            0x0000_6969, // nfs
-            0xfe53_4d42, // smb2, smb3
-            0xff53_4d42, // smb1
-            0x00c3_6400, // ceph
-            0x0bd0_0bd0, // lustre
-            0x0116_1970, // gfs2
-            0x7461_636f, // ocfs2
-        ];
-        self.kind().is_some_and(|kind| SHARED.contains(&kind))
+    pub(crate) fn file_system(&self) -> FileSystem {
+        let (kind, options) = self.mounted().unwrap_or_default();
+        FileSystem::new(kind, options, self.locality())
     }
 
-    /// The field's width and sign differ between processors; magic numbers are 32 bits.
+    /// The kind and the options of the mount that the directory is on.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn kind(&self) -> Option<u64> {
-        retry_on_intr(|| rustix::fs::fstatfs(&self.fd))
-            .ok()
-            .map(|stat| stat.f_type as u64 & 0xffff_ffff)
+    fn mounted(&self) -> Option<(String, String)> {
+        use std::os::fd::AsRawFd;
+        let about = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
+        let about = std::fs::read_to_string(about).ok()?;
+        let id = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        // "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
+        let mount = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+        let mut fields = mount.split_once(" - ")?.1.split(' ');
+        let kind = fields.next()?.to_owned();
+        let options = fields.nth(1).unwrap_or_default().to_owned();
+        Some((kind, options))
     }
 
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-    pub(crate) fn shares_locks(&self) -> bool {
-        let Ok(stat) = rustix::fs::fstatfs(&self.fd) else { return false };
-        let name = stat.f_fstypename.map(|unit| unit as u8);
-        ["nfs", "smbfs"].iter().any(|known| name.starts_with(&[known.as_bytes(), &[0]].concat()))
+    #[allow(clippy::unnecessary_cast, reason = "the fields' signs differ between systems")]
+    pub(crate) fn file_system(&self) -> FileSystem {
+        let kind = retry_on_intr(|| rustix::fs::fstatfs(&self.fd)).map_or_else(
+            |_| String::new(),
+            |stat| {
+                let name = stat.f_fstypename.iter().map(|&byte| byte as u8);
+                let name: Vec<u8> = name.take_while(|&byte| byte != 0).collect();
+                String::from_utf8_lossy(&name).into_owned()
+            },
+        );
+        FileSystem::new(kind, String::new(), self.locality())
     }
 
     #[cfg(not(any(
@@ -165,8 +171,8 @@ impl Dir {
         target_vendor = "apple",
         target_os = "freebsd"
     )))]
-    pub(crate) fn shares_locks(&self) -> bool {
-        false
+    pub(crate) fn file_system(&self) -> FileSystem {
+        FileSystem::new(String::new(), String::new(), self.locality())
     }
 
     /// Opens a plain name for reading, writing and locking. A symbolic link is not followed

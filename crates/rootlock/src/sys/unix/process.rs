@@ -7,6 +7,7 @@ use rustix::process::Pid;
 
 use crate::Mode;
 use crate::sys::FileId;
+pub(crate) use crate::sys::KernelLock;
 
 /// The machine's name.
 pub(crate) fn hostname() -> String {
@@ -116,15 +117,22 @@ pub(crate) fn command(pid: u32) -> String {
 
 /// The processes that hold a `flock` on a file, as the kernel tells: `None` where it does not.
 /// Holders in name spaces that this process can't see are left out.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
+    let owners = kernel_locks(file)?.into_iter().filter(|lock| !lock.waits);
+    Some(owners.map(|lock| (lock.pid, lock.mode)).collect())
+}
+
+/// The same, with those who wait for it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
     let inode = file.index.to_string();
     let device =
         format!("{:02x}:{:02x}", rustix::fs::major(file.volume), rustix::fs::minor(file.volume));
-    let owner = |line: &str| {
-        // "1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF"; a waiter's line has "->" before it.
-        let mut fields = line.split_ascii_whitespace().skip(1);
+    let lock = |line: &str| {
+        // "1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF"; a waiter's line has "->" before FLOCK.
+        let mut fields = line.split_ascii_whitespace().skip(1).peekable();
+        let waits = fields.next_if_eq(&"->").is_some();
         if fields.next()? != "FLOCK" {
             return None;
         }
@@ -134,12 +142,12 @@ pub(crate) fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
         };
         let pid = fields.next()?.parse().ok()?;
         let (on, of) = fields.next()?.rsplit_once(':')?;
-        (on == device && of == inode).then_some((pid, mode))
+        (on == device && of == inode).then_some(KernelLock { waits, pid, mode })
     };
-    Some(locks.lines().filter_map(owner).collect())
+    Some(locks.lines().filter_map(lock).collect())
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn lock_owners(_file: FileId) -> Option<Vec<(u32, Mode)>> {
+pub(crate) fn kernel_locks(_file: FileId) -> Option<Vec<KernelLock>> {
     None
 }

@@ -40,6 +40,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 
 use crate::sys::{Create, FileId, Locality, Stat};
+use crate::worth::FileSystem;
 
 /// An open directory. Renaming its path does not matter any more, where the system allows that:
 /// not while a file in it is open.
@@ -88,16 +89,16 @@ impl Dir {
     /// that runs as a program (WinFsp, Dokan) has a name of its own.
     pub(crate) fn locality(&self) -> Locality {
         const LOCAL: [&str; 7] = ["NTFS", "ReFS", "CSVFS", "exFAT", "FAT32", "FAT", "UDF"];
-        match (self.is_remote(), self.file_system()) {
+        match (self.is_remote(), self.volume_kind()) {
             (Ok(false), Ok(name)) if LOCAL.contains(&name.as_str()) => Locality::Local,
             _ => Locality::Remote,
         }
     }
 
-    /// Whether a network file system is known to keep one lock for all its clients: SMB does, and
-    /// the redirectors that go by another name are taken for it.
-    pub(crate) fn shares_locks(&self) -> bool {
-        self.is_remote().unwrap_or(false)
+    /// What it is on: a share is called by the file system behind it.
+    pub(crate) fn file_system(&self) -> FileSystem {
+        let options = if self.is_remote().unwrap_or(false) { "remote" } else { "" };
+        FileSystem::new(self.volume_kind().unwrap_or_default(), options.into(), self.locality())
     }
 
     /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
@@ -299,7 +300,7 @@ impl Dir {
         Ok(info.Characteristics & FILE_REMOTE_DEVICE != 0)
     }
 
-    fn file_system(&self) -> io::Result<String> {
+    fn volume_kind(&self) -> io::Result<String> {
         // What MAX_PATH allows for; every known name is much shorter.
         let mut name = [0_u16; 261];
         // SAFETY: the handle is open, the buffer as long as said, nothing else is asked.

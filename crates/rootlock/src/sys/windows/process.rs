@@ -18,6 +18,7 @@ use windows_sys::Win32::System::Threading::{
 
 use crate::Mode;
 use crate::sys::FileId;
+pub(crate) use crate::sys::KernelLock;
 
 /// The machine's name.
 pub(crate) fn hostname() -> String {
@@ -91,6 +92,11 @@ pub(crate) fn command(pid: u32) -> String {
 
 /// Not told in the way that Linux does.
 pub(crate) fn lock_owners(_file: FileId) -> Option<Vec<(u32, Mode)>> {
+    None
+}
+
+/// Nor this.
+pub(crate) fn kernel_locks(_file: FileId) -> Option<Vec<KernelLock>> {
     None
 }
 

@@ -1,0 +1,107 @@
+//! All that can be seen of a lock from outside, for a person who wants to know.
+
+use std::time::Duration;
+
+use crate::error::{Error, Operation};
+use crate::inspect::{LockState, is_holders, look};
+use crate::ledger::Ledger;
+use crate::root::Root;
+use crate::sys::{Stat, process};
+use crate::worth::FileSystem;
+use crate::{Mode, Options};
+
+/// What [`Root::survey`] found. By the time it is read, it may be otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The same as [`Root::inspect`] finds, but stale by the longer of the default and the
+    /// holder's own time.
+    pub state: LockState,
+    /// The terms that the holder wrote down, if it did: its heartbeat, and when it counts as stale.
+    pub terms: Option<(Duration, Duration)>,
+    /// Who has the kernel lock; `None` where the system does not tell.
+    pub holders: Option<Vec<Party>>,
+    /// The processes that wait for it in the kernel; `None` where the system does not tell.
+    pub waiters: Option<Vec<Party>>,
+    /// What it is all on.
+    pub file_system: FileSystem,
+}
+
+/// A process that has or wants a lock, as the system tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Its process id.
+    pub pid: u32,
+    /// How it has or wants it.
+    pub mode: Mode,
+    /// Its command line; `None` when that can't be read.
+    pub command: Option<String>,
+}
+
+impl Root {
+    /// Looks at a lock and at what it is on, without taking it. Creates nothing, blocks for as long
+    /// as the file system does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
+    pub fn survey(&self, file_name: &str) -> Result<Survey, Error> {
+        let site = self.site(file_name)?;
+        let stat = site.dir.stat(&site.names.lock).ok().flatten();
+        let terms = stat.and_then(|stat| terms(&site.guard.peek(&site.dir, &site.names), &stat));
+        let default = Options::default().stale;
+        let stale = terms.map_or(default, |(_, own)| default.max(own));
+        let state =
+            look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, &site.path))?;
+        let (holders, waiters) = stat.and_then(|stat| parties(&stat)).unzip();
+        let file_system = site.dir.file_system();
+        Ok(Survey { state, terms, holders, waiters, file_system })
+    }
+}
+
+fn terms(ledger: &Ledger, stat: &Stat) -> Option<(Duration, Duration)> {
+    let record = ledger.of(stat.id).filter(|record| is_holders(record, stat))?;
+    Some((record.terms.heartbeat, record.terms.stale))
+}
+
+/// Who holds and who waits.
+fn parties(stat: &Stat) -> Option<(Vec<Party>, Vec<Party>)> {
+    let party = |lock: process::KernelLock| Party {
+        pid: lock.pid,
+        mode: lock.mode,
+        command: Some(process::command(lock.pid)).filter(|command| !command.is_empty()),
+    };
+    let (waiters, holders): (Vec<_>, Vec<_>) =
+        process::kernel_locks(stat.id)?.into_iter().partition(|lock| lock.waits);
+    Some((holders.into_iter().map(party).collect(), waiters.into_iter().map(party).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Request, State};
+
+    #[test]
+    fn a_directory_without_a_lock_is_free() {
+        let dir = tempfile::tempdir().expect("made");
+        let root = Root::open(dir.path()).expect("opens");
+        let survey = root.survey(Root::LOCK_FILE).expect("can be seen");
+        assert_eq!(survey.state.state, State::Free);
+        assert_eq!(survey.terms, None);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 0, "nothing is made");
+    }
+
+    #[test]
+    fn a_holder_is_known_by_its_terms_and_by_the_system() {
+        let dir = tempfile::tempdir().expect("made");
+        let root = Root::open(dir.path()).expect("opens");
+        let options = Options { stale: Duration::from_secs(120), ..Options::default() };
+        let _lock = root.lock(Request { options, ..Request::default() }).expect("free");
+        let survey = root.survey(Root::LOCK_FILE).expect("can be seen");
+        assert_eq!(survey.state.state, State::Exclusive);
+        assert_eq!(survey.terms, Some((options.heartbeat, options.stale)));
+        if let Some(holders) = survey.holders {
+            let pids: Vec<_> = holders.iter().map(|holder| holder.pid).collect();
+            assert_eq!(pids, [std::process::id()]);
+            assert_eq!(survey.waiters, Some(Vec::new()));
+        }
+    }
+}

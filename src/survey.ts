@@ -1,0 +1,25 @@
+import type { BindingParty, BindingSurvey } from '../binding.cjs'
+import { fileName as checkedFileName, defaults, path as checkedPath } from './arguments'
+import { ask, environment } from './environment'
+import type { LockState } from './inspect'
+import { fromBinding, toHolder } from './lock-error'
+
+/** A process that has or wants a lock, as the system tells. */
+export type Party = BindingParty
+
+/** All that can be seen of a lock; for the command, not for programs. */
+export interface Survey extends Omit<BindingSurvey, 'state'>, LockState {}
+
+export async function survey(path: string, fileName?: string): Promise<Survey> {
+  const at = checkedPath('path', path)
+  const name = checkedFileName(fileName) ?? defaults.fileName
+  const event = await ask((key) => environment.survey(key, at, name))
+  if (!event.survey) throw fromBinding(event.error!)
+  const { state: seen, ...more } = event.survey
+  return {
+    state: seen.state,
+    ...(seen.holder && { holder: toHolder(seen.holder) }),
+    ...(seen.ageMs !== undefined && { ageMs: seen.ageMs }),
+    ...more
+  }
+}
