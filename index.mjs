@@ -1,5 +1,5 @@
-// `import` comes in here, `require` and bundlers at index.js; it is the same copy. Imported directly,
-// Node would first search all of index.js for names to export, which takes longer than running it.
+// `import` comes in here, `require` at index.js; it is the same copy. If that were imported directly,
+// Node would first search all of it for names to export, which takes longer than running it.
 
 import { createRequire } from 'node:module'
 

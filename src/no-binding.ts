@@ -27,29 +27,33 @@ const targets = [
 ]
 
 export function explain(target: string, version: string, here: string, attempts: Attempt[]): Error {
-  const failed = attempts.filter((attempt) => !isMissing(attempt))
+  const refused = attempts.filter(isRefused)
   const text = [
     `rootlock ${version} has no native binding for this process: ${target}, ${process.release.name} ${process.version}`,
     'Tried:',
     ...attempts.map((attempt) => `  ${attempt.what}: ${outcome(attempt, version)}`),
     'What to do:',
-    ...advice(target, here, failed).map((line) => `  ${line}`)
+    ...advice(target, here, refused).map((line) => `  ${line}`)
   ].join('\n')
-  const cause = (failed[0] ?? attempts.at(-1))?.error
+  const cause = (refused[0] ?? attempts.at(-1))?.error
   // Node's own code for an addon that does not load.
   return Object.assign(new Error(text, cause === undefined ? {} : { cause }), {
     code: 'ERR_DLOPEN_FAILED'
   })
 }
 
-function isMissing({ binding, error }: Attempt): boolean {
-  const { code } = (error ?? {}) as NodeJS.ErrnoException
-  return !binding && (!error || code === 'MODULE_NOT_FOUND')
+/** It is there, but it is not to be used; anything else says in its own words that nothing is there. */
+function isRefused({ binding, error }: Attempt): boolean {
+  return binding !== undefined || codeOf(error) === 'ERR_DLOPEN_FAILED'
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
 function outcome(attempt: Attempt, version: string): string {
   if (attempt.binding) return `is of version ${attempt.binding.VERSION}, not ${version}`
-  if (isMissing(attempt)) return 'not found'
+  if (!attempt.error || codeOf(attempt.error) === 'MODULE_NOT_FOUND') return 'not found'
   return firstLine(attempt.error)
 }
 
@@ -57,11 +61,11 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!
 }
 
-function advice(target: string, here: string, failed: Attempt[]): string[] {
-  if (failed.some(({ binding }) => binding)) {
+function advice(target: string, here: string, refused: Attempt[]): string[] {
+  if (refused.some(({ binding }) => binding)) {
     return ['Bring both to one version: install again, build again, or copy the file again.']
   }
-  if (failed.length > 0) {
+  if (refused.length > 0) {
     return [
       'The file is there, and the system refuses it, for the reason above: cut short, for another',
       'system, or for a newer one (Linux: glibc 2.17 or later, or musl). Install again on this system.'
