@@ -1,0 +1,250 @@
+// `npm run test:install`: what would be published, published to a registry on this machine and installed
+// from there as users install it, with install scripts blocked.
+
+import assert from 'node:assert/strict'
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import test, { before } from 'node:test'
+
+import { checkout, manifest, pack, type Packed } from '../scripts/pack.mjs'
+import { publish } from '../scripts/publish.mjs'
+import { commonjs, esm, typed } from './programs.mjs'
+import { registry } from './registry.mjs'
+import { binary, node, program, run, target, temporary, tools, write } from './tools.mjs'
+
+const npm = process.env['npm_execpath']!
+let url: string
+let packages: Packed[]
+
+before(async () => {
+  const binaries = await temporary()
+  for (const platform of await readdir(join(checkout, 'npm'))) {
+    const { main } = manifest(join(checkout, 'npm', platform))
+    // The others are only there to be left out.
+    await (main === binary
+      ? copyFile(join(checkout, binary), join(binaries, main))
+      : writeFile(join(binaries, main), 'not for this machine'))
+  }
+  packages = await pack(binaries, join(await temporary(), 'packages'))
+  url = await registry()
+  // npm does not publish without a token, though this registry asks for none.
+  const settings = join(await temporary(), '.npmrc')
+  await writeFile(settings, `${url.replace('http:', '')}:_authToken=none\n`)
+  process.env['npm_config_userconfig'] = settings
+  await publish(packages, ['--registry', url], [])
+})
+
+/** A folder with nothing but programs that use the package. */
+async function project(type: 'commonjs' | 'module' = 'module'): Promise<string> {
+  const folder = await temporary()
+  await write(folder, {
+    'package.json': { name: 'user', version: '1.0.0', private: true, type },
+    '.npmrc': `registry=${url}\n`,
+    'esm.mjs': esm,
+    'commonjs.cjs': commonjs
+  })
+  return folder
+}
+
+async function locks(folder: string, ...runner: string[]): Promise<void> {
+  for (const file of ['esm.mjs', 'commonjs.cjs']) {
+    assert.equal(await node(folder, [...runner, file]), 'locked\n', file)
+  }
+}
+
+async function installNpm(folder: string, ...args: string[]): Promise<void> {
+  await node(folder, [npm, 'install', 'rootlock', '--ignore-scripts', ...args])
+}
+
+test('the root package holds the face, its types and three papers, and no more', async () => {
+  const folder = await unpacked('rootlock')
+  const files = await list(folder)
+  const declared = files.filter((file) => /\.d\.m?ts$/.test(file))
+  assert.deepEqual(
+    files.filter((file) => !declared.includes(file)),
+    ['LICENSE', 'README.md', 'index.js', 'index.mjs', 'package.json', 'static.mjs']
+  )
+  assert.deepEqual(declared, await reachable(folder, ['index.d.mts', 'index.d.ts']))
+  const { optionalDependencies, dependencies, scripts, devDependencies, version } = manifest(folder)
+  assert.deepEqual(
+    optionalDependencies,
+    Object.fromEntries(
+      packages.filter(({ name }) => name !== 'rootlock').map(({ name }) => [name, version])
+    )
+  )
+  assert.deepEqual(
+    { dependencies, scripts, devDependencies },
+    {
+      dependencies: undefined,
+      scripts: undefined,
+      devDependencies: undefined
+    }
+  )
+})
+
+test("a platform's package holds one binary, and says for what", async () => {
+  for (const { name } of packages.filter((each) => each.name !== 'rootlock')) {
+    const folder = await unpacked(name)
+    const { main, os, cpu, scripts } = manifest(folder)
+    assert.deepEqual(await list(folder), ['LICENSE', 'README.md', 'package.json', main])
+    assert.ok(Array.isArray(os) && Array.isArray(cpu) && !scripts, name)
+  }
+})
+
+test('publint finds nothing', async () => {
+  for (const { tarball } of packages) {
+    await node(dirname(tarball), [program('publint'), 'run', tarball, '--strict'])
+  }
+})
+
+test('are the types wrong? no', async () => {
+  const { tarball } = packages.at(-1)!
+  const said = await node(dirname(tarball), [program('@arethetypeswrong/cli', 'attw'), tarball])
+  assert.match(said, /No problems found/)
+})
+
+test('what is published is not published again', async () => {
+  // npm would refuse, and this throw.
+  await publish(packages, ['--registry', url], [])
+})
+
+test('npm', async () => {
+  const folder = await project()
+  await installNpm(folder)
+  assert.deepEqual(await readdir(join(folder, 'node_modules', '@rootlock')), [`binding-${target}`])
+  await locks(folder)
+})
+
+test('npm without optional dependencies: the error says so', async () => {
+  const folder = await project()
+  await installNpm(folder, '--omit=optional')
+  await assert.rejects(locks(folder), (error: Error) => {
+    assert.match(error.message, new RegExp(`@rootlock/binding-${target}: not found`))
+    assert.match(error.message, /without --omit=optional/)
+    return true
+  })
+})
+
+test('npm for another platform: the error names it', async () => {
+  const folder = await project()
+  await installNpm(folder, '--os=win32', '--cpu=x64')
+  await assert.rejects(
+    locks(folder),
+    /@rootlock\/binding-win32-x64-msvc is installed: node_modules/
+  )
+})
+
+test('pnpm', async () => {
+  const folder = await project()
+  const store = await temporary()
+  await node(folder, [program('pnpm'), 'add', 'rootlock', '--ignore-scripts', '--store-dir', store])
+  await locks(folder)
+})
+
+test('yarn classic', async () => {
+  const folder = await project()
+  const cache = await temporary()
+  const quiet = [
+    '--ignore-scripts',
+    '--non-interactive',
+    '--no-default-rc',
+    '--cache-folder',
+    cache
+  ]
+  await node(folder, [program('yarn'), 'add', 'rootlock', ...quiet, '--registry', url])
+  // It knows nothing of libc, so both of Linux may be there: the right one is taken.
+  await locks(folder)
+})
+
+for (const nodeLinker of ['node-modules', 'pnp', 'pnpm']) {
+  test(`yarn berry, ${nodeLinker}`, async () => {
+    const folder = await project()
+    await write(folder, {
+      'yarn.lock': '',
+      '.yarnrc.yml': {
+        nodeLinker,
+        npmRegistryServer: url,
+        unsafeHttpWhitelist: ['127.0.0.1'],
+        enableScripts: false,
+        enableGlobalCache: false,
+        enableImmutableInstalls: false,
+        enableTelemetry: false,
+        // It was published a moment ago.
+        npmMinimalAgeGate: 0
+      }
+    })
+    const yarn = program('@yarnpkg/cli-dist', 'yarn')
+    await node(folder, [yarn, 'add', 'rootlock'])
+    await locks(folder, yarn, 'node')
+  })
+}
+
+test('TypeScript: each way to resolve, as ES module and as CommonJS', async () => {
+  for (const type of ['module', 'commonjs'] as const) {
+    const folder = await project(type)
+    await installNpm(folder)
+    await write(folder, { 'app.ts': typed, 'app.mts': typed, 'app.cts': typed })
+    for (const [module, moduleResolution] of [
+      ['node16', 'node16'],
+      ['node20', 'node16'],
+      ['nodenext', 'nodenext'],
+      ['preserve', 'bundler'],
+      ['esnext', 'bundler']
+    ] as const) {
+      const outDir = join(folder, module)
+      await write(folder, {
+        'tsconfig.json': {
+          compilerOptions: {
+            module,
+            moduleResolution,
+            outDir,
+            rootDir: '.',
+            target: 'es2022',
+            strict: true,
+            exactOptionalPropertyTypes: true,
+            skipLibCheck: false,
+            typeRoots: [join(tools, 'node_modules', '@types')],
+            types: ['node']
+          },
+          include: ['app.*']
+        }
+      })
+      await node(folder, [program('typescript', 'tsc'), '--project', folder])
+      if (moduleResolution === 'bundler') continue
+      for (const file of ['app.js', 'app.mjs', 'app.cjs']) {
+        assert.equal(
+          await node(folder, [join(outDir, file)]),
+          'locked\n',
+          `${type} ${module} ${file}`
+        )
+      }
+    }
+  }
+})
+
+async function unpacked(name: string): Promise<string> {
+  const { tarball } = packages.find((each) => each.name === name)!
+  const folder = await temporary()
+  await run(folder, 'tar', ['-xzf', tarball])
+  return join(folder, 'package')
+}
+
+async function list(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .toSorted()
+}
+
+/** The declarations that a type checker comes to from these. */
+async function reachable(folder: string, from: string[]): Promise<string[]> {
+  const found = new Set(from)
+  for (const file of found) {
+    const text = await readFile(join(folder, file), 'utf8')
+    for (const [, name] of text.matchAll(/(?:from|import\()\s*'(\.[^']*)'/g)) {
+      found.add(join(dirname(file), `${name!.replace(/\.js$/, '')}.d.ts`))
+    }
+  }
+  return [...found].toSorted()
+}

@@ -1,0 +1,58 @@
+// Programs of users. Each prints `locked`, or fails.
+
+const body = `
+  const root = mkdtempSync(join(tmpdir(), 'rootlock-user-'))
+  const unlock = await tryLock(root)
+  try {
+    await tryLock(root, { wait: false })
+    throw new Error('given to two')
+  } catch (error) {
+    if (!(error instanceof LockError) || error.code !== 'ERR_LOCK_UNSUCCESSFUL') throw error
+  }
+  await unlock()
+  const token = await withLock(root, (signal) => !signal.aborted)
+  if (token !== true) throw new Error('lost')
+  rmSync(root, { recursive: true })
+  console.log('locked')
+`
+
+export const esm = `
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { LockError, tryLock, withLock } from 'rootlock'
+
+${body}`
+
+export const commonjs = `
+const { mkdtempSync, rmSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const { LockError, tryLock, withLock } = require('rootlock')
+
+async function main() {${body}}
+main()
+`
+
+/** The same, with types that are wrong where it says so. */
+export const typed = `
+import { LockError, openRoot, tryLock, type Holder, type UnlockFunc } from 'rootlock'
+
+export async function main(): Promise<void> {
+  const root = await openRoot(process.cwd())
+  const unlock: UnlockFunc = await tryLock(root, { signal: AbortSignal.timeout(5_000) })
+  const token: number = unlock.token
+  // @ts-expect-error heartbeatMs is a number
+  tryLock(root, { heartbeatMs: '1' }).catch(() => {})
+  try {
+    await tryLock(root, { wait: false })
+  } catch (error) {
+    const holder: Holder | undefined = error instanceof LockError ? error.holder : undefined
+    if (holder?.token !== token) throw error
+  }
+  await unlock()
+  await root.close()
+  console.log('locked')
+}
+main()
+`
