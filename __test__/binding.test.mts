@@ -62,6 +62,18 @@ test('the loader knows the platforms that there are packages for', async (t) => 
   t.true(message.includes(`packages for ${packages.join(', ')}.`), message)
 })
 
+test('all packages are of one version', async (t) => {
+  const version = async (path: string) =>
+    (JSON.parse(await readFile(join(built, path, 'package.json'), 'utf8')) as { version: string })
+      .version
+  for (const name of await readdir(join(built, 'npm'))) {
+    t.is(await version(join('npm', name)), await version('.'), name)
+  }
+  // The face and the binding agree, else nothing here would run.
+  const at = await withoutBinding(t)
+  t.true((await load(at)).message.startsWith(`rootlock ${await version('.')} has no`))
+})
+
 test('without a binding, the error names the platform, what was tried and what to do', async (t) => {
   const at = await withoutBinding(t)
   const { code, message } = await load(at)

@@ -6,6 +6,7 @@ import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import test, { before } from 'node:test'
 
+import { checkGlibc } from '../scripts/glibc.mjs'
 import { checkout, manifest, pack, type Packed } from '../scripts/pack.mjs'
 import { publish } from '../scripts/publish.mjs'
 import { commonjs, esm, typed } from './programs.mjs'
@@ -89,6 +90,16 @@ test("a platform's package holds one binary, and says for what", async () => {
     assert.deepEqual(await list(folder), ['LICENSE', 'README.md', 'package.json', main])
     assert.ok(Array.isArray(os) && Array.isArray(cpu) && !scripts, name)
   }
+})
+
+test('a binary for a newer glibc than 2.17 is found out', async () => {
+  const file = join(await temporary(), 'rootlock.linux-x64-gnu.node')
+  await writeFile(file, 'ELF\0GLIBC_2.2.5\0GLIBC_2.17\0')
+  checkGlibc(file)
+  await writeFile(file, 'ELF\0GLIBC_2.2.5\0GLIBC_2.18\0')
+  assert.throws(() => checkGlibc(file), /wants glibc 2\.18/)
+  await writeFile(file, 'not a binary')
+  assert.throws(() => checkGlibc(file), /names no version of glibc/)
 })
 
 test('publint finds nothing', async () => {

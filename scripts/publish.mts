@@ -1,10 +1,12 @@
 // `npm run release:publish`: packs everything and publishes it; with `--dry-run` it does all but that.
 // Run again after a failure, it goes on with what is missing.
 
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 
+import { checkGlibc } from './glibc.mjs'
 import { npm } from './npm.mjs'
 import { checkout, manifest, pack, type Packed } from './pack.mjs'
 
@@ -55,6 +57,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { version } = manifest(checkout)
   if (values.release !== undefined && values.release !== `v${version}`) {
     throw new Error(`the tag is ${values.release}, but the packages are of version ${version}`)
+  }
+  for (const file of readdirSync(checkout).filter((name) => /linux-.*-gnu.*\.node$/.test(name))) {
+    checkGlibc(join(checkout, file))
   }
   const packages = await pack(checkout, join(checkout, '.build', 'packages'))
   await publish(

@@ -1,0 +1,24 @@
+// Runs within `npm version`: carries the new version from package.json to where it also stands.
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { npm } from './npm.mjs'
+import { checkout, manifest } from './pack.mjs'
+
+const { version } = manifest(checkout)
+
+function replace(file: string, pattern: RegExp, by: string): void {
+  const path = join(checkout, file)
+  const text = readFileSync(path, 'utf8')
+  if (!pattern.test(text)) throw new Error(`${file} has no version in the place where it should be`)
+  writeFileSync(path, text.replace(pattern, by))
+}
+
+replace('Cargo.toml', /(?<=^\[workspace\.package\]\nversion = ").*(?="$)/m, version)
+replace('src/version.ts', /(?<=^export const version = ').*(?='$)/m, version)
+execFileSync('cargo', ['update', '--workspace', '--offline'], { cwd: checkout, stdio: 'inherit' })
+await npm(['run', 'build:npm'], checkout)
+await npm(['run', 'build:face'], checkout)
+execFileSync('git', ['add', 'Cargo.toml', 'Cargo.lock', 'src', 'npm'], { cwd: checkout })
