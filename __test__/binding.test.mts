@@ -62,10 +62,12 @@ test('the loader knows the platforms that there are packages for', async (t) => 
   t.true(message.includes(`packages for ${packages.join(', ')}.`), message)
 })
 
+async function version(path: string): Promise<string> {
+  const text = await readFile(join(built, path, 'package.json'), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
 test('all packages are of one version', async (t) => {
-  const version = async (path: string) =>
-    (JSON.parse(await readFile(join(built, path, 'package.json'), 'utf8')) as { version: string })
-      .version
   for (const name of await readdir(join(built, 'npm'))) {
     t.is(await version(join('npm', name)), await version('.'), name)
   }
