@@ -81,7 +81,7 @@ export async function pack(binaries: string, into: string): Promise<Packed[]> {
 }
 
 /** What npm would pack, but for the manifest. */
-async function listed(folder: string): Promise<string[]> {
+export async function listed(folder: string): Promise<string[]> {
   const said = await npm(['pack', '--dry-run', '--json', '--ignore-scripts'], folder)
   const [{ files }] = JSON.parse(said) as [{ files: { path: string }[] }]
   return files.map(({ path }) => path).filter((path) => path !== 'package.json')
