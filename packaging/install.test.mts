@@ -44,6 +44,8 @@ async function project(type: 'commonjs' | 'module' = 'module'): Promise<string> 
     'esm.mjs': esm,
     'commonjs.cjs': commonjs
   })
+  const script = 'copy-binding.mjs'
+  await copyFile(join(checkout, 'examples', 'bundlers', script), join(folder, script))
   return folder
 }
 
@@ -51,6 +53,9 @@ async function locks(folder: string, ...runner: string[]): Promise<void> {
   for (const file of ['esm.mjs', 'commonjs.cjs']) {
     assert.equal(await node(folder, [...runner, file]), 'locked\n', file)
   }
+  // Whatever the layout, a bundle gets its binding.
+  await node(folder, [...runner, 'copy-binding.mjs', '.'])
+  assert.ok((await readdir(folder)).includes(binary))
 }
 
 async function installNpm(folder: string, ...args: string[]): Promise<void> {
