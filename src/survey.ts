@@ -1,4 +1,4 @@
-import type { BindingParty, BindingSurvey } from '../binding.cjs'
+import type { BindingParty, BindingSurvey } from './binding'
 import { fileName as checkedFileName, defaults, path as checkedPath } from './arguments'
 import { ask, environment } from './environment'
 import type { LockState } from './inspect'

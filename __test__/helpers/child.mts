@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import { spawn, type ChildProcess, type SpawnOptions, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -110,9 +110,10 @@ export function program(
   t: ExecutionContext,
   command: string,
   args: string[],
-  stdio: StdioOptions = 'pipe'
+  stdio: StdioOptions = 'pipe',
+  more: Pick<SpawnOptions, 'cwd' | 'env'> = {}
 ): Child {
-  const started = new Child(spawn(command, args, { stdio }))
+  const started = new Child(spawn(command, args, { stdio, ...more }))
   t.teardown(async () => {
     if (started.process.exitCode === null && started.process.signalCode === null) started.kill()
     await started.ends()

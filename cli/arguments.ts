@@ -1,0 +1,36 @@
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+
+import { misused } from './failure'
+
+/** Options and the one directory of a verb. */
+export function parse<O extends NonNullable<ParseArgsConfig['options']>>(
+  verb: string,
+  args: string[],
+  options: O
+) {
+  const { values, positionals } = parsed(args, options)
+  const [directory, extra] = positionals
+  if (directory === undefined) throw misused(`${verb} needs a directory`)
+  if (extra !== undefined) {
+    throw misused(`${verb} takes one directory, but got ${directory} and ${extra}`)
+  }
+  return { values, directory }
+}
+
+function parsed<O extends NonNullable<ParseArgsConfig['options']>>(args: string[], options: O) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    // Node's own words, without its advice.
+    throw misused((error as Error).message.split(/\.? To specify|\.?\n/)[0]!)
+  }
+}
+
+/** A number in a range, from the command line. */
+export function number(name: string, text: string, least: number, most: number): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= least && value <= most)) {
+    throw misused(`${name} must be a number from ${least} to ${most}, got ${JSON.stringify(text)}`)
+  }
+  return value
+}

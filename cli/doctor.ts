@@ -1,0 +1,164 @@
+// `rootlock doctor`: what a lock of a directory is worth, by looking and by trying.
+
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, lstat, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { release } from 'node:os'
+import { join } from 'node:path'
+
+import { survey } from '../src/survey'
+import { version } from '../src/version'
+import { parse } from './arguments'
+import { exits } from './exits'
+import { trial } from './trial'
+import { duration, reach, who } from './words'
+
+/** From here on the file system's clock counts as another one. */
+const MOST_DRIFT_MS = 1000
+
+export type Verdict = 'ok' | 'warn' | 'fail'
+
+/** Something that was looked at. */
+export interface Finding {
+  verdict: Verdict
+  what: string
+  /** What to do; only when it is not well. */
+  next?: string
+}
+
+const ok = (what: string): Finding => ({ verdict: 'ok', what })
+const warn = (what: string, next: string): Finding => ({ verdict: 'warn', what, next })
+const fail = (what: string, next: string): Finding => ({ verdict: 'fail', what, next })
+
+export async function doctor(args: string[]): Promise<number> {
+  const { directory } = parse('doctor', args, {})
+  const verdicts = new Set<Verdict>()
+  for await (const { verdict, what, next } of examine(directory)) {
+    verdicts.add(verdict)
+    const more = next === undefined ? '' : `      ${next}\n`
+    process.stdout.write(`${verdict.padEnd(4)}  ${what}\n${more}`)
+  }
+  process.stdout.write(
+    verdicts.has('fail')
+      ? '\nThis directory can not be relied on: see fail above.\n'
+      : verdicts.has('warn')
+        ? '\nThis directory can be locked; mind what is said at warn.\n'
+        : '\nThis directory can be locked.\n'
+  )
+  return verdicts.has('fail') ? exits.unwell : exits.ok
+}
+
+async function* examine(directory: string): AsyncGenerator<Finding> {
+  yield ok(
+    `rootlock ${version}, Node ${process.versions.node}, ${process.platform} ${process.arch} ${release()}`
+  )
+  const place = await directoryOf(directory)
+  yield place
+  if (place.verdict === 'fail') return
+  // Of its own name: nobody who uses the directory is disturbed.
+  const name = `.rootlock-doctor-${randomUUID()}`
+  yield await storage(directory, name)
+  const permission = await permissions(directory)
+  yield* permission
+  const files = await lockFiles(directory)
+  yield* files
+  yield await state(directory)
+  if (permission.some(({ verdict }) => verdict === 'fail')) {
+    return yield warn('clock and locks were not tried', 'They need permission to make files')
+  }
+  try {
+    yield await clock(join(directory, `${name}.clock`))
+    yield* trial(directory, name)
+  } finally {
+    for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
+      await rm(join(directory, file), { force: true }).catch(() => {})
+    }
+  }
+}
+
+async function directoryOf(directory: string): Promise<Finding> {
+  try {
+    const real = await realpath(directory)
+    if ((await stat(real)).isDirectory()) return ok(`directory ${real}`)
+    return fail(`${real} is not a directory`, 'Name the directory that it is in')
+  } catch (error) {
+    return fail((error as Error).message, `Check the path, or make it: mkdir -p ${directory}`)
+  }
+}
+
+async function storage(directory: string, fileName: string): Promise<Finding> {
+  const seen = await survey(directory, fileName).catch((error: Error) => error)
+  if (seen instanceof Error) return fail(seen.message, 'Whoever locks it has to be let in: chmod')
+  const { fileSystem, mountOptions, worth } = seen
+  const what = `${fileSystem || 'a file system that is not known'}: ${reach[worth]}`
+  if (worth === 'machine') return ok(what)
+  const mounted = `${what}${mountOptions && ` (mounted ${mountOptions})`}`
+  if (worth === 'server') return ok(mounted)
+  return warn(mounted, 'Fine for one machine; for several, put the directory on NFSv4 or SMB 3')
+}
+
+async function permissions(directory: string): Promise<Finding[]> {
+  try {
+    await access(directory, constants.W_OK | constants.X_OK)
+    return [ok('files can be made in it')]
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const next =
+      code === 'EROFS'
+        ? 'It is mounted read-only: remount it, or lock a directory elsewhere that all agree on'
+        : 'A lock, also a shared one, needs permission to write: chmod or chown the directory'
+    return [fail(`no file can be made in it: ${message}`, next)]
+  }
+}
+
+/** Those that are there already. */
+async function lockFiles(directory: string): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const name of ['.lock', '.lock.guard']) {
+    const path = join(directory, name)
+    try {
+      if (!(await lstat(path)).isFile()) {
+        findings.push(
+          fail(`${path} is not a regular file`, 'See what it is; nothing else may have its name')
+        )
+        continue
+      }
+      await access(path, constants.R_OK | constants.W_OK)
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') continue
+      const next = 'It belongs to whoever locked first: use one user, or chmod it for all who may'
+      findings.push(fail(message, next))
+    }
+  }
+  return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]
+}
+
+async function state(directory: string): Promise<Finding> {
+  try {
+    const { state: now, holder, ageMs } = await survey(directory)
+    if (now === 'free') return ok('nobody has the lock now')
+    const whom = holder ? who(holder) : 'somebody'
+    if (now !== 'stale') return ok(`${whom} has the lock now`)
+    return warn(
+      `${whom} has the lock and has given no sign of life for ${duration(ageMs ?? 0)}`,
+      `Whoever waits for it takes it over. See: rootlock status ${directory}`
+    )
+  } catch (error) {
+    return fail((error as Error).message, 'The lock can not be looked at: see the other findings')
+  }
+}
+
+async function clock(path: string): Promise<Finding> {
+  const before = Date.now()
+  await writeFile(path, '', { flag: 'wx' })
+  const { mtimeMs } = await stat(path)
+  // How long that took is not the clock's fault.
+  const ahead = Math.max(0, mtimeMs - Date.now()) || Math.min(0, mtimeMs - before)
+  if (Math.abs(ahead) < MOST_DRIFT_MS) return ok("the file system's clock agrees with this one")
+  const direction = ahead > 0 ? 'ahead of' : 'behind'
+  return warn(
+    `the file system's clock is ${duration(Math.abs(ahead))} ${direction} this one`,
+    'Nobody is robbed because of that, but ages are shown wrong: synchronise the clocks (NTP)'
+  )
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// The command. What a verb needs is loaded when it is asked for, so that help comes at once.
+
+import { exits } from './exits'
+import { Failure, misused } from './failure'
+import { help } from './help'
+import { PARTNER } from './partner-verb'
+import { version } from '../src/version'
+
+type Verb = (args: string[]) => Promise<number>
+
+const verbs: Record<string, () => Promise<Verb>> = {
+  [PARTNER]: async () => (await import('./partner.js')).partner,
+  run: async () => (await import('./run.js')).run,
+  status: async () => (await import('./status.js')).status,
+  doctor: async () => (await import('./doctor.js')).doctor
+}
+
+const asksForHelp = (word?: string) => word === '--help' || word === '-h'
+
+async function command([verb, ...args]: string[]): Promise<number> {
+  const own = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length)
+  if (verb === 'help' || asksForHelp(verb) || own.some(asksForHelp)) {
+    process.stdout.write(help)
+    return exits.ok
+  }
+  if (verb === '--version') {
+    process.stdout.write(`${version}\n`)
+    return exits.ok
+  }
+  if (verb === undefined) throw misused('say what to do: run, status or doctor')
+  const load = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
+  if (!load) throw misused(`there is no ${JSON.stringify(verb)}: say run, status or doctor`)
+  return (await loaded(load))(args)
+}
+
+/** What can fail while loading is the binding, which npm may have left out. */
+async function loaded(load: () => Promise<Verb>): Promise<Verb> {
+  try {
+    return await load()
+  } catch (error) {
+    const next = 'Install rootlock again on this system: rm -rf node_modules && npm install'
+    throw new Failure((error as Error).message, next, exits.unavailable)
+  }
+}
+
+async function main(): Promise<void> {
+  // Whoever reads may have read enough (`| head`); what was begun is ended all the same.
+  process.stdout.on('error', () => {})
+  try {
+    process.exitCode = await command(process.argv.slice(2))
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    process.stderr.write(String(error))
+    process.exitCode = error.exit
+  }
+}
+
+void main()

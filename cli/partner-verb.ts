@@ -1,0 +1,2 @@
+/** What the doctor starts this command with again; not for people. */
+export const PARTNER = 'doctors-partner'

@@ -1,0 +1,26 @@
+// The other process of the doctor's trial: does what it is told, and ends with the doctor.
+
+import { once } from 'node:events'
+
+import { tryLock, type UnlockFunc } from '../index'
+import { exits } from './exits'
+import { misused } from './failure'
+
+export async function partner([directory, fileName]: string[]): Promise<number> {
+  if (!process.send) throw misused('this is for the doctor', 'Ask for: rootlock doctor DIR')
+  let unlock: UnlockFunc | undefined
+  const lock = async () => {
+    try {
+      unlock = await tryLock(directory!, { fileName, wait: false })
+      process.send!('locked')
+    } catch (error) {
+      process.send!((error as Error).message)
+    }
+  }
+  process.on('message', (command) => {
+    if (command === 'lock') void lock()
+    else void unlock?.()
+  })
+  await once(process, 'disconnect')
+  return exits.ok
+}

@@ -1,0 +1,116 @@
+// `rootlock status`: what can be seen of a lock.
+
+import { resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+import { survey, type Party, type Survey } from '../src/survey'
+import { parse } from './arguments'
+import { exits } from './exits'
+import { locking } from './failure'
+import { duration, reach, who } from './words'
+
+const EVERY_MS = 1000
+
+const TOP_LEFT_AND_CLEAR = '\x1b[H\x1b[2J'
+
+const options = {
+  json: { type: 'boolean' },
+  watch: { type: 'boolean' },
+  file: { type: 'string' }
+} as const
+
+export async function status(args: string[]): Promise<number> {
+  const { values, directory } = parse('status', args, options)
+  const path = resolve(directory, values.file ?? '.lock')
+  const look = async () => {
+    try {
+      return await survey(directory, values.file)
+    } catch (error) {
+      throw locking(error, directory, exits.held)
+    }
+  }
+  const show = values.json ? json : text
+  if (!values.watch) {
+    process.stdout.write(show(path, await look()))
+    return exits.ok
+  }
+  // A reader that has heard enough closes the pipe.
+  process.stdout.on('error', () => process.exit(exits.ok))
+  const redraw = process.stdout.isTTY && !values.json
+  for (let before = ''; ; await pause(EVERY_MS)) {
+    const seen = await look()
+    if (redraw) {
+      process.stdout.write(TOP_LEFT_AND_CLEAR + show(path, seen))
+      continue
+    }
+    const now = JSON.stringify(lasting(seen))
+    if (now !== before) process.stdout.write(show(path, seen))
+    before = now
+  }
+}
+
+/** What does not change by itself as time goes by. */
+const lasting = (seen: Survey) => ({ ...seen, ageMs: undefined })
+
+/** One line. */
+function json(path: string, seen: Survey): string {
+  const { state, holder, ageMs, heartbeatMs, staleMs, holders, waiters } = seen
+  const { fileSystem, mountOptions, worth } = seen
+  const told = {
+    path,
+    state,
+    holder,
+    ageMs,
+    heartbeatMs,
+    staleMs,
+    holders: holders ?? null,
+    waiters: waiters ?? null,
+    fileSystem: { kind: fileSystem, options: mountOptions, worth }
+  }
+  return `${JSON.stringify(told)}\n`
+}
+
+function text(path: string, seen: Survey): string {
+  const lines: [string, string][] = [
+    ['lock', path],
+    ['state', stateOf(seen)]
+  ]
+  const { holder, ageMs, heartbeatMs, staleMs, holders = [], waiters, fileSystem, worth } = seen
+  if (holder) {
+    lines.push(['holder', who(holder)])
+    if (holder.acquiredAt) {
+      const ago = duration(Math.max(0, Date.now() - holder.acquiredAt.getTime()))
+      lines.push(['since', `${holder.acquiredAt.toISOString()}, ${ago} ago`])
+    }
+    if (holder.token !== undefined) lines.push(['token', String(holder.token)])
+  }
+  if (seen.state !== 'free' && ageMs !== undefined) {
+    const terms =
+      heartbeatMs === undefined
+        ? 'its holder keeps no record and may never beat'
+        : `due every ${duration(heartbeatMs)}, stale after ${duration(staleMs!)}`
+    lines.push(['last beat', `${duration(ageMs)} ago; ${terms}`])
+  }
+  if (holders.length > 1) lines.push(['readers', all(holders)])
+  if (waiters?.length) lines.push(['waiting', all(waiters)])
+  lines.push(['storage', `${fileSystem || 'not known'}: ${reach[worth]}`])
+  return lines.map(([name, value]) => `${name.padEnd(10)} ${value}\n`).join('')
+}
+
+function stateOf({ state, holders }: Survey): string {
+  switch (state) {
+    case 'free':
+      return 'free'
+    case 'exclusive':
+      return 'held by a writer'
+    case 'shared':
+      return holders && holders.length > 1
+        ? `held by ${holders.length} readers`
+        : 'held by a reader'
+    case 'stale':
+      return 'stale: held, but its holder gives no sign of life; whoever waits may take it over'
+  }
+}
+
+const all = (parties: Party[]) =>
+  parties.map((party) => `${who(party)} ${party.mode === 'shared' ? 'reads' : 'writes'}`).join(', ')

@@ -1,0 +1,99 @@
+// The doctor's trial: two processes and a lock of their own.
+
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+
+import { tryLock } from '../index'
+import type { Finding } from './doctor'
+import { isHeld } from './failure'
+import { PARTNER } from './partner-verb'
+
+const DEADLINE_MS = 30_000
+
+const NEXT =
+  'Locks do not work here: use a directory on a local file system, and report what you saw'
+
+/** The other process. */
+class Partner {
+  readonly #process: ChildProcess
+
+  constructor(directory: string, fileName: string) {
+    this.#process = fork(__filename, [PARTNER, directory, fileName], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+    })
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  async lock(): Promise<void> {
+    this.#process.send('lock')
+    const [answer] = (await once(this.#process, 'message', deadline())) as [string]
+    if (answer !== 'locked') throw new Error(answer)
+  }
+
+  unlock(): void {
+    this.#process.send('unlock')
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+}
+
+const deadline = () => ({ signal: AbortSignal.timeout(DEADLINE_MS) })
+
+export async function* trial(directory: string, fileName: string): AsyncGenerator<Finding> {
+  const partner = new Partner(directory, fileName)
+  try {
+    for (const step of [excludes, handsOver, frees]) yield await step(partner, directory, fileName)
+  } catch (error) {
+    const { message } = error as Error
+    yield { verdict: 'fail', what: `two processes tried to lock it: ${message}`, next: NEXT }
+  } finally {
+    partner.kill()
+  }
+}
+
+type Step = (partner: Partner, directory: string, fileName: string) => Promise<Finding>
+
+const excludes: Step = async (partner, directory, fileName) => {
+  await partner.lock()
+  try {
+    await tryLock(directory, { fileName, wait: false })
+  } catch (error) {
+    if (!isHeld(error)) throw error
+    const told = error.holder?.pid === partner.pid ? ', and is told by whom' : ''
+    return { verdict: 'ok', what: `a second process is kept out${told}` }
+  }
+  throw new Error('both got the lock')
+}
+
+const handsOver: Step = async (partner, directory, fileName) => {
+  let begun = 0
+  const onWait = () => {
+    begun = performance.now()
+    partner.unlock()
+  }
+  const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
+  const ms = performance.now() - begun
+  await unlock()
+  return { verdict: 'ok', what: `who waits gets it when it is unlocked (${ms.toFixed(1)} ms)` }
+}
+
+const frees: Step = async (partner, directory, fileName) => {
+  await partner.lock()
+  let begun = 0
+  const onWait = () => {
+    begun = performance.now()
+    partner.kill()
+  }
+  const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
+  const ms = performance.now() - begun
+  await unlock()
+  return {
+    verdict: 'ok',
+    what: `who waits gets it when its holder is killed (${ms.toFixed(1)} ms)`
+  }
+}

@@ -1,0 +1,58 @@
+import type { Holder } from '../index'
+import { survey } from '../src/survey'
+import { duration, who } from './words'
+
+const EVERY_MS = 1000
+
+/** Forgets the line that the cursor is in. */
+const CLEAR = '\r\x1b[K'
+
+/** One line of a terminal that says who is waited for, and for how long. */
+export class WaitLine {
+  readonly #directory: string
+  readonly #fileName: string | undefined
+  readonly #begun = performance.now()
+  #holder: Holder | undefined
+  #stale = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(directory: string, fileName: string | undefined) {
+    this.#directory = directory
+    this.#fileName = fileName
+  }
+
+  begin(holder: Holder | undefined): void {
+    this.#holder = holder
+    this.#draw()
+    this.#timer = setInterval(() => void this.#refresh(), EVERY_MS)
+  }
+
+  end(): void {
+    if (!this.#timer) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    process.stderr.write(CLEAR)
+  }
+
+  /** It may be somebody else by now. */
+  async #refresh(): Promise<void> {
+    try {
+      const { holder, state } = await survey(this.#directory, this.#fileName)
+      this.#holder = holder ?? this.#holder
+      this.#stale = state === 'stale'
+    } catch {
+      // The wait itself will tell.
+    }
+    if (this.#timer) this.#draw()
+  }
+
+  #draw(): void {
+    const whom = this.#holder ? who(this.#holder) : 'somebody'
+    const silent = this.#stale ? ', which gives no sign of life' : ''
+    const waited = duration(performance.now() - this.#begun)
+    const columns = process.stderr.columns || 80
+    const tail = `${silent}: ${waited}`
+    const line = `waiting for ${whom}`.slice(0, Math.max(0, columns - tail.length - 1))
+    process.stderr.write(CLEAR + line + tail)
+  }
+}

@@ -1,0 +1,31 @@
+import type { Holder } from '../index'
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+/** A time as people say it: `4 s`, `3 min`, `2 h`. */
+export function duration(ms: number): string {
+  const units: [string, number][] = [
+    ['d', DAY],
+    ['h', HOUR],
+    ['min', MINUTE],
+    ['s', SECOND]
+  ]
+  const [unit, size] = units.find(([, of]) => ms >= 2 * of) ?? ['s', SECOND]
+  return `${Math.floor(ms / size)} ${unit}`
+}
+
+/** Who it is: `pid 4242 (node build.js) on host ci-7`. */
+export function who({ pid, command, hostname }: Partial<Holder> & { pid: number }): string {
+  return `pid ${pid}${command ? ` (${command})` : ''}${hostname ? ` on host ${hostname}` : ''}`
+}
+
+/** What `worth` of a survey means. */
+export const reach = {
+  machine: 'a local file system: a lock keeps out every process of this machine',
+  server: 'the server keeps the locks: a lock keeps out every client that has it mounted',
+  mount: 'a lock keeps out only processes that use this same mount, not other clients',
+  unknown: 'nobody can say beforehand whether a lock keeps out other clients'
+} as const
