@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A fenced block of a page. */
+export interface Example {
+  /** Where it is: `docs/cache.md:9`. */
+  readonly at: string
+  readonly language: string
+  readonly text: string
+  /** Why it is not run, as it says itself in its first line. */
+  readonly notRun: string | undefined
+  /** The `text` block right behind it: what it prints. */
+  readonly prints: string | undefined
+}
+
+const BLOCK = /^```(ts|js|sh)\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```\n)?/gm
+
+const NOT_RUN = /^(?:#|\/\/) not run: (.+)\n/
+
+/** The programs of the README and of the pages in `docs/`. */
+export function examples(repository: string): Example[] {
+  const pages = readdirSync(join(repository, 'docs')).filter((name) => name.endsWith('.md'))
+  return ['README.md', ...pages.toSorted().map((name) => `docs/${name}`)].flatMap((page) => {
+    const text = readFileSync(join(repository, page), 'utf8')
+    return [...text.matchAll(BLOCK)].map((match) => ({
+      at: `${page}:${text.slice(0, match.index).split('\n').length}`,
+      language: match[1]!,
+      text: match[2]!,
+      notRun: NOT_RUN.exec(match[2]!)?.[1],
+      prints: match[3]
+    }))
+  })
+}
+
+/** Whether what was printed is what a page says; `…` there stands for anything within the text. */
+export function matches(printed: string, said: string): boolean {
+  const pattern = said
+    .split('…')
+    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`))
+  return new RegExp(`^${pattern.join('[^]*?')}$`).test(printed)
+}
