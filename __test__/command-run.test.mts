@@ -205,6 +205,13 @@ test('a directory that can not be locked is 69, with what to do', async (t) => {
   t.regex(file.err, /ENOTDIR.*\n  A directory is locked, not a file/)
 })
 
+test('--quiet hides no other failure, though it has the same exit code', async (t) => {
+  const root = join(await temporaryRoot(t), 'missing')
+  const missing = await run(t, 'run', '-q', '-n', '-E', '69', root, '--', ...node('0'))
+  t.is(missing.code, 69)
+  t.regex(missing.err, /ENOENT/)
+})
+
 test('wrong usage is 64, says what is wrong and what to do, and runs nothing', async (t) => {
   const root = await temporaryRoot(t)
   for (const [args, says] of [
@@ -221,8 +228,9 @@ test('wrong usage is 64, says what is wrong and what to do, and runs nothing', a
     [['run', '--wait', '1', '-n', root, '--', 'true'], /exclude each other/],
     [
       ['run', '-E', '256', root, '--', 'true'],
-      /--conflict-exit-code must be a number from 0 to 255/
+      /--conflict-exit-code must be a whole number from 0 to 255/
     ],
+    [['run', '-E', '1.5', root, '--', 'true'], /whole number/],
     [['run', '--file', 'a/b', root, '--', 'true'], /plain file name/],
     [['status'], /status needs a directory/],
     [['doctor', '--json', root], /Unknown option '--json'/]

@@ -28,9 +28,24 @@ function parsed<O extends NonNullable<ParseArgsConfig['options']>>(args: string[
 
 /** A number in a range, from the command line. */
 export function number(name: string, text: string, least: number, most: number): number {
+  return checked(name, text, least, most, Number.isFinite, 'a number')
+}
+
+export function whole(name: string, text: string, least: number, most: number): number {
+  return checked(name, text, least, most, Number.isInteger, 'a whole number')
+}
+
+function checked(
+  name: string,
+  text: string,
+  least: number,
+  most: number,
+  is: (value: number) => boolean,
+  kind: string
+): number {
   const value = Number(text)
-  if (text.trim() === '' || !(value >= least && value <= most)) {
-    throw misused(`${name} must be a number from ${least} to ${most}, got ${JSON.stringify(text)}`)
+  if (text.trim() === '' || !is(value) || value < least || value > most) {
+    throw misused(`${name} must be ${kind} from ${least} to ${most}, got ${JSON.stringify(text)}`)
   }
   return value
 }

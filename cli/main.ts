@@ -39,7 +39,7 @@ async function loaded(load: () => Promise<Verb>): Promise<Verb> {
   try {
     return await load()
   } catch (error) {
-    const next = 'Install rootlock again on this system: rm -rf node_modules && npm install'
+    const next = 'More in docs/errors.md: the binding is not found'
     throw new Failure((error as Error).message, next, exits.unavailable)
   }
 }

@@ -4,9 +4,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
 
 import { tryLock, tryRLock, type LockError, type UnlockFunc } from '../index'
-import { number, parse } from './arguments'
+import { number, parse, whole } from './arguments'
 import { exits } from './exits'
-import { Failure, locking, misused } from './failure'
+import { Failure, isHeld, locking, misused } from './failure'
 import { WaitLine } from './wait-line'
 
 /** What timers can count. */
@@ -50,7 +50,7 @@ function read(args: string[]) {
     fileName: values.file,
     wait: !values['no-wait'] && seconds !== 0,
     ms: seconds && seconds * 1000,
-    heldExit: conflict === undefined ? exits.held : number('--conflict-exit-code', conflict, 0, 255)
+    heldExit: conflict === undefined ? exits.held : whole('--conflict-exit-code', conflict, 0, 255)
   }
 }
 
@@ -60,13 +60,16 @@ export async function run(args: string[]): Promise<number> {
   try {
     unlock = await lock(given)
   } catch (error) {
-    const failure = locking(error, given.directory, given.heldExit)
-    const held = failure instanceof Failure && failure.exit === given.heldExit
-    if (held && given.quiet) return given.heldExit
-    throw failure
+    if (given.quiet && isHeld(error)) return given.heldExit
+    throw locking(error, given.directory, given.heldExit)
   }
   const code = await under(unlock, given.command, given.rest)
-  await unlock()
+  try {
+    await unlock()
+  } catch (error) {
+    // The command has done its work, and the end of this process frees the lock.
+    process.stderr.write(`rootlock: ${(error as Error).message}\n`)
+  }
   return code
 }
 
