@@ -1,5 +1,6 @@
-// Every program on the pages is run as it stands, in an empty directory; TypeScript is checked as well.
-// `npx rootlock` is the command of this build.
+// Every program in the README and on the pages for users is run as it stands, in an empty directory; TypeScript
+// is checked as well. `npx rootlock` is the command of this build. The other pages have commands for
+// who works on this repository: not for a test to run.
 
 import { spawnSync } from 'node:child_process'
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
@@ -19,13 +20,24 @@ const folder = `examples-${process.pid}`
 const built = join(repository, '.build', folder)
 const printSpans = new URL('fixtures/print-spans.mjs', import.meta.url).href
 
-const all = examples(repository)
+const pages = [
+  'cache',
+  'choosing',
+  'command',
+  'containers',
+  'errors',
+  'fencing',
+  'migrating',
+  'nfs',
+  'observability',
+  'single-instance',
+  'workers'
+].map((page) => `docs/${page}.md`)
+
+const all = examples(repository, ['README.md', ...pages])
 const run = all.filter(({ notRun }) => notRun === undefined)
 
 const name = ({ at }: Example) => at.replace(/\W+/g, '-')
-
-/** Where an example runs. */
-const rootOf = (example: Example) => join(built, name(example))
 
 /** What node runs; a shell gets the text. */
 const fileOf = (example: Example) =>
@@ -41,9 +53,8 @@ const compilerOptions = {
 test.before('the examples are right by their types', async (t) => {
   await mkdir(built, { recursive: true })
   for (const example of run) {
-    await mkdir(rootOf(example))
     if (example.language === 'sh') continue
-    const file = `${rootOf(example)}.${example.language === 'ts' ? 'mts' : 'mjs'}`
+    const file = `${join(built, name(example))}.${example.language === 'ts' ? 'mts' : 'mjs'}`
     await writeFile(file, example.text)
   }
   const config = {
@@ -82,7 +93,8 @@ for (const example of run) {
   const shell = example.language === 'sh'
   const stops = example.text.includes('SIGSTOP')
   needing(test, (shell || stops) && unix)(`${example.at} runs as it stands`, async (t) => {
-    const root = rootOf(example)
+    // Outside of the repository: nothing that it starts may take that for its own.
+    const root = await temporaryRoot(t)
     const [command, args] = shell
       ? ['sh', ['-euc', example.text]]
       : [process.execPath, ['--import', printSpans, fileOf(example)]]

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A fenced block of a page. */
@@ -17,10 +17,9 @@ const BLOCK = /^```(ts|js|sh)\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```\n)?/
 
 const NOT_RUN = /^(?:#|\/\/) not run: (.+)\n/
 
-/** The programs of the README and of the pages in `docs/`. */
-export function examples(repository: string): Example[] {
-  const pages = readdirSync(join(repository, 'docs')).filter((name) => name.endsWith('.md'))
-  return ['README.md', ...pages.toSorted().map((name) => `docs/${name}`)].flatMap((page) => {
+/** The programs of some pages. */
+export function examples(repository: string, pages: string[]): Example[] {
+  return pages.flatMap((page) => {
     const text = readFileSync(join(repository, page), 'utf8')
     return [...text.matchAll(BLOCK)].map((match) => ({
       at: `${page}:${text.slice(0, match.index).split('\n').length}`,
