@@ -56,7 +56,9 @@ pub(crate) fn pid_namespace() -> u64 {
 /// ever, though pids are reused.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The main thread's, which is the process's: qemu's user mode (a container of another processor)
+    // makes up `/proc/PID/stat` for the process itself, so that others would take it for gone.
+    let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
     // The second field is the name in parentheses and may itself hold spaces and parentheses.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
