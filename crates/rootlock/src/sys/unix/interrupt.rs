@@ -22,13 +22,20 @@ pub(crate) struct Interruptible {
 pub(crate) struct Interrupt {
     /// `Some` exactly while the thread is certainly alive; guarded so that it stays so during the
     /// call that names it.
-    thread: Mutex<Option<libc::pthread_t>>,
+    thread: Mutex<Option<Thread>>,
 }
+
+/// A thread's handle; musl and the BSDs make it a pointer.
+#[derive(Clone, Copy, Debug)]
+struct Thread(libc::pthread_t);
+
+// SAFETY: it is made to name the thread to others, and nothing is read through it.
+unsafe impl Send for Thread {}
 
 impl Interruptible {
     pub(crate) fn new() -> Self {
         // SAFETY: has no preconditions.
-        let thread = unsafe { libc::pthread_self() };
+        let thread = Thread(unsafe { libc::pthread_self() });
         let thread = signal().map(|signal| {
             let_only(signal);
             thread
@@ -55,7 +62,7 @@ impl Interrupt {
     /// thread has answered.
     pub(crate) fn fire(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(thread), Some(signal)) = (*thread, signal()) {
+        if let (Some(Thread(thread)), Some(signal)) = (*thread, signal()) {
             // SAFETY: the thread is alive: it clears the slot, for which it needs the mutex that
             // is held here, before it ends. The signal has a handler.
             unsafe { libc::pthread_kill(thread, signal) };
