@@ -95,18 +95,35 @@ function platformOf({ platform, arch }: NodeJS.Process): string {
 }
 
 /**
- * What this very executable runs on: it names its loader in its first bytes. That musl is installed
- * proves nothing, only that it is not, and that is quicker to see. To guess will not do: a library for
- * glibc may seem to load under musl.
+ * What this very executable runs on: it names its loader. That musl is installed proves nothing, only
+ * that it is not, and that is quicker to see. To guess will not do: a library for glibc may seem to
+ * load under musl.
  */
 function libc(arch: string): 'gnu' | 'musl' {
   if (!existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)) return 'gnu'
-  const start = Buffer.alloc(2048)
   const executable = openSync(process.execPath, 'r')
   try {
-    readSync(executable, start)
+    return interpreter(executable).includes('/ld-musl-') ? 'musl' : 'gnu'
   } finally {
     closeSync(executable)
   }
-  return start.toString('latin1').includes('/ld-musl-') ? 'musl' : 'gnu'
+}
+
+/** By the program headers (elf(5), 64 bits, little endian): patchelf puts the name at the very end. */
+function interpreter(executable: number): string {
+  const INTERPRETER = 3
+  const read = (length: number, position: number) => {
+    const bytes = Buffer.alloc(length)
+    readSync(executable, bytes, 0, length, position)
+    return bytes
+  }
+  const header = read(64, 0)
+  const size = header.readUInt16LE(54)
+  const entries = read(size * header.readUInt16LE(56), Number(header.readBigUInt64LE(32)))
+  for (let at = 0; at < entries.length; at += size) {
+    if (entries.readUInt32LE(at) !== INTERPRETER) continue
+    const [position, length] = [entries.readBigUInt64LE(at + 8), entries.readBigUInt64LE(at + 32)]
+    return read(Number(length), Number(position)).toString('latin1')
+  }
+  return ''
 }
