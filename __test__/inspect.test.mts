@@ -8,7 +8,7 @@ import { inspect, tryLock, tryRLock } from 'rootlock'
 import { child } from './helpers/child.mjs'
 import { eventually } from './helpers/eventually.mjs'
 import { hold, QUICK } from './helpers/locks.mjs'
-import { needing, unix } from './helpers/needing.mjs'
+import { needing, notWine, unix } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 test('a root that was never locked is free, and nothing is created', async (t) => {
@@ -89,7 +89,7 @@ test('looking touches nothing', async (t) => {
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
 })
 
-test('looking all the time never makes one attempt fail', async (t) => {
+needing(test, notWine)('looking all the time never makes one attempt fail', async (t) => {
   const root = await temporaryRoot(t)
   const others = [1, 2].map(() => child(t, 'looker', { root }))
   for (const other of others) await other.says('looking')

@@ -14,18 +14,20 @@ import { temporaryRoot } from './helpers/temporary-root.mjs'
 /** Far below the 30 s after which a lock is stale, far above what it takes. */
 const AT_ONCE = 10_000
 
+/** Windows knows no other. */
+const ENDS: NodeJS.Signals[] =
+  process.platform === 'win32' ? ['SIGKILL', 'SIGTERM'] : ['SIGKILL', 'SIGTERM', 'SIGABRT']
+
+const WITHOUT_CORE =
+  process.platform === 'win32' ? [] : ['sh', '-c', 'ulimit -c 0; exec "$@"', 'sh']
+
 for (const shared of [false, true]) {
   const whose = shared ? 'reader' : 'writer'
 
-  for (const end of ['SIGKILL', 'SIGTERM', 'SIGABRT'] as const) {
+  for (const end of ENDS) {
     test.serial(`a ${whose} killed by ${end} is replaced at once by one who waits`, async (t) => {
       const root = await temporaryRoot(t)
-      const holder = child(t, 'holder', { root, shared }, [
-        'sh',
-        '-c',
-        'ulimit -c 0; exec "$@"',
-        'sh'
-      ])
+      const holder = child(t, 'holder', { root, shared }, WITHOUT_CORE)
       await holder.says('held')
       const { lock } = waiter(t, root)
       await mustBlock(lock)

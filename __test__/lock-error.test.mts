@@ -53,7 +53,7 @@ test('a long command line is cut, a strange one kept whole', async (t) => {
   const { token } = await long.says('held')
   const error = await t.throwsAsync<LockError>(tryLock(root, { wait: false }))
   t.like(error.holder, { pid: long.pid, token })
-  t.regex(error.holder!.command!, /^node /)
+  t.regex(error.holder!.command!, /^node(\.exe)? /)
   t.true(error.message.length < 1_000)
 })
 

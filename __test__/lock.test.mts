@@ -7,7 +7,7 @@ import { tryLock, tryRLock } from 'rootlock'
 import { inTime } from './helpers/eventually.mjs'
 import { hold, waiter } from './helpers/locks.mjs'
 import { mustBlock } from './helpers/must-block.mjs'
-import { needing, unix } from './helpers/needing.mjs'
+import { needing, notWine, unix } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 test('a lock can be taken, given back and taken again', async (t) => {
@@ -49,7 +49,7 @@ test('two file names are two locks', async (t) => {
   t.true((await readdir(root)).includes('.posixage.lock'))
 })
 
-test('two ways to one directory are one lock', async (t) => {
+needing(test, notWine)('two ways to one directory are one lock', async (t) => {
   const parent = await temporaryRoot(t)
   await mkdir(join(parent, 'store'))
   await symlink('store', join(parent, 'alias'), 'junction')

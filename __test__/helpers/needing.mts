@@ -19,6 +19,9 @@ export const linux: Missing = process.platform !== 'linux' && 'Linux'
 
 export const unix: Missing = process.platform === 'win32' && 'Unix'
 
+/** What Wine can't show may hold on Windows. */
+export const notWine: Missing = 'WINELOADER' in process.env && 'a real Windows'
+
 /** To become somebody else, or to mount. */
 export const superuser: Missing = process.getuid?.() !== 0 && 'the superuser'
 

@@ -1,0 +1,43 @@
+// `npm run test:arm64`: builds for arm64, and runs the core's tests and the suite's contract on an
+// arm64 Node under qemu's user mode. With arguments, AVA's tests of that name too.
+
+import { existsSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+
+import { ARM64, cross } from './cross.mjs'
+import { debian } from './debian.mjs'
+import { nodeBinary } from './node-versions.mjs'
+import { AVA, cargo, report, run, tap, type Count } from './tests.mjs'
+
+const BINFMT = '/proc/sys/fs/binfmt_misc'
+const NAME = 'rootlock-aarch64'
+const CONTRACT = '.build/__test__/contract/main.mjs'
+
+debian('qemu-user-static')
+const programs = cross(ARM64)
+const node = nodeBinary('22.23.3', 'linux-arm64')
+const env = { QEMU_LD_PREFIX: '/usr/aarch64-linux-gnu' }
+
+// Processes start others of their kind, so the kernel must know how; until the end of this.
+if (!existsSync(`${BINFMT}/register`)) execFileSync('mount', ['-t', 'binfmt_misc', 'none', BINFMT])
+const magic = String.raw`\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00`
+const mask = String.raw`\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff`
+if (!existsSync(`${BINFMT}/${NAME}`)) {
+  writeFileSync(`${BINFMT}/register`, `:${NAME}:M::${magic}:${mask}:/usr/bin/qemu-aarch64-static:F`)
+}
+
+const counts: [string, Count][] = []
+try {
+  for (const program of programs) counts.push([program, await run(program, [], cargo, env)])
+  counts.push(['the contract on arm64', await run(node, [CONTRACT], tap, env)])
+  const named = process.argv.slice(2)
+  if (named.length > 0) {
+    counts.push([
+      'AVA on arm64',
+      await run(node, [AVA, '--tap', '--timeout=5m', ...named], tap, env)
+    ])
+  }
+} finally {
+  writeFileSync(`${BINFMT}/${NAME}`, '-1')
+}
+report(counts)

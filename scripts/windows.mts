@@ -1,0 +1,46 @@
+// `npm run test:windows`: builds for Windows, and runs the core's tests and the suite under Wine 10,
+// in a Debian 13. What Wine can't show is in docs/platforms.md.
+
+import { readdirSync } from 'node:fs'
+import { relative } from 'node:path'
+
+import { cross, WINDOWS } from './cross.mjs'
+import { nodeBinary } from './node-versions.mjs'
+import { AVA, cargo, report, run, tap, type Count } from './tests.mjs'
+import { inTrixie, trixie } from './trixie.mjs'
+
+const CONTRACT = '.build/__test__/contract/main.mjs'
+const TESTS = '.build/__test__'
+
+trixie('wine64', 'wine', 'libwine')
+// The races are Unix's: they need a naive lock that Windows has not.
+const programs = cross(WINDOWS).filter((program) => !program.includes('/races-'))
+const node = relative('.', nodeBinary('22.23.3', 'win-x64'))
+
+/** Under Wine, with a file for its output: Node can't write to a pipe from outside there. */
+function wine(...command: string[]): string[] {
+  const script = 'out=$(mktemp); "$@" >"$out" 2>&1 </dev/null; code=$?; cat "$out"; exit $code'
+  const env = ['WINEDEBUG=-all', 'WINEARCH=win64', 'WINEPREFIX=/root/.wine']
+  return inTrixie(...env, 'sh', '-c', script, 'sh', ...command)
+}
+
+function on(command: string[], read: typeof tap): Promise<Count> {
+  return run(command[0]!, command.slice(1), read)
+}
+
+await on(wine('sh', '-c', 'wineboot -i; winecfg -v win10; wineserver -w'), () => {})
+
+const counts: [string, Count][] = []
+for (const program of programs) counts.push([program, await on(wine('wine', program), cargo)])
+counts.push(['the contract', await on(wine('wine', node, CONTRACT), tap)])
+
+// File by file: one that Wine ends takes no other with it.
+const named = process.argv.slice(2)
+const files =
+  named.length > 0 ? named : readdirSync(TESTS).filter((name) => name.endsWith('.test.mjs'))
+for (const file of files) {
+  if (file === 'contract.test.mjs') continue
+  console.log(`# ${file}`)
+  counts.push([file, await on(wine('wine', node, AVA, '--tap', `${TESTS}/${file}`), tap)])
+}
+report(counts)
