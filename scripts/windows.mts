@@ -1,6 +1,7 @@
 // `npm run test:windows`: builds for Windows, and runs the core's tests and the suite under Wine 10,
 // in a Debian 13. What Wine can't show is in docs/platforms.md.
 
+import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { relative } from 'node:path'
 
@@ -26,6 +27,16 @@ function wine(...command: string[]): string[] {
 
 function on(command: string[], read: typeof tap): Promise<Count> {
   return run(command[0]!, command.slice(1), read)
+}
+
+// Electron's program is not called node.exe, so nothing may be imported from that.
+const imports = execFileSync('x86_64-w64-mingw32-objdump', ['-p', WINDOWS.binding], {
+  encoding: 'utf8',
+  maxBuffer: 2 ** 28
+})
+const libraries = [...imports.matchAll(/DLL Name: (.*)/g)].map(([, name]) => name!)
+if (libraries.length === 0 || libraries.some((name) => /node|electron/i.test(name))) {
+  throw new Error(`${WINDOWS.binding} is linked to ${libraries.join(', ')}`)
 }
 
 await on(wine('sh', '-c', 'wineboot -i; winecfg -v win10; wineserver -w'), () => {})
