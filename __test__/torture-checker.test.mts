@@ -317,6 +317,27 @@ const cases: Record<string, Case> = {
     events: [ask(9, 'p1.1'), at(99, { who: 'p2.1', what: 'end' })],
     violates: [WAITS]
   },
+  'one who waits for a lock that nobody has': {
+    events: [...hold(10, 20, 'p1.1', 1), ask(15, 'p2.1'), granted(6_000, 'p2.1', 2)],
+    violates: ['nobody waits for a free lock']
+  },
+  'one who waits for a lock that somebody has for long': {
+    events: [
+      ask(15, 'p2.1'),
+      ...[0, 1, 2].flatMap((turn) =>
+        hold(2_000 * turn + 10, 2_000 * turn + 1_500, 'p1.1', turn + 1, { id: turn + 1 })
+      ),
+      granted(6_000, 'p2.1', 9)
+    ]
+  },
+  'one who waits while somebody stands still, maybe inside the guard': {
+    events: [
+      ask(15, 'p2.1'),
+      driver(20, 'freeze', 'p1.1'),
+      driver(5_000, 'thaw', 'p1.1'),
+      granted(6_000, 'p2.1', 2)
+    ]
+  },
   'one who asks and is killed': {
     events: [ask(9, 'p1.1'), driver(20, 'kill', 'p1.1')]
   },

@@ -41,6 +41,9 @@ const TOLD = 6_000_000
 /** How far the wall clock of file times and the monotonic one may drift apart in a round. */
 const DRIFT = 5_000
 
+/** Nobody waits for so long for a lock that nobody has, while everybody runs. */
+const FREE = 3_000_000
+
 const MS = 1_000
 
 export function check(events: readonly Event[], terms: Terms): Verdict {
@@ -366,7 +369,9 @@ class Check {
       const key = `${event.who} ${event.id}`
       if (event.what === 'ask') asked.set(key, event)
       if (event.what === 'granted' || event.what === 'refused' || event.what === 'failed') {
-        const wait = (event.at - asked.get(key)!.at) / MS
+        const since = asked.get(key)!.at
+        const wait = (event.at - since) / MS
+        this.#waited(event.who, since, event.at)
         this.#tally.longestWaitMs = Math.max(this.#tally.longestWaitMs, Math.round(wait))
         asked.delete(key)
       }
@@ -376,6 +381,30 @@ class Check {
       const last = this.#events.at(-1)!.at
       this.#violate('nobody waits for ever', `${who} asked and was not answered`, at, last, who)
     }
+  }
+
+  /** A long wait must have been for somebody: a wake-up that was missed may be made up for later. */
+  #waited(who: string, from: number, until: number): void {
+    if (until - from <= FREE) return
+    const occupied = [
+      // A grant is heard of a while after it was made, if an event loop is busy.
+      ...this.#holds.map(({ granted, until }) => ({ from: granted - FREE / 3, until })),
+      ...this.#stalls
+    ].toSorted((one, other) => one.from - other.from)
+    let free = from
+    for (const span of occupied) {
+      if (Math.min(span.from, until) - free > FREE) break
+      free = Math.max(free, span.until)
+    }
+    if (until - free <= FREE) return
+    this.#violate(
+      'nobody waits for a free lock',
+      `${who} waited for ${Math.round((until - from) / MS)} ms, ` +
+        'the most of it without anybody having the lock',
+      from,
+      until,
+      who
+    )
   }
 
   #errors(): void {

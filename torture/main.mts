@@ -14,7 +14,8 @@ const USAGE = `usage: npm run torture -- [options]
   --round K        this round of the seed only
   --climate C,...  only these: ${Object.keys(CLIMATES).join(', ')}
   --ms N           the length of a round
-  --lock L         rootlock, or naive, which must fail`
+  --lock L         rootlock, or naive, which must fail
+  --keep           keeps all logs, not only those of a violation`
 
 function fail(why: string): never {
   console.error(`${why}\n${USAGE}`)
@@ -39,7 +40,8 @@ function options() {
         round: string,
         climate: string,
         ms: string,
-        lock: { ...string, default: 'rootlock' }
+        lock: { ...string, default: 'rootlock' },
+        keep: { type: 'boolean', default: false }
       }
     }).values
   } catch (error) {
@@ -79,10 +81,12 @@ const sum = new Sum()
 for (let played = 0; goesOn(played); played++) {
   const outcome = await play(
     plan(seed, (only ?? 0) + played, climates, number('ms', given.ms)),
-    design
+    design,
+    given.keep
   )
   sum.add(outcome)
   console.log(line(outcome))
+  if (outcome.logs !== undefined) console.log(`logs: ${outcome.logs}`)
   if (outcome.violations.length > 0) {
     const again = `npm run torture -- --seed ${seed} --round ${outcome.round.number}${same.join('')}`
     console.log(story(outcome, again))

@@ -90,7 +90,7 @@ export function timeline({ parties, from, until }: Violation, events: readonly E
 
 /** What there is to say about violations: `again` is the command that plays the round again. */
 export function story(outcome: Outcome, again: string): string {
-  const { round, violations, events, logs } = outcome
+  const { round, violations, events } = outcome
   const what = violations
     .slice(0, 5)
     .flatMap((violation) => [
@@ -101,7 +101,6 @@ export function story(outcome: Outcome, again: string): string {
   if (violations.length > 5) what.push(`… and ${violations.length - 5} more.`)
   return [
     ...what,
-    `Seed ${round.seed}, round ${round.number} (${round.climate}). The same schedule again: ${again}`,
-    `All logs: ${logs}`
+    `Seed ${round.seed}, round ${round.number} (${round.climate}). The same schedule again: ${again}`
   ].join('\n')
 }

@@ -22,7 +22,7 @@ export interface Outcome extends Verdict {
   logs?: string
 }
 
-export async function play(round: Round, design: Birth['design']): Promise<Outcome> {
+export async function play(round: Round, design: Birth['design'], keep = false): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'rootlock-torture-'))
   const [root, logs] = [join(folder, 'root'), join(folder, 'logs')]
   mkdirSync(root)
@@ -55,7 +55,7 @@ export async function play(round: Round, design: Birth['design']): Promise<Outco
     const violation = { claim: 'nobody crashes', what: crash, parties: [who], from, until }
     verdict.violations.push(violation)
   }
-  if (verdict.violations.length > 0) return { ...verdict, round, events, logs }
+  if (keep || verdict.violations.length > 0) return { ...verdict, round, events, logs }
   rmSync(folder, { recursive: true, force: true })
   return { ...verdict, round, events }
 }
