@@ -6,15 +6,14 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Mode;
 use crate::error::Fault;
 use crate::ledger::{Ledger, Record, SIZE};
 use crate::options::Names;
-use crate::sync;
+use crate::sync::{self, Mutex, MutexGuard, thread};
 use crate::sys::{self, Create, Dir, FileId, flock, waiters};
 
 /// How long to wait for a section. Sections are a few system calls long; a longer wait means that

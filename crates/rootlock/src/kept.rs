@@ -7,13 +7,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::hands::{self, Then};
 use crate::heart::{self, Timer};
 use crate::root::Root;
-use crate::sync;
+use crate::sync::{self, Mutex};
 use crate::sys::{FileId, clock};
 
 /// For how long after its last use a directory is kept, and within what time of its last use it

@@ -6,18 +6,19 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::Mode;
 use crate::error::Fault;
 use crate::grant::{self, Verdict};
 use crate::guard::Patience;
 use crate::heart::{self, Timer};
 use crate::lockfile::LockFile;
 use crate::site::{Claim, Next, Site};
+use crate::sync::{self, Mutex};
 use crate::sys::{FileId, Interrupt, Interruptible, Locality, clock, waiters};
-use crate::{Mode, sync};
 
 /// How soon a stop is asked for again: a signal that came just before the call is lost.
 const NUDGE: Duration = Duration::from_millis(1);

@@ -5,7 +5,7 @@
 //! which is how the heartbeat is joined without anybody waiting for it.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Fault;
@@ -18,8 +18,9 @@ use crate::ledger::Record;
 use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::{Site, Waiter};
+use crate::sync::{self, Mutex};
 use crate::sys::{Locality, clock};
-use crate::{Mode, Released, sync};
+use crate::{Mode, Released};
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {

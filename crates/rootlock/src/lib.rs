@@ -40,6 +40,8 @@ mod hands;
 mod heart;
 mod holder;
 mod inspect;
+#[cfg(shuttle)]
+mod interleavings;
 mod kept;
 mod kernel_wait;
 mod lease;

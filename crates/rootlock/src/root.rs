@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
 use crate::options::{Names, Options};
 use crate::site::Site;
-use crate::sync;
+use crate::sync::{self, Condvar, Mutex};
 use crate::sys::{Dir, FileId, Locality};
 use crate::worth::Worth;
 use crate::{Holder, Lock, Mode, kept};

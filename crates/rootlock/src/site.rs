@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::{Fault, Refusal};
@@ -25,9 +25,10 @@ use crate::lockfile::LockFile;
 use crate::options::{Names, Options, Terms};
 use crate::recover::{self, Attempt};
 use crate::root::{Acquired, Wait};
+use crate::sync::{self, Mutex, thread};
 use crate::sys::{Dir, FileId, Locality, Stat, clock, process};
 use crate::watch::{self, Promise, Sighting, Watch};
-use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation, sync};
+use crate::{Error, ErrorKind, Holder, Lock, Mode, Operation};
 
 /// For how long this process may keep the lock to itself (from caller to caller, or by asking again
 /// at once) while another one waits; as in parking_lot's eventual fairness.
@@ -301,7 +302,7 @@ impl Site {
         let not_before = sync::lock(&self.state).not_before;
         let left = not_before.saturating_sub(clock::awake());
         if !left.is_zero() {
-            std::thread::park_timeout(left);
+            thread::park_timeout(left);
         }
     }
 

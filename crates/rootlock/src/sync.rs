@@ -1,8 +1,18 @@
 //! Mutexes that outlive a panic: the data behind them is valid between any two statements that
 //! touch it, and a lock manager that refuses to release because something panicked helps nobody.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
+
+#[cfg(shuttle)]
+pub(crate) use crate::interleavings::primitives::{
+    Condvar, Mutex, MutexGuard, thread, time_passes,
+};
+#[cfg(not(shuttle))]
+pub(crate) use std::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread,
+};
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -21,6 +31,8 @@ pub(crate) fn wait<'a, T>(
     guard: MutexGuard<'a, T>,
     at_most: Duration,
 ) -> MutexGuard<'a, T> {
+    #[cfg(shuttle)]
+    let _waiting = crate::interleavings::primitives::waits(condition, at_most);
     condition.wait_timeout(guard, at_most).unwrap_or_else(PoisonError::into_inner).0
 }
 

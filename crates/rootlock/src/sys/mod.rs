@@ -19,10 +19,12 @@ pub(crate) mod flock;
 
 #[cfg(unix)]
 #[path = "unix/mod.rs"]
+#[cfg_attr(shuttle, allow(dead_code, reason = "its clocks"))]
 mod platform;
 
 #[cfg(windows)]
 #[path = "windows/mod.rs"]
+#[cfg_attr(shuttle, allow(dead_code, reason = "its clocks"))]
 mod platform;
 
 #[cfg(not(any(unix, windows)))]
@@ -31,9 +33,14 @@ compile_error!("rootlock needs kernel file locks: a lock that does not lock is w
 use crate::Mode;
 
 pub(crate) use platform::{
-    Dir, Interrupt, Interruptible, clock, close, process, read_at, set_modified, set_times, stat,
-    waiters, write_at,
+    Dir, Interrupt, Interruptible, close, process, read_at, set_modified, set_times, stat, waiters,
+    write_at,
 };
+
+#[cfg(shuttle)]
+pub(crate) use crate::interleavings::clock;
+#[cfg(not(shuttle))]
+pub(crate) use platform::clock;
 
 /// Names one file for as long as somebody has it open: volume and index (device and inode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

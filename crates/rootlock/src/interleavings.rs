@@ -1,0 +1,426 @@
+//! What several threads do at once, in thousands of orders: `npm run interleavings` builds the crate
+//! with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables instead of
+//! the system's, and a clock that a test sets. The files and the kernel locks are real ones.
+//!
+//! A wait ends only by being woken, or when a test lets its time pass. So a wake-up that is missing
+//! is a deadlock, which shuttle reports with the order that leads to it.
+
+/// What [`crate::sync`] hands on instead of the standard library's.
+pub(crate) mod primitives {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+
+    use super::clock;
+
+    /// When the waits that go on are over, by the condition's address.
+    static WAITS: std::sync::Mutex<Option<HashMap<usize, Vec<Duration>>>> =
+        std::sync::Mutex::new(None);
+
+    /// A wait that goes on; shuttle's own never time out.
+    pub(crate) struct Waiting {
+        condition: usize,
+        until: Duration,
+    }
+
+    pub(crate) fn waits(condition: &Condvar, at_most: Duration) -> Waiting {
+        let waiting = Waiting { condition: address(condition), until: clock::awake() + at_most };
+        let mut waits = WAITS.lock().expect("no test panics here");
+        let waits = waits.get_or_insert_default().entry(waiting.condition).or_default();
+        waits.push(waiting.until);
+        waiting
+    }
+
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            let mut waits = WAITS.lock().expect("no test panics here");
+            let waits = waits.get_or_insert_default().entry(self.condition).or_default();
+            if let Some(index) = waits.iter().position(|until| *until == self.until) {
+                waits.swap_remove(index);
+            }
+        }
+    }
+
+    /// Ends waits for a condition, if the time of one is over. The caller has the condition's mutex.
+    pub(crate) fn time_passes(condition: &Condvar) {
+        let over = {
+            let waits = WAITS.lock().expect("no test panics here");
+            let waits = waits.as_ref().and_then(|waits| waits.get(&address(condition)));
+            waits.is_some_and(|waits| waits.iter().any(|until| *until <= clock::awake()))
+        };
+        if over {
+            condition.notify_all();
+        }
+    }
+
+    fn address(condition: &Condvar) -> usize {
+        std::ptr::from_ref(condition).addr()
+    }
+
+    /// Threads that are counted.
+    pub(crate) mod thread {
+        use std::io;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::time::Duration;
+
+        pub(crate) use shuttle::thread::yield_now;
+
+        static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+        pub(crate) fn alive() -> usize {
+            ALIVE.load(Ordering::SeqCst)
+        }
+
+        pub(crate) struct Builder {
+            inner: shuttle::thread::Builder,
+        }
+
+        impl Builder {
+            pub(crate) fn new() -> Self {
+                Self { inner: shuttle::thread::Builder::new() }
+            }
+
+            pub(crate) fn name(self, name: String) -> Self {
+                Self { inner: self.inner.name(name) }
+            }
+
+            /// As it comes: shuttle's are of one size.
+            pub(crate) fn stack_size(self, _size: usize) -> Self {
+                self
+            }
+
+            pub(crate) fn spawn(self, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
+                ALIVE.fetch_add(1, Ordering::SeqCst);
+                let spawned = self.inner.spawn(move || {
+                    main();
+                    ALIVE.fetch_sub(1, Ordering::SeqCst);
+                });
+                spawned.map(drop)
+            }
+        }
+
+        pub(crate) fn park_timeout(_time: Duration) {
+            yield_now();
+        }
+    }
+}
+
+/// The clocks, which stand still until a test sets them. Not the wall clock.
+pub(crate) mod clock {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    use crate::sys::Nanos;
+
+    static NANOS: AtomicU64 = AtomicU64::new(0);
+
+    pub(crate) fn set(time: Duration) {
+        NANOS.store(u64::try_from(time.as_nanos()).expect("a short test"), Ordering::SeqCst);
+    }
+
+    pub(crate) fn awake() -> Duration {
+        Duration::from_nanos(NANOS.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn since_boot() -> Duration {
+        awake()
+    }
+
+    pub(crate) fn wall() -> Nanos {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.expect("after 1970").as_nanos() as Nanos
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::time::{Duration, SystemTime};
+
+    use shuttle::sync::mpsc;
+    use shuttle::thread;
+
+    use super::clock;
+    use super::primitives::thread::alive;
+    use crate::events::{Details, Events, Level, LostReason};
+    use crate::hands::{self, Then};
+    use crate::root::Acquired;
+    use crate::sys::flock;
+    use crate::{Error, Holder, Lock, Mode, Options, Released, Request, Root, heart};
+
+    const START: Duration = Duration::from_secs(1_000);
+    const HEARTBEAT: Duration = Duration::from_secs(10);
+
+    /// Runs a test in many orders: at random, and with few but well-placed switches.
+    fn explore(test: impl Fn() + Send + Sync + 'static) {
+        // The heart and the hands are the process's: one test at a time.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let test = Arc::new(test);
+        for few_switches in [false, true] {
+            let test = Arc::clone(&test);
+            let run = move || {
+                clock::set(START);
+                test();
+                // All that is left ends when its time has passed.
+                while alive() > 0 {
+                    pass_time(Duration::from_secs(2));
+                    thread::yield_now();
+                }
+            };
+            if few_switches {
+                shuttle::check_pct(run, 2_000, 3);
+            } else {
+                shuttle::check_random(run, 2_000);
+            }
+        }
+    }
+
+    fn pass_time(time: Duration) {
+        clock::set(clock::awake() + time);
+        heart::time_passes();
+        hands::time_passes();
+    }
+
+    /// Counts what it is told.
+    #[derive(Default)]
+    struct Told {
+        lost: AtomicUsize,
+        released: AtomicUsize,
+    }
+
+    impl Told {
+        fn lost(&self) -> usize {
+            self.lost.load(Ordering::SeqCst)
+        }
+
+        fn released(&self) -> usize {
+            self.released.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Events for Told {
+        fn waiting(&self, _tag: u64, _holder: Option<&Holder>) {}
+
+        fn settled(&self, _tag: u64, _result: Result<Lock, Error>) {}
+
+        fn lost(&self, _tag: u64, _reason: LostReason) {
+            self.lost.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn released(&self, _tag: u64, result: Result<(), Error>) {
+            result.expect("releases");
+            self.released.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn log(&self, _tag: u64, _level: Level, _message: &str, _details: &Details) {}
+    }
+
+    fn acquire(root: &Root, file_name: &str, heartbeat: Duration, told: &Arc<Told>) -> Lock {
+        let options = Options { heartbeat, stale: heartbeat * 3, recover: true, wait: true };
+        let request = Request { file_name, options, ..Request::default() };
+        let events: Arc<dyn Events> = Arc::<Told>::clone(told);
+        match root.acquire(0, request, events).expect("locks") {
+            Acquired::Now(lock) => lock,
+            Acquired::Later(_) => panic!("nobody else wants it"),
+        }
+    }
+
+    /// A lock that is held, and the same file opened once more.
+    struct Held {
+        directory: tempfile::TempDir,
+        file: File,
+        told: Arc<Told>,
+        lock: Lock,
+    }
+
+    fn held() -> Held {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let root = Root::open(directory.path()).expect("opens");
+        let told = Arc::<Told>::default();
+        let lock = acquire(&root, ".lock", HEARTBEAT, &told);
+        let file = File::open(directory.path().join(".lock")).expect("opens");
+        assert!(!is_free(&file));
+        Held { directory, file, told, lock }
+    }
+
+    fn is_free(file: &File) -> bool {
+        let free = flock::try_lock(file, Mode::Exclusive).expect("asks");
+        if free {
+            flock::unlock(file).expect("unlocks");
+        }
+        free
+    }
+
+    fn modified(path: &Path) -> SystemTime {
+        fs::metadata(path).and_then(|data| data.modified()).expect("is there")
+    }
+
+    /// Lets what is due happen while the lock is released; both in a thread of their own.
+    fn release_while_time_passes<const N: usize>(lock: Lock, times: [Duration; N]) -> Released {
+        let time = thread::spawn(move || times.into_iter().for_each(pass_time));
+        let release = thread::spawn(move || lock.unlock());
+        time.join().expect("passes");
+        release.join().expect("releases")
+    }
+
+    /// Waits, for ever if need be, for what another thread does.
+    fn until(done: impl Fn() -> bool) {
+        while !done() {
+            thread::yield_now();
+        }
+    }
+
+    /// Exactly one of the two that could have done it has given the lock back, and has said so.
+    fn is_given_back_once(released: &Released, told: &Told, file: &File) {
+        match released {
+            Released::Done(result) => {
+                assert!(result.is_ok());
+                assert!(is_free(file));
+            }
+            Released::Later => until(|| told.released() > 0),
+        }
+        assert!(is_free(file));
+        let later = usize::from(matches!(released, Released::Later));
+        assert_eq!(told.released(), later);
+    }
+
+    #[test]
+    fn every_job_is_done_once() {
+        explore(|| {
+            let done = Arc::new(AtomicUsize::new(0));
+            let (says, hears) = mpsc::channel();
+            let clients: Vec<_> = [Then::Linger, Then::Go]
+                .into_iter()
+                .map(|then| {
+                    let (done, says) = (Arc::clone(&done), says.clone());
+                    thread::spawn(move || {
+                        for _ in 0..3 {
+                            let (done, says) = (Arc::clone(&done), says.clone());
+                            let job = move || {
+                                done.fetch_add(1, Ordering::SeqCst);
+                                says.send(()).expect("is heard");
+                            };
+                            hands::run(then, job).expect("runs");
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..6 {
+                hears.recv().expect("is said");
+            }
+            for client in clients {
+                client.join().expect("ends");
+            }
+            assert_eq!(done.load(Ordering::SeqCst), 6);
+        });
+    }
+
+    #[test]
+    fn jobs_are_done_while_idle_threads_leave() {
+        explore(|| {
+            let (says, hears) = mpsc::channel();
+            let time = thread::spawn(|| (0..4).for_each(|_| pass_time(Duration::from_secs(1))));
+            for _ in 0..4 {
+                let says = says.clone();
+                hands::run(Then::Linger, move || says.send(()).expect("is heard")).expect("runs");
+                hears.recv().expect("is said");
+            }
+            time.join().expect("passes");
+        });
+    }
+
+    #[test]
+    fn a_release_that_meets_a_beat_gives_the_lock_back_once() {
+        explore(|| {
+            let Held { directory: _directory, file, told, lock } = held();
+            let released = release_while_time_passes(lock, [HEARTBEAT]);
+            is_given_back_once(&released, &told, &file);
+            assert_eq!(told.lost(), 0);
+        });
+    }
+
+    #[test]
+    fn a_release_that_meets_a_loss_gives_the_lock_back_once() {
+        explore(|| {
+            let Held { directory, file, told, lock } = held();
+            fs::remove_file(directory.path().join(".lock")).expect("removes");
+            let released = release_while_time_passes(lock, [HEARTBEAT]);
+            is_given_back_once(&released, &told, &file);
+            assert!(told.lost() <= 1);
+        });
+    }
+
+    #[test]
+    fn a_release_that_meets_a_verdict_gives_the_lock_back_once() {
+        explore(|| {
+            let Held { directory, file, told, lock } = held();
+            // Somebody is stopped inside the guard: no beat gets through.
+            let guard = File::open(directory.path().join(".lock.guard")).expect("opens");
+            assert!(flock::try_lock(&guard, Mode::Exclusive).expect("asks"));
+            let released = release_while_time_passes(lock, [HEARTBEAT, HEARTBEAT, HEARTBEAT / 2]);
+            is_given_back_once(&released, &told, &file);
+            assert!(told.lost() <= 1);
+        });
+    }
+
+    #[test]
+    fn a_robbed_holder_is_told_once_whatever_finds_it_first() {
+        explore(|| {
+            let Held { directory, file: _file, told, lock } = held();
+            fs::remove_file(directory.path().join(".lock")).expect("removes");
+            let time = thread::spawn(|| (0..4).for_each(|_| pass_time(HEARTBEAT)));
+            until(|| told.lost() > 0);
+            time.join().expect("passes");
+            assert!(!lock.is_held());
+            assert!(matches!(lock.unlock(), Released::Done(Ok(())) | Released::Later));
+            assert_eq!(told.lost(), 1);
+        });
+    }
+
+    #[test]
+    fn the_heart_wakes_earlier_for_who_beats_more_often() {
+        explore(|| {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let root = Root::open(directory.path()).expect("opens");
+            let told = Arc::<Told>::default();
+            let slow = acquire(&root, "slow", HEARTBEAT, &told);
+            let fast = acquire(&root, "fast", HEARTBEAT / 10, &told);
+            let path = directory.path().join("fast");
+            let granted = modified(&path);
+            pass_time(HEARTBEAT / 10);
+            until(|| modified(&path) != granted);
+            for lock in [slow, fast] {
+                let _ = lock.unlock();
+            }
+            assert_eq!(told.lost(), 0);
+        });
+    }
+
+    #[test]
+    fn a_heart_that_is_about_to_stop_beats_for_who_comes() {
+        explore(|| {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let root = Root::open(directory.path()).expect("opens");
+            let told = Arc::<Told>::default();
+            // It stops a second after this.
+            drop(acquire(&root, "first", HEARTBEAT, &told));
+            let time = thread::spawn(|| {
+                pass_time(Duration::from_millis(600));
+                pass_time(Duration::from_millis(600));
+            });
+            let lock = acquire(&root, "second", HEARTBEAT, &told);
+            time.join().expect("passes");
+            let path = directory.path().join("second");
+            let granted = modified(&path);
+            pass_time(HEARTBEAT);
+            until(|| modified(&path) != granted);
+            assert!(lock.is_held());
+            let _ = lock.unlock();
+        });
+    }
+}
