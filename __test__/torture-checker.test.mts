@@ -214,6 +214,28 @@ const cases: Record<string, Case> = {
       ...hold(20, 40, 'p2.1', 2)
     ]
   },
+  'foreign holders, one after the other, taken for one that is frozen': {
+    events: [
+      ...hold(1, 5, 'p1.1', 1),
+      ask(8, 'p2.1'),
+      ...hold(10, 290, 'flock', 0, { id: 1 }),
+      ...hold(300, 500, 'flock', 0, { id: 2 }),
+      at(410, { who: 'p2.1', what: 'log', id: 1, message: 'took over a stale lock' }),
+      granted(411, 'p2.1', 2),
+      release(420, 'p2.1')
+    ]
+  },
+  'a foreign holder taken for a frozen one just after one of ours': {
+    events: [
+      ...hold(1, 295, 'p1.1', 1),
+      ask(298, 'p2.1'),
+      ...hold(300, 500, 'flock', 0, { id: 2 }),
+      at(410, { who: 'p2.1', what: 'log', id: 1, message: 'took over a stale lock' }),
+      granted(411, 'p2.1', 2),
+      release(420, 'p2.1')
+    ],
+    violates: ['exclusion']
+  },
   'two grants of one token': {
     events: [...hold(10, 20, 'p1.1', 7), ...hold(21, 30, 'p2.1', 7)],
     violates: ['tokens rise', 'tokens rise']

@@ -182,9 +182,9 @@ class Check {
   #metForeign(victim: Hold, robber: Hold): void {
     const foreign = isForeign(victim) ? victim : robber
     const before = (times: readonly number[]) => times.some((at) => at <= foreign.granted)
-    // It was robbed as if it were frozen, which it had coming; or it has a file without a name.
-    const late = [...this.#takeovers].some(
-      (at) => at >= foreign.granted + this.#stale - this.#heartbeat
+    // Foreign holders, one after the other, look like one that is frozen: nobody refreshes the file.
+    const late = this.#takeovers.some(
+      (at) => at >= foreign.granted && at <= robber.granted && !this.#refreshedSince(at)
     )
     if (this.#unlinks.length > 0 || before(this.#takeovers) || late) {
       this.#tally.voided += 1
@@ -197,6 +197,14 @@ class Check {
       Math.min(victim.until, robber.until),
       victim.who,
       robber.who
+    )
+  }
+
+  /** Whether one of ours had the lock so shortly before a takeover that it must have been refreshed. */
+  #refreshedSince(takeover: number): boolean {
+    const since = takeover - this.#stale + this.#heartbeat
+    return this.#holds.some(
+      (hold) => !isForeign(hold) && hold.granted < takeover && hold.until > since
     )
   }
 
