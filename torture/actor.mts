@@ -35,7 +35,7 @@ function ask(by: string, request: Request): Promise<number | undefined> {
 }
 
 const store = (by: string): StoreAccess => ({
-  look: () => ask(by, { do: 'look' }),
+  look: (token) => ask(by, { do: 'look', token }),
   read: (token) => ask(by, { do: 'read', token }),
   write: (token, base) => ask(by, { do: 'write', token, base })
 })

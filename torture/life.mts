@@ -90,12 +90,17 @@ async function use(
   birth: Birth,
   file: number | undefined
 ): Promise<void> {
-  const value = mode === 'exclusive' ? await store.read(held.token) : await store.look()
+  const { token } = held
+  const value = await (mode === 'exclusive' ? store.read(token) : store.look(token))
   if (value !== undefined) log.say({ what: 'value', id, value })
   if (blocks) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
   else if (ms > 0) await pauseOrLoss(ms, held.signal)
-  if (value !== undefined && mode === 'exclusive') await store.write(held.token, value)
-  if (mode === 'shared') log.say({ what: 'value', id, value: (await store.look())! })
+  // Also if it was lost meanwhile: to turn that away is the store's part.
+  if (mode === 'exclusive' && value !== undefined) await store.write(token, value)
+  if (mode === 'shared') {
+    const again = await store.look(token)
+    if (again !== undefined) log.say({ what: 'value', id, value: again })
+  }
   // Who was robbed must hear of it; who releases before it could hear proves nothing.
   if (wasReplaced(birth, file)) await pauseOrLoss(TO_BE_TOLD, held.signal)
   log.say({ what: 'release', id })

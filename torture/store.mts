@@ -5,8 +5,8 @@ import { Log } from './log.mjs'
 
 /** The data that the lock protects, as an actor sees it; `undefined`: turned away. */
 export interface StoreAccess {
-  /** What a reader does. */
-  look(): Promise<number | undefined>
+  /** What a reader does: from here on no writer with a lower token is served. */
+  look(token: number): Promise<number | undefined>
   /** What a writer does first: from here on no lower token is served. */
   read(token: number): Promise<number | undefined>
   /** Writes the number that follows the one it has read. */
@@ -14,22 +14,27 @@ export interface StoreAccess {
 }
 
 export type Request =
-  { do: 'look' } | { do: 'read'; token: number } | { do: 'write'; token: number; base: number }
+  | { do: 'look'; token: number }
+  | { do: 'read'; token: number }
+  | { do: 'write'; token: number; base: number }
 
 interface Data {
   value: number
+  /** The highest token of all, and of those who may write. */
   token: number
+  writer: number
 }
 
 /**
  * A number in a file, and the highest token that it has seen: what a resource has to do to be safe
- * from a frozen holder that wakes up. A read counts too, else the late write of an earlier holder
- * could fall between a later one's read and its write.
+ * from a frozen holder that wakes up. Reads count too, of readers as well, else the late write of an
+ * earlier holder could fall between a later one's read and its write, or between two reads of one who
+ * shares the lock.
  */
 export class Store {
   readonly #path: string
   readonly #log: Log
-  #data: Data = { value: 0, token: 0 }
+  #data: Data = { value: 0, token: 0, writer: 0 }
   #watchers: ((by: string) => void)[] = []
 
   constructor(folder: string) {
@@ -40,20 +45,22 @@ export class Store {
 
   serve(by: string, request: Request): number | undefined {
     this.#data = JSON.parse(readFileSync(this.#path, 'utf8')) as Data
-    if (request.do === 'look') return this.#data.value
     const { token } = request
-    if (token < this.#data.token) {
-      this.#log.say({ what: 'turned away', by, token, newest: this.#data.token })
+    // Readers share the lock with later readers, but with no later writer.
+    const newest = request.do === 'look' ? this.#data.writer : this.#data.token
+    if (token < newest) {
+      this.#log.say({ what: 'turned away', by, token, newest })
       return undefined
     }
-    this.#data.token = token
+    this.#data.token = Math.max(token, this.#data.token)
+    if (request.do !== 'look') this.#data.writer = token
     if (request.do === 'write') {
       const { base } = request
       const value = base + 1
       if (base === this.#data.value) this.#log.say({ what: 'write', by, token, value })
       else this.#log.say({ what: 'lost update', by, token, base, value: this.#data.value })
       this.#data.value = value
-    } else {
+    } else if (request.do === 'read') {
       this.#log.say({ what: 'read', by, token, value: this.#data.value })
     }
     this.#keep()

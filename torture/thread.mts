@@ -25,7 +25,7 @@ port.on('message', (message: 'finish' | { number: number; value: number | undefi
 })
 
 const store = {
-  look: () => ask({ do: 'look' }),
+  look: (token: number) => ask({ do: 'look', token }),
   read: (token: number) => ask({ do: 'read', token }),
   write: (token: number, base: number) => ask({ do: 'write', token, base })
 }
