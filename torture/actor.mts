@@ -1,5 +1,6 @@
 // A process of a round: an actor in its main thread, or several in worker threads.
 
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 import { live, type Birth } from './life.mjs'
@@ -79,6 +80,8 @@ process.on('message', (order: Order) => {
 process.on('disconnect', () => process.exit())
 
 const witness = new Worker(new URL('witness.mjs', import.meta.url), { workerData: birth })
+// What happens before it looks, nobody could explain.
+await once(witness, 'message')
 
 if (birth.threads > 0) {
   for (let place = 0; place < birth.threads; place++) startThread(place)

@@ -1,7 +1,7 @@
 // Says when this process was not run for long: without that, a heart that stopped for no reason
 // could not be told from a machine that was busy with others.
 
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 
 import type { Birth } from './life.mjs'
 import { Log, now } from './log.mjs'
@@ -11,7 +11,9 @@ const log = new Log(logs, who, 'witness')
 const nobody = new Int32Array(new SharedArrayBuffer(4))
 const step = terms.heartbeatMs / 5
 
-for (let last = now(); ;) {
+let last = now()
+parentPort!.postMessage('looks')
+for (;;) {
   Atomics.wait(nobody, 0, 0, step)
   const awake = now()
   if (awake - last > 2 * step * 1_000) log.say({ what: 'gap', from: last }, awake)
