@@ -67,8 +67,10 @@ process.on('message', (order: Order) => {
     asking.get(order.number)?.(order.value)
     asking.delete(order.number)
   } else if (order.do === 'terminate') {
-    const { worker, who } = threads[order.thread]!
-    if (finishing.signal.aborted) return
+    const thread = threads[order.thread]
+    // There may be none yet, or none any more.
+    if (thread === undefined || finishing.signal.aborted) return
+    const { worker, who } = thread
     log.say({ what: 'terminate', target: who })
     void worker.terminate()
     startThread(order.thread)
@@ -83,7 +85,9 @@ const witness = new Worker(new URL('witness.mjs', import.meta.url), { workerData
 // What happens before it looks, nobody could explain.
 await once(witness, 'message')
 
-if (birth.threads > 0) {
+if (finishing.signal.aborted) {
+  // It came too late to live.
+} else if (birth.threads > 0) {
   for (let place = 0; place < birth.threads; place++) startThread(place)
   await new Promise<void>((resolve) => finishing.signal.addEventListener('abort', () => resolve()))
   await Promise.all(threads.map(({ ends }) => ends))

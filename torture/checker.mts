@@ -392,25 +392,25 @@ class Check {
   }
 
   /** A long wait must have been for somebody: a wake-up that was missed may be made up for later. */
-  #waited(who: string, from: number, until: number): void {
-    if (until - from <= FREE) return
+  #waited(who: string, asked: number, answered: number): void {
+    if (answered - asked <= FREE) return
     const occupied = [
       // A grant is heard of a while after it was made, if an event loop is busy.
       ...this.#holds.map(({ granted, until }) => ({ from: granted - FREE / 3, until })),
       ...this.#stalls
     ].toSorted((one, other) => one.from - other.from)
-    let free = from
+    let free = asked
     for (const span of occupied) {
-      if (Math.min(span.from, until) - free > FREE) break
+      if (Math.min(span.from, answered) - free > FREE) break
       free = Math.max(free, span.until)
     }
-    if (until - free <= FREE) return
+    if (answered - free <= FREE) return
     this.#violate(
       'nobody waits for a free lock',
-      `${who} waited for ${Math.round((until - from) / MS)} ms, ` +
+      `${who} waited for ${Math.round((answered - asked) / MS)} ms, ` +
         'the most of it without anybody having the lock',
-      from,
-      until,
+      asked,
+      answered,
       who
     )
   }
