@@ -186,8 +186,12 @@ impl Ledger {
     }
 
     /// The record that speaks of this lock file, if the last one does.
+    ///
+    /// By the index alone: the two are in one directory, and so on one volume, but machines number
+    /// volumes each in its own way, and anew when they mount one. By both, the holder on another
+    /// machine would be nobody, and its longer terms would not be kept.
     pub(crate) fn of(&self, file: FileId) -> Option<&Record> {
-        self.last.as_ref().filter(|record| record.file == file)
+        self.last.as_ref().filter(|record| record.file.index == file.index)
     }
 
     /// The terms to write for a new grant.
@@ -373,6 +377,13 @@ mod tests {
 
     fn ledger(slots: [Option<Record>; 2]) -> Vec<u8> {
         slots.iter().flat_map(|slot| slot.as_ref().map_or([0; SLOT], Record::encode)).collect()
+    }
+
+    #[test]
+    fn a_record_speaks_of_its_file_on_a_machine_that_numbers_volumes_otherwise() {
+        let ledger = Ledger::decode(&ledger([Some(record(7)), None]));
+        assert!(ledger.of(FileId { volume: 48, index: 131 }).is_some());
+        assert!(ledger.of(FileId { volume: 2049, index: 132 }).is_none());
     }
 
     #[test]
