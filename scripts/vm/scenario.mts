@@ -1,0 +1,27 @@
+// What both scenarios need: claims, and what a test has of AVA's.
+
+import type { ExecutionContext } from 'ava'
+
+const began = performance.now()
+let failed = 0
+
+export function note(what: string): void {
+  console.log(`${((performance.now() - began) / 1_000).toFixed(1)} s: ${what}`)
+}
+
+export function claim(what: string, holds: boolean): void {
+  note(`${holds ? 'ok' : 'NOT OK'}: ${what}`)
+  if (!holds) failed += 1
+}
+
+const endings: (() => unknown)[] = []
+
+/** For the tests' helpers. */
+export const t = {
+  teardown: (ending: () => unknown) => endings.push(ending)
+} as never as ExecutionContext
+
+export async function end(): Promise<never> {
+  for (const ending of endings.toReversed()) await ending()
+  process.exit(failed > 0 ? 1 : 0)
+}
