@@ -47,7 +47,7 @@ struct Pulse {
     refreshed: Duration,
     beat: Option<TimerKey>,
     verdict: Option<TimerKey>,
-    /// The verdict was put off once because this process itself had been stopped.
+    /// The verdict was put off once because this process itself had been stopped, or slept.
     put_off: bool,
     /// A failing beat was reported; the next one is not, until one succeeds.
     reported: bool,
@@ -131,9 +131,10 @@ impl Lease {
             return;
         }
         let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
+        let left = self.patience().saturating_sub(unrefreshed);
         // After sleep or a stop the time may be over already: the beat gets its chance first.
-        let left = self.patience().saturating_sub(unrefreshed).max(self.grace());
-        self.set_verdict(&mut pulse, now + left);
+        pulse.put_off |= left < self.grace();
+        self.set_verdict(&mut pulse, now, left.max(self.grace()));
     }
 
     /// Refreshes the lease; on a hand.
@@ -258,12 +259,13 @@ impl Lease {
             }
             let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
             if unrefreshed < self.patience() {
-                self.set_verdict(&mut pulse, now + (self.patience() - unrefreshed));
+                self.set_verdict(&mut pulse, now, self.patience() - unrefreshed);
                 return;
             }
+            let late = late.max(unrefreshed - self.patience());
             if late > self.terms.heartbeat / 10 && !pulse.put_off {
                 pulse.put_off = true;
-                self.set_verdict(&mut pulse, now + self.grace());
+                self.set_verdict(&mut pulse, now, self.grace());
                 return;
             }
         }
@@ -288,7 +290,10 @@ impl Lease {
         pulse.beat = heart::set(due, Timer::Beat(Arc::clone(self))).ok();
     }
 
-    fn set_verdict(self: &Arc<Self>, pulse: &mut Pulse, due: Duration) {
+    /// For a heartbeat at most: the machine may sleep in between, which the heart's clock does not
+    /// count and the lease does.
+    fn set_verdict(self: &Arc<Self>, pulse: &mut Pulse, now: Duration, left: Duration) {
+        let due = now + left.min(self.terms.heartbeat);
         pulse.verdict = heart::set(due, Timer::Verdict(Arc::clone(self))).ok();
     }
 

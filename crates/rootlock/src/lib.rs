@@ -52,6 +52,8 @@ mod options;
 mod recover;
 mod root;
 mod site;
+#[cfg(test)]
+mod sleep;
 mod survey;
 mod sync;
 mod sys;

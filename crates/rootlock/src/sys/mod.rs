@@ -30,12 +30,19 @@ mod platform;
 #[cfg(not(any(unix, windows)))]
 compile_error!("rootlock needs kernel file locks: a lock that does not lock is worse than none");
 
+#[cfg(test)]
+pub(crate) mod skewed_clock;
+
 use crate::Mode;
 
+#[cfg(not(test))]
+pub(crate) use platform::clock;
 pub(crate) use platform::{
     Dir, Interrupt, Interruptible, close, process, read_at, set_modified, set_times, stat, waiters,
     write_at,
 };
+#[cfg(test)]
+pub(crate) use skewed_clock as clock;
 
 #[cfg(shuttle)]
 pub(crate) use crate::interleavings::clock;
