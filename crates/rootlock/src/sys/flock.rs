@@ -44,5 +44,10 @@ pub(crate) fn lock(file: &File, mode: Mode) -> io::Result<()> {
 /// Releases the kernel lock. Said aloud rather than left to `close`: a child that was just forked
 /// shares the open file until it execs, and would keep the lock alive for that long.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
-    FileExt::unlock(file)
+    loop {
+        match FileExt::unlock(file) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
