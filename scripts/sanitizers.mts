@@ -1,0 +1,56 @@
+// `npm run test:sanitizers [thread|address|miri…]`: the core's tests under ThreadSanitizer and
+// AddressSanitizer (with LeakSanitizer), the standard library built the same way, and its pure
+// modules under Miri. Needs the nightly toolchain with the components rust-src and miri.
+
+import { spawnSync } from 'node:child_process'
+
+const TARGET = 'x86_64-unknown-linux-gnu'
+
+/** Cargo's arguments, and what it needs in its environment. */
+const RUNS: Record<string, { args: string[]; env: Record<string, string>; component: string }> = {
+  thread: sanitizer('thread'),
+  address: sanitizer('address'),
+  miri: {
+    // What touches no file: bytes and times are passed in.
+    args: ['miri', 'test', '-p', 'rootlock', '--lib', 'watch', 'ledger', 'grant', 'options'],
+    env: { MIRIFLAGS: '-Zmiri-disable-isolation' },
+    component: 'miri'
+  }
+}
+
+function sanitizer(name: string) {
+  return {
+    args: ['test', '-Zbuild-std', '--target', TARGET, '-p', 'rootlock', '--tests'],
+    env: {
+      RUSTFLAGS: `-Zsanitizer=${name}`,
+      // Crowds enough for the schedule to vary, and for leaks to show.
+      ROOTLOCK_CROWD: '3000',
+      ASAN_OPTIONS: 'detect_leaks=1',
+      TSAN_OPTIONS: 'halt_on_error=1'
+    },
+    component: 'rust-src'
+  }
+}
+
+const wanted = process.argv.slice(2)
+let failed = 0
+const names = wanted.length > 0 ? wanted : Object.keys(RUNS)
+for (const name of names) {
+  const run = RUNS[name]
+  if (!run) throw new RangeError(`expected ${Object.keys(RUNS).join(', ')}, got ${name}`)
+  const { args, env, component } = run
+  // Says itself what is wrong if there is no such toolchain.
+  spawnSync('rustup', ['component', 'add', component, '--toolchain', 'nightly'], {
+    stdio: 'inherit'
+  })
+  const [command, ...rest] = args
+  const { status } = spawnSync(
+    'cargo',
+    ['+nightly', command!, ...rest, '--locked', '--target-dir', `target/${name}`],
+    { stdio: 'inherit', env: { ...process.env, ...env } }
+  )
+  console.log(`${name}: ${status === 0 ? 'ok' : 'failed'}`)
+  if (status !== 0) failed += 1
+}
+console.log(`${names.length - failed} passed, ${failed} failed`)
+process.exitCode = failed > 0 ? 1 : 0
