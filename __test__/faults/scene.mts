@@ -1,0 +1,106 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { ExecutionContext } from 'ava'
+import type { LockOptions } from 'rootlock'
+
+import { child, type Child, type PlainError } from '../helpers/child.mjs'
+
+/** What a step of the subject came to. */
+export interface Result {
+  token?: number
+  error?: PlainError
+}
+
+/** A root, a subject whose calls fail, and perhaps a holder in its way; gone when the scene ends. */
+export class Scene {
+  readonly root: string
+  /** For what must not be in the root. */
+  readonly scratch: string
+  readonly subject: Child
+  /** The highest token that was granted so far. */
+  token = 0
+  holder: Child | undefined
+  readonly #endings: (() => unknown)[]
+
+  private constructor(root: string, scratch: string, subject: Child, endings: (() => unknown)[]) {
+    this.root = root
+    this.scratch = scratch
+    this.subject = subject
+    this.#endings = endings
+  }
+
+  static async open(options: LockOptions = {}): Promise<Scene> {
+    const endings: (() => unknown)[] = []
+    const scratch = await mkdtemp(join(tmpdir(), 'rootlock-faults-'))
+    endings.push(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }))
+    const root = await mkdtemp(join(scratch, 'root-'))
+    const subject = child(teardown(endings), 'subject', { root, options })
+    await subject.says('ready')
+    return new Scene(root, scratch, subject, endings)
+  }
+
+  /** As a test has it: what is to be done in the end. */
+  get t(): ExecutionContext {
+    return teardown(this.#endings)
+  }
+
+  async ask(command: string, kind: string, argument?: unknown): Promise<Result> {
+    this.subject.tell(command, argument)
+    return this.#result(await this.subject.says(kind))
+  }
+
+  /** A step that is not to be disturbed. */
+  async must(command: string, kind: string, argument?: unknown): Promise<Result> {
+    const result = await this.ask(command, kind, argument)
+    if (result.error) throw new Error(`${command} failed: ${result.error.message}`)
+    return result
+  }
+
+  /** What the subject says later of a request that it was told before. */
+  async hears(kind: string): Promise<Result> {
+    return this.#result(await this.subject.says(kind))
+  }
+
+  #result(message: object): Result {
+    const { token, error } = message as Result
+    return { ...(token !== undefined && { token }), ...(error && { error }) }
+  }
+
+  /** The descriptors that the subject has in the root. */
+  openInRoot(): string[] {
+    const folder = `/proc/${this.subject.pid}/fd`
+    return readdirSync(folder).flatMap((descriptor) => {
+      try {
+        const path = readlinkSync(join(folder, descriptor))
+        return path.startsWith(this.root) ? [path] : []
+      } catch {
+        return []
+      }
+    })
+  }
+
+  /** The native threads that the subject has. */
+  threads(): string[] {
+    const folder = `/proc/${this.subject.pid}/task`
+    return readdirSync(folder).flatMap((task) => {
+      try {
+        const name = readFileSync(join(folder, task, 'comm'), 'utf8').trim()
+        return name.startsWith('rootlock') ? [name] : []
+      } catch {
+        return []
+      }
+    })
+  }
+
+  async end(): Promise<void> {
+    for (const ending of this.#endings.toReversed()) await ending()
+  }
+}
+
+/** The helpers want no more of a test than this. */
+function teardown(endings: (() => unknown)[]): ExecutionContext {
+  return { teardown: (ending: () => unknown) => endings.push(ending) } as never
+}
