@@ -47,7 +47,7 @@ pub(crate) struct Process {
     pub(crate) start: u64,
     /// Empty when not known.
     pub(crate) boot: String,
-    /// The pid name space; zero where there is only one.
+    /// Its name spaces of pids and of time; zero where there is only one of each.
     pub(crate) namespace: u64,
     pub(crate) hostname: String,
     pub(crate) command: String,
@@ -62,7 +62,7 @@ impl Process {
                 pid,
                 start: process::start_time(pid).unwrap_or(0),
                 boot: process::boot().unwrap_or_default(),
-                namespace: process::pid_namespace(),
+                namespace: process::namespace(),
                 hostname: process::hostname(),
                 command: process::command(pid),
             }

@@ -46,10 +46,13 @@ pub(crate) fn boot() -> Option<String> {
     None
 }
 
-/// The name space in which this process's pid is unique; zero where there is only one.
-pub(crate) fn pid_namespace() -> u64 {
+/// The name spaces by which this process's pid and start time are told, as one number; zero where
+/// there is only one of each. In another time name space the same process started at another time.
+pub(crate) fn namespace() -> u64 {
     use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+    let of = |kind| fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |file| file.ino());
+    // The kernel's numbers of name spaces have 32 bits.
+    of("pid") | of("time") << 32
 }
 
 /// When a process started, in units of the system's own; with the pid it names the process for
@@ -86,7 +89,7 @@ pub(crate) fn start_time(_pid: u32) -> Option<u64> {
     None
 }
 
-/// Whether the process with this pid and start time, of this boot and pid name space, has
+/// Whether the process with this pid and start time, of this boot and these name spaces, has
 /// certainly ended. Any doubt is a no.
 pub(crate) fn is_gone(pid: u32, start: u64) -> bool {
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };

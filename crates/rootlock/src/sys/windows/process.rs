@@ -47,7 +47,7 @@ pub(crate) fn boot() -> Option<String> {
 }
 
 /// There is only one.
-pub(crate) fn pid_namespace() -> u64 {
+pub(crate) fn namespace() -> u64 {
     0
 }
 
