@@ -39,18 +39,20 @@ for (const phase of PHASES) {
   if (wanted.length > 0 && !wanted.some((word) => phase.name.includes(word))) continue
   const places = await discover(phase)
   console.log(`${phase.name}: ${places.length} places`)
+  if (phase.always) {
+    for (const name of new Set(places.map((place) => place.name))) {
+      for (const what of [...ERRORS.map((error) => `error=${error}`), 'delay_enter=3s']) {
+        add(phase, { name, when: '1+', what })
+      }
+    }
+    continue
+  }
   for (const { name, when } of places) {
     for (const error of ERRORS) {
       add(phase, { name, when: String(when), what: `error=${error}` })
     }
     add(phase, { name, when: String(when), what: 'delay_enter=3s' })
     add(phase, { name, when: String(when), what: 'signal=KILL' })
-  }
-  if (phase.name !== 'beat') continue
-  for (const name of new Set(places.map((place) => place.name))) {
-    for (const what of [...ERRORS.map((error) => `error=${error}`), 'delay_enter=3s']) {
-      add(phase, { name, when: '1+', what })
-    }
   }
 }
 

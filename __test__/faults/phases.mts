@@ -15,6 +15,8 @@ export interface Phase {
   prepare?(scene: Scene): Promise<void>
   /** What is disturbed; the results of the subject's steps, in their order. */
   act(scene: Scene): Promise<Step[]>
+  /** For calls that fail every time, not once. */
+  always?: boolean
   /** Takes `scene.holder`'s lock. */
   takesOver?: boolean
 }
@@ -51,6 +53,12 @@ async function frozenHolder(scene: Scene): Promise<void> {
   const holder = child(scene.t, 'holder', { root: scene.root, options: HASTY })
   scene.token = (await holder.says('held')).token
   await holder.freeze()
+  // Not in the middle of a beat: who is stopped inside the guard keeps everybody out.
+  while (kernelLocks(scene.root, '.lock.guard').some(({ pid }) => pid === holder.pid)) {
+    holder.thaw()
+    await pause(10)
+    await holder.freeze()
+  }
   scene.holder = holder
 }
 
@@ -113,11 +121,21 @@ export const PHASES: Phase[] = [
   },
   {
     name: 'beat',
-    options: { heartbeatMs: 200, staleMs: 1_000 },
+    options: { heartbeatMs: 200, staleMs: 60_000 },
     prepare: held,
     async act() {
       // At least one whole beat, and one more for what the first has left.
       await pause(450)
+      return [{ what: 'beat' }]
+    }
+  },
+  {
+    name: 'beats that always fail',
+    always: true,
+    options: { heartbeatMs: 200, staleMs: 1_000 },
+    prepare: held,
+    async act() {
+      await pause(2_000)
       return [{ what: 'beat' }]
     }
   },

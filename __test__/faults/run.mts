@@ -211,7 +211,7 @@ async function aftermath(
     (last.what === 'acquire' || last.what === 'beat' || last.what === 'look') &&
     !(last.what === 'acquire' && last.error)
   const lost = subject.hasSaid('lost')
-  if (last.what === 'beat' && injection.when.endsWith('+')) {
+  if (phase.always) {
     // A heart that can't beat says so, and one that can has the lock.
     if (!lost && Date.now() - statSync(join(scene.root, '.lock')).mtimeMs > 1_000) {
       wrong.push('does not beat, and does not say so')
