@@ -47,6 +47,10 @@ for (const phase of PHASES) {
     }
     continue
   }
+  // Threads that can't be made: the first, the second, and none at all.
+  for (const when of ['1', '2', '1+']) {
+    add(phase, { name: 'clone3', when, what: 'error=EAGAIN' })
+  }
   for (const { name, when } of places) {
     for (const error of ERRORS) {
       add(phase, { name, when: String(when), what: `error=${error}` })

@@ -185,6 +185,7 @@ function rightError(
 
 /** As their manual pages are called. */
 const PLAIN: Record<string, string> = {
+  clone3: 'pthread_create',
   newfstatat: 'stat',
   openat: 'open',
   pread64: 'read',

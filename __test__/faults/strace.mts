@@ -33,10 +33,12 @@ export class Trace {
   private constructor(pid: number, root: string, output: string, injection?: Injection) {
     this.#root = root
     this.#output = output
-    const files = ['', '.lock', '.lock.guard', '.lock.next'].flatMap((name) => [
+    const paths = ['', '.lock', '.lock.guard', '.lock.next'].flatMap((name) => [
       '-P',
       name ? join(root, name) : root
     ])
+    // A new thread is nothing of a file's.
+    const files = injection?.name === 'clone3' ? ['-e', 'trace=clone3'] : paths
     // A call that is not traced is silently not injected either.
     const inject = injection
       ? ['-e', `inject=${injection.name}:${injection.what}:when=${injection.when}`]
