@@ -52,7 +52,7 @@ mod options;
 mod recover;
 mod root;
 mod site;
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod sleep;
 mod survey;
 mod sync;

@@ -30,24 +30,22 @@ mod platform;
 #[cfg(not(any(unix, windows)))]
 compile_error!("rootlock needs kernel file locks: a lock that does not lock is worse than none");
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 pub(crate) mod skewed_clock;
 
 use crate::Mode;
 
-#[cfg(not(test))]
-pub(crate) use platform::clock;
 pub(crate) use platform::{
     Dir, Interrupt, Interruptible, close, process, read_at, set_modified, set_times, stat, waiters,
     write_at,
 };
-#[cfg(test)]
-pub(crate) use skewed_clock as clock;
 
 #[cfg(shuttle)]
 pub(crate) use crate::interleavings::clock;
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, test)))]
 pub(crate) use platform::clock;
+#[cfg(all(test, not(shuttle)))]
+pub(crate) use skewed_clock as clock;
 
 /// Names one file for as long as somebody has it open: volume and index (device and inode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
