@@ -127,7 +127,7 @@ pub(crate) fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
     Some(owners.map(|lock| (lock.pid, lock.mode)).collect())
 }
 
-/// The same, with those who wait for it.
+/// The same, with those who wait for it; each process once.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
@@ -149,7 +149,15 @@ pub(crate) fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
         let (on, of) = fields.next()?.rsplit_once(':')?;
         (on == device && of == inode).then_some(KernelLock { waits, pid, mode })
     };
-    Some(locks.lines().filter_map(lock).collect())
+    let mut found = Vec::new();
+    for lock in locks.lines().filter_map(lock) {
+        // The kernel tells a page at a time, by numbers: a lock that comes elsewhere in between moves
+        // one that was told to the next page.
+        if !found.contains(&lock) {
+            found.push(lock);
+        }
+    }
+    Some(found)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
