@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { copyFile, mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -11,7 +11,10 @@ import { temporaryRoot } from './helpers/temporary-root.mjs'
 const run = promisify(execFile)
 
 const built = dirname(fileURLToPath(import.meta.resolve('rootlock')))
-const binary = (await readdir(built)).find((name) => name.endsWith('.node'))!
+// Beside it there may be others, for other platforms: the one that was loaded.
+await import('rootlock')
+const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] }
+const binary = basename(sharedObjects.find((path) => path.endsWith('.node'))!)
 const target = binary.split('.')[1]!
 
 /** The package as it is installed, by itself: without a binding. */
