@@ -1,7 +1,7 @@
 // Builds for another target with Debian's compiler, which has the sources of its standard library.
 
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 
 import { debian } from './debian.mjs'
 
@@ -78,7 +78,9 @@ export function cross({
       { env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 2 ** 28 }
     )
   cargo('build', '-p', 'rootlock-napi')
-  copyFileSync(`${FOLDER}/${triple}/debug/${library}`, binding)
+  // Renamed: whoever has the old one loaded would crash if it changed.
+  copyFileSync(`${FOLDER}/${triple}/debug/${library}`, `${binding}.new`)
+  renameSync(`${binding}.new`, binding)
   return cargo('test', '--no-run', '-p', 'rootlock', '--message-format=json')
     .split('\n')
     .flatMap((line) => {
