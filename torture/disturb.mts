@@ -150,8 +150,10 @@ export class Disturber {
     const mode = shared ? 'shared' : 'exclusive'
     this.#foreign.say({ what: 'ask', id, mode, wait: true })
     const child = spawn('flock', [`--${mode}`, file, 'sh', '-c', 'echo has it; read -r _'], {
-      stdio: ['pipe', 'pipe', 'inherit']
+      stdio: ['pipe', 'pipe', 'ignore']
     })
+    // The directory may just have moved: then it has ended, and hears nothing.
+    child.stdin.on('error', () => {})
     const ended = once(child, 'exit')
     if (await says(child)) {
       this.#foreign.say({ what: 'granted', id, token: 0 })
