@@ -48,3 +48,11 @@ for (const phase of PHASES.filter(({ name }) => ['first acquire', 'takeover'].in
     }
   )
 }
+
+const [first] = PHASES
+traced('no thread to be had is an error, and the process goes on', async (t) => {
+  const outcome = await fault(first!, { name: 'clone3', when: '1+', what: 'error=EAGAIN' })
+  t.deepEqual(outcome.met, ['clone3'])
+  t.is(outcome.said, 'EAGAIN pthread_create')
+  t.deepEqual(outcome.wrong, [])
+})

@@ -6,17 +6,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
 use napi::bindgen_prelude::{Either, Either3, Function};
 use napi_derive::napi;
 use rootlock::{
-    Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Mode, Options, Released,
-    Request, Root, Wait,
+    Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Mode, Operation, Options,
+    Released, Request, Root, Wait,
 };
-use tokio::runtime::{Builder, Runtime};
 
 use crate::ask::{ASK_RECOVER, ASK_REPORT, ASK_SHARED, ASK_TELL, ASK_WAIT};
 use crate::convert::{BindingError, millis, number};
@@ -54,11 +53,14 @@ struct Shared {
 type LineName = (PathBuf, Option<String>);
 
 fn line_name(place: &Result<Root, String>, ask: &Ask) -> LineName {
-    let path = match place {
-        Ok(root) => root.path(),
-        Err(path) => Path::new(path),
-    };
-    (path.to_owned(), ask.file_name.clone())
+    (path_of(place), ask.file_name.clone())
+}
+
+fn path_of(place: &Result<Root, String>) -> PathBuf {
+    match place {
+        Ok(root) => root.path().to_owned(),
+        Err(path) => PathBuf::from(path),
+    }
 }
 
 /// How long an abort waits for a thread that is asking: on storage that answers it is done by then.
@@ -89,17 +91,6 @@ enum Entry {
 
 /// What JavaScript names a place by: a path, or the number of a directory that it keeps open.
 type Place = Either<String, f64>;
-
-/// What may block does so on Tokio's blocking threads: never on the event loop, and not in libuv's
-/// pool either, whose four threads are for everybody. The runtime itself has no thread; those of
-/// the pool come when needed and go when idle.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    Builder::new_current_thread()
-        .thread_name("rootlock-blocking")
-        .thread_keep_alive(Duration::from_secs(1))
-        .build()
-        .expect("a runtime without drivers needs nothing from the system")
-});
 
 #[napi]
 impl BindingEnvironment {
@@ -202,7 +193,7 @@ impl BindingEnvironment {
     pub fn open_root(&self, key: f64, path: String) {
         let key = whole(key);
         let shared = Arc::clone(&self.shared);
-        RUNTIME.spawn_blocking(move || {
+        self.shared.run_blocking(key, Operation::Open, PathBuf::from(&path), move || {
             let event = match Root::open(&path) {
                 Ok(root) => {
                     shared.table().roots.insert(key, root);
@@ -234,7 +225,8 @@ impl BindingEnvironment {
         let key = whole(key);
         let place = self.shared.place(place)?;
         let shared = Arc::clone(&self.shared);
-        RUNTIME.spawn_blocking(move || {
+        let path = path_of(&place);
+        self.shared.run_blocking(key, Operation::Inspect, path, move || {
             let seen = place
                 .or_else(Root::open)
                 .and_then(|root| root.inspect(&file_name, millis(stale_ms)));
@@ -253,7 +245,7 @@ impl BindingEnvironment {
     pub fn survey(&self, key: f64, path: String, file_name: String) {
         let key = whole(key);
         let shared = Arc::clone(&self.shared);
-        RUNTIME.spawn_blocking(move || {
+        self.shared.run_blocking(key, Operation::Inspect, PathBuf::from(&path), move || {
             let seen = Root::open(&path).and_then(|root| root.survey(&file_name));
             shared.channel.send(match seen {
                 Ok(seen) => {
@@ -301,15 +293,39 @@ impl Shared {
     /// Opens and asks where that may block, when those who came before have.
     fn line_up(self: &Arc<Self>, place: Result<Root, String>, ask: Ask) {
         let line = line_name(&place, &ask);
-        let Some(first) = self.lines.join(line.clone(), (place, ask)) else { return };
-        let shared = Arc::clone(self);
-        RUNTIME.spawn_blocking(move || {
-            let mut next = Some(first);
-            while let Some((place, ask)) = next {
-                shared.answer_later(place, &ask);
-                next = shared.lines.next(&line);
+        let path = path_of(&place);
+        if !self.lines.join(line.clone(), (place, ask)) {
+            return;
+        }
+        let work = {
+            let (shared, line) = (Arc::clone(self), line.clone());
+            move || {
+                while let Some((place, ask)) = shared.lines.next(&line) {
+                    shared.answer_later(place, &ask);
+                }
             }
-        });
+        };
+        if let Err(error) = rootlock::run_blocking(Operation::Acquire, &path, work) {
+            // There is but one: all who ask do so on this thread.
+            if let Some((_, ask)) = self.lines.next(&line) {
+                self.settled(ask.key, Err(error));
+            }
+            self.lines.next(&line);
+        }
+    }
+
+    /// Does what may block where it blocks nobody: never on the event loop, and not in libuv's pool
+    /// either, whose four threads are for everybody.
+    fn run_blocking(
+        &self,
+        key: u64,
+        operation: Operation,
+        path: PathBuf,
+        job: impl FnOnce() + Send + 'static,
+    ) {
+        if let Err(error) = rootlock::run_blocking(operation, &path, job) {
+            self.channel.send(failed(key, &error));
+        }
     }
 
     /// Opens and asks where that may block.
@@ -380,7 +396,9 @@ impl Shared {
                 // Told when nothing is made any more: by the thread that asks, unless it hangs.
                 *cancelled = true;
                 let shared = Arc::clone(self);
-                RUNTIME.spawn_blocking(move || shared.give_up_asking(key));
+                let give_up = move || shared.give_up_asking(key);
+                // Without a thread the one that asks tells, when it comes back.
+                let _ = rootlock::run_blocking(Operation::Acquire, Path::new(""), give_up);
             }
             // Granted: the face gives it back when it hears of it.
             Some(Entry::Held(_)) | None => {}

@@ -15,16 +15,14 @@ impl<Name: Eq + Hash, Job> Lines<Name, Job> {
         !lines.is_empty() && lines.contains_key(&name())
     }
 
-    /// Adds a job to its line. Gives it back to a caller who must do it, because nobody works
-    /// there, and then what [`Lines::next`] has, until that is nothing.
-    pub(crate) fn join(&self, name: Name, job: Job) -> Option<Job> {
+    /// Adds a job to its line. Whether nobody works there: then the caller must do what
+    /// [`Lines::next`] has, until that is nothing.
+    #[must_use]
+    pub(crate) fn join(&self, name: Name, job: Job) -> bool {
         let mut lines = self.lines();
-        if let Some(line) = lines.get_mut(&name) {
-            line.push_back(job);
-            return None;
-        }
-        lines.insert(name, VecDeque::new());
-        Some(job)
+        let idle = !lines.contains_key(&name);
+        lines.entry(name).or_default().push_back(job);
+        idle
     }
 
     /// The line's next job; `None` ends the line.
