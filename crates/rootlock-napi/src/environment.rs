@@ -64,7 +64,7 @@ fn path_of(place: &Result<Root, String>) -> PathBuf {
 }
 
 /// How long an abort waits for a thread that is asking: on storage that answers it is done by then.
-const ASKING: Duration = Duration::from_millis(20);
+const ASKING: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Table {

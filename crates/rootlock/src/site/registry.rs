@@ -1,0 +1,101 @@
+//! All sites of the process: everybody who wants one lock finds the same site. And what is remembered
+//! of those that nobody uses just now.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::{Site, SiteId, State, turn::Turn};
+use crate::guard::Guard;
+use crate::options::Names;
+use crate::sync::{self, Mutex};
+use crate::sys::{Dir, FileId, Locality, clock};
+use crate::watch::Watch;
+
+/// All sites of the process that somebody uses, and what is remembered of those nobody uses just
+/// now.
+#[derive(Default)]
+struct Registry {
+    sites: HashMap<SiteId, Weak<Site>>,
+    memories: HashMap<SiteId, Memory>,
+}
+
+/// What a site leaves to the next one that comes to the same place.
+struct Memory {
+    /// Repeated short tries add up.
+    watch: Option<Watch>,
+    /// Whoever asks again at once does so through a new site, if it names the place by a path.
+    turn: Option<Turn>,
+    not_before: Duration,
+    left: Duration,
+}
+
+/// How many places are remembered; the oldest go first.
+const MEMORIES: usize = 256;
+
+static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+
+impl Site {
+    /// The site of a lock file, shared by all who use it at the moment.
+    pub(crate) fn of(
+        dir: &Arc<Dir>,
+        id: FileId,
+        path: &Path,
+        names: Names,
+        locality: Locality,
+    ) -> Arc<Self> {
+        let id = (id, Arc::clone(&names.lock));
+        let mut registry = sync::lock(&REGISTRY);
+        let registry = registry.get_or_insert_default();
+        if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
+            return site;
+        }
+        let (watch, state) = match registry.memories.remove(&id) {
+            Some(Memory { watch, turn, not_before, .. }) => {
+                (watch, State { turn, not_before, ..State::default() })
+            }
+            None => (None, State::default()),
+        };
+        let site = Arc::new(Self {
+            id: id.clone(),
+            dir: Arc::clone(dir),
+            path: path.to_owned(),
+            names,
+            locality,
+            guard: Guard::default(),
+            exact_times: AtomicBool::new(false),
+            state: Mutex::new(state),
+            watch: Mutex::new(watch),
+        });
+        registry.sites.insert(id, Arc::downgrade(&site));
+        site
+    }
+}
+
+impl Drop for Site {
+    /// Leaves what it knows to the next one that comes here.
+    fn drop(&mut self) {
+        let mut registry = sync::lock(&REGISTRY);
+        let Some(registry) = registry.as_mut() else { return };
+        // Another one may have been made since this one's last reference went.
+        if registry.sites.get(&self.id).is_some_and(|site| site.strong_count() == 0) {
+            registry.sites.remove(&self.id);
+        }
+        let state = sync::lock(&self.state);
+        let memory = Memory {
+            watch: sync::lock(&self.watch).take(),
+            turn: state.turn,
+            not_before: state.not_before,
+            left: clock::awake(),
+        };
+        if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&self.id) {
+            let oldest = registry.memories.iter().min_by_key(|(_, memory)| memory.left);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                registry.memories.remove(&oldest);
+            }
+        }
+        registry.memories.insert(self.id.clone(), memory);
+    }
+}
