@@ -95,7 +95,7 @@ onUnix('a frozen holder is called stale by its own terms', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: { heartbeatMs: 200, staleMs: 40_000 } })
   await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   await utimes(join(root, '.lock'), ago(35_000), ago(35_000))
   t.is(parse((await run(t, 'status', '--json', root)).out).state, 'exclusive')
   await utimes(join(root, '.lock'), ago(45_000), ago(45_000))

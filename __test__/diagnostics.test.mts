@@ -128,7 +128,7 @@ onUnix('a takeover says that it is one', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   const heard = listen(t, root)
   await hold(t, root, QUICK)
   t.like(heard.at(-1), { event: 'acquire', message: { tookOver: true } })

@@ -59,7 +59,7 @@ for (const year of [1970, 2020, 2100]) {
       const root = await temporaryRoot(t)
       const holder = child(t, 'holder', { root, options: QUICK })
       const { token } = await holder.says('held')
-      await holder.freeze()
+      await holder.freeze(root)
       await utimes(join(root, '.lock'), date, date)
       t.true((await hold(t, root, QUICK)).token > token)
     }

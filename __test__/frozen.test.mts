@@ -18,7 +18,7 @@ const ageMs = async (root: string) => Date.now() - (await stat(join(root, '.lock
 async function freeze(t: ExecutionContext, root: string, shared = false) {
   const holder = child(t, 'holder', { root, shared, options: QUICK })
   const { token } = await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   return { holder, token }
 }
 
@@ -46,7 +46,7 @@ for (const shared of [false, true]) {
     const { token } = await holder.says('held')
     const { lock } = waiter(t, root, QUICK)
     await mustBlock(lock)
-    await holder.freeze()
+    await holder.freeze(root)
     const robber = await inTime('it is taken over', lock)
     t.true(robber.token > token)
     await wakes(t, holder, robber)

@@ -101,7 +101,7 @@ needing(test, unix)('a frozen holder is replaced though its ledger is spoilt', a
   const { root, guard } = await written(t)
   const frozen = child(t, 'holder', { root, options: QUICK })
   const { token } = await frozen.says('held')
-  await frozen.freeze()
+  await frozen.freeze(root)
   await writeFile(guard, 'somebody else’s')
   const unlock = await hold(t, root, QUICK)
   t.true(unlock.token > token)

@@ -18,7 +18,7 @@ onUnix('a lock file that is fresh is not recovered', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   const { mtimeMs, ino } = statSync(join(root, '.lock'))
   const { lock } = waiter(t, root, QUICK)
   let granted = false
@@ -39,7 +39,7 @@ onUnix("a holder's own longer terms are kept by those who have less patience", a
   const options = { heartbeatMs: 1_000, staleMs: 3_000 }
   const holder = child(t, 'holder', { root, options })
   await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   const { mtimeMs } = statSync(join(root, '.lock'))
   await inTime('it is taken over', waiter(t, root, { heartbeatMs: 50, staleMs: 150 }).lock)
   t.true(Date.now() - mtimeMs >= options.staleMs)
@@ -49,7 +49,7 @@ onUnix('a stale lock is waited for with recover: false, until the kernel frees i
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   const { mtimeMs, ino } = statSync(join(root, '.lock'))
   const patient = { ...QUICK, recover: false }
   const { lock } = waiter(t, root, patient)
@@ -68,7 +68,7 @@ onUnix('who may recover does, though others in its line may not', async (t) => {
   const first = waiter(t, root, { ...QUICK, recover: false }).lock
   const second = waiter(t, root, QUICK).lock
   await mustBlock(Promise.race([first, second]))
-  await holder.freeze()
+  await holder.freeze(root)
   const unlock = await inTime('the second takes over', second)
   await mustBlock(first)
   await unlock()
@@ -80,7 +80,7 @@ onUnix('what a takeover that died has left over does not hinder the next one', a
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
-  await holder.freeze()
+  await holder.freeze(root)
   await writeFile(join(root, '.lock.next'), 'left over')
   await hold(t, root, QUICK)
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
@@ -92,7 +92,7 @@ onUnix(
     const root = await temporaryRoot(t)
     const holder = child(t, 'holder', { root, options: QUICK })
     await holder.says('held')
-    await holder.freeze()
+    await holder.freeze(root)
     const contenders = [1, 2, 3].map(() => child(t, 'holder', { root, options: QUICK }))
     await Promise.any(contenders.map((contender) => contender.says('held')))
     for (const contender of contenders) contender.kill()

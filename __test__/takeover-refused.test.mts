@@ -18,7 +18,7 @@ async function freezeInStickyDirectory(t: ExecutionContext): Promise<string> {
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
   for (const name of ['.lock', '.lock.guard']) await chmod(join(root, name), 0o666)
-  await holder.freeze()
+  await holder.freeze(root)
   return root
 }
 

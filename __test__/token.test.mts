@@ -59,7 +59,7 @@ needing(test, unix)('tokens rise over takeovers', async (t) => {
     const frozen = child(t, 'holder', { root, options: QUICK })
     const { token } = await frozen.says('held')
     t.true(token > last)
-    await frozen.freeze()
+    await frozen.freeze(root)
     const robber = await hold(t, root, QUICK)
     t.true(robber.token > token)
     last = robber.token

@@ -52,13 +52,7 @@ async function held(scene: Scene): Promise<void> {
 async function frozenHolder(scene: Scene): Promise<void> {
   const holder = child(scene.t, 'holder', { root: scene.root, options: HASTY })
   scene.token = (await holder.says('held')).token
-  await holder.freeze()
-  // Not in the middle of a beat: who is stopped inside the guard keeps everybody out.
-  while (kernelLocks(scene.root, '.lock.guard').some(({ pid }) => pid === holder.pid)) {
-    holder.thaw()
-    await pause(10)
-    await holder.freeze()
-  }
+  await holder.freeze(scene.root)
   scene.holder = holder
 }
 

@@ -7,6 +7,7 @@ import type { ExecutionContext } from 'ava'
 import type { Holder } from 'rootlock'
 
 import { eventually, inTime } from './eventually.mjs'
+import { kernelLocks } from './kernel-locks.mjs'
 import { Messages } from './messages.mjs'
 
 /** An error, as `plain` of parent.mts makes it. */
@@ -78,8 +79,12 @@ export class Child {
     this.process.kill(signal)
   }
 
-  /** Stops it, and waits until all of its threads stand still: they may not have heard yet. */
-  async freeze(): Promise<void> {
+  /**
+   * Stops it, and waits until all of its threads stand still: they may not have heard yet.
+   *
+   * @param root of a lock whose guard it shall not be stopped in: that would keep everybody out
+   */
+  async freeze(root?: string): Promise<void> {
     this.kill('SIGSTOP')
     if (process.platform !== 'linux') return
     await eventually('the child stands still', () =>
@@ -87,6 +92,14 @@ export class Child {
         /\) T /.test(readFileSync(`/proc/${this.pid}/task/${task}/stat`, 'latin1'))
       )
     )
+    if (root === undefined || !this.#isInGuard(root)) return
+    this.thaw()
+    await eventually('it leaves the guard', () => !this.#isInGuard(root))
+    await this.freeze(root)
+  }
+
+  #isInGuard(root: string): boolean {
+    return kernelLocks(root, '.lock.guard').some(({ pid, waits }) => pid === this.pid && !waits)
   }
 
   thaw(): void {
