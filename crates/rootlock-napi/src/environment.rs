@@ -18,6 +18,7 @@ use rootlock::{
 };
 
 use crate::ask::{ASK_RECOVER, ASK_REPORT, ASK_SHARED, ASK_TELL, ASK_WAIT};
+use crate::blocking;
 use crate::convert::{BindingError, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 use crate::lines::Lines;
@@ -305,7 +306,7 @@ impl Shared {
                 }
             }
         };
-        if let Err(error) = rootlock::run_blocking(Operation::Acquire, &path, work) {
+        if let Err(error) = blocking::run(Operation::Acquire, &path, work) {
             // There is but one: all who ask do so on this thread.
             if let Some((_, ask)) = self.lines.next(&line) {
                 self.settled(ask.key, Err(error));
@@ -314,8 +315,7 @@ impl Shared {
         }
     }
 
-    /// Does what may block where it blocks nobody: never on the event loop, and not in libuv's pool
-    /// either, whose four threads are for everybody.
+    /// Does what may block where it blocks nobody.
     fn run_blocking(
         &self,
         key: u64,
@@ -323,7 +323,7 @@ impl Shared {
         path: PathBuf,
         job: impl FnOnce() + Send + 'static,
     ) {
-        if let Err(error) = rootlock::run_blocking(operation, &path, job) {
+        if let Err(error) = blocking::run(operation, &path, job) {
             self.channel.send(failed(key, &error));
         }
     }
@@ -398,7 +398,7 @@ impl Shared {
                 let shared = Arc::clone(self);
                 let give_up = move || shared.give_up_asking(key);
                 // Without a thread the one that asks tells, when it comes back.
-                let _ = rootlock::run_blocking(Operation::Acquire, Path::new(""), give_up);
+                let _ = blocking::run(Operation::Acquire, Path::new(""), give_up);
             }
             // Granted: the face gives it back when it hears of it.
             Some(Entry::Held(_)) | None => {}

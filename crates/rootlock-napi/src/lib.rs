@@ -9,6 +9,7 @@
 pub mod ask;
 pub mod events;
 
+mod blocking;
 mod convert;
 mod environment;
 mod io_error;

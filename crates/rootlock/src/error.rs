@@ -74,12 +74,8 @@ impl Error {
         Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
     }
 
-    pub(crate) fn io(
-        operation: Operation,
-        path: &Path,
-        call: &'static str,
-        error: io::Error,
-    ) -> Self {
+    /// What the system said to a call that was made for a lock, also by somebody else.
+    pub fn io(operation: Operation, path: &Path, call: &'static str, error: io::Error) -> Self {
         Self::new(operation, path, ErrorKind::Io { call, error })
     }
 

@@ -5,11 +5,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::sync::{self, Condvar, Mutex, thread};
-use crate::{Error, Operation};
 
 /// How long an idle thread stays: longer than the pauses of a busy program, short for one that is
 /// done.
@@ -64,20 +62,6 @@ pub(crate) fn run(then: Then, job: impl FnOnce() + Send + 'static) -> io::Result
 pub(crate) fn time_passes() {
     let _state = sync::lock(&HANDS.state);
     sync::time_passes(&HANDS.wake);
-}
-
-/// Runs what may block, such as opening a directory of a server's, for somebody who must not be: on
-/// an idle thread of this crate's, or a new one.
-///
-/// # Errors
-/// [`ErrorKind::Io`](crate::ErrorKind::Io), of what is being done to that path: the system gives no
-/// more threads and none is idle.
-pub fn run_blocking(
-    operation: Operation,
-    path: &Path,
-    job: impl FnOnce() + Send + 'static,
-) -> Result<(), Error> {
-    run(Then::Linger, job).map_err(|error| Error::io(operation, path, "pthread_create", error))
 }
 
 fn work() {

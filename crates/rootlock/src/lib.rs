@@ -62,7 +62,6 @@ mod worth;
 
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
-pub use hands::run_blocking;
 pub use holder::Holder;
 pub use inspect::{LockState, State};
 pub use lock::{Lock, Released};
