@@ -17,7 +17,7 @@ import {
 import { child } from './helpers/child.mjs'
 import { eventually, inTime } from './helpers/eventually.mjs'
 import { hold, QUICK, waiter } from './helpers/locks.mjs'
-import { needing, unix } from './helpers/needing.mjs'
+import { needing, notWine, unix } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 const onUnix = needing(test, unix)
@@ -111,7 +111,7 @@ test('what the system refuses is told of as well', async (t) => {
   t.is(heard[0]!.message.error as unknown, error)
 })
 
-test('a lock that is lost is told of, and its release too', async (t) => {
+needing(test, notWine)('a lock that is lost is told of, and its release too', async (t) => {
   const root = await temporaryRoot(t)
   const heard = listen(t, root)
   const unlock = await hold(t, root, QUICK)
