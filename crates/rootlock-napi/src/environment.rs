@@ -22,7 +22,6 @@ use crate::blocking;
 use crate::convert::{BindingError, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 use crate::lines::Lines;
-use crate::soon::Soon;
 
 /// The locks and waits of one environment.
 #[napi]
@@ -85,8 +84,7 @@ enum Entry {
         /// Not wanted any more.
         cancelled: bool,
     },
-    /// In line; and what the event loop was woken up for, when the grant is just being made.
-    Waiting(Wait, Option<Arc<Soon>>),
+    Waiting(Wait),
     Held(Lock),
 }
 
@@ -363,7 +361,7 @@ impl Shared {
         let unwanted = match self.table().entries.get_mut(key) {
             Some(entry @ (Entry::Asked | Entry::Asking { .. })) => {
                 let cancelled = matches!(entry, Entry::Asking { cancelled: true });
-                *entry = Entry::Waiting(wait.clone(), None);
+                *entry = Entry::Waiting(wait.clone());
                 cancelled
             }
             // Granted already.
@@ -380,7 +378,7 @@ impl Shared {
     fn cancel(self: &Arc<Self>, key: u64) {
         let mut table = self.table();
         match table.entries.get_mut(&key) {
-            Some(Entry::Waiting(wait, _)) => {
+            Some(Entry::Waiting(wait)) => {
                 let wait = wait.clone();
                 // The end of the wait may be told before this returns, and needs the table.
                 drop(table);
@@ -426,7 +424,7 @@ impl Shared {
             std::mem::replace(&mut *self.table(), Table { closed: true, ..Table::default() });
         for entry in entries.into_values() {
             match entry {
-                Entry::Waiting(wait, _) => wait.cancel(),
+                Entry::Waiting(wait) => wait.cancel(),
                 Entry::Held(lock) => drop(lock),
                 Entry::Asked | Entry::Asking { .. } => {}
             }
@@ -443,15 +441,6 @@ impl Events for Shared {
         });
     }
 
-    fn granting(&self, key: u64) {
-        let event = Arc::<Soon>::default();
-        match self.table().entries.get_mut(&key) {
-            Some(Entry::Waiting(_, soon)) => *soon = Some(Arc::clone(&event)),
-            _ => return,
-        }
-        self.channel.send_soon(event);
-    }
-
     fn settled(&self, key: u64, result: Result<Lock, Error>) {
         let event = match result {
             Ok(lock) => {
@@ -466,14 +455,8 @@ impl Events for Shared {
                         BindingEvent::new(key, "failed").into()
                     }
                     Some(_) if !table.closed => {
-                        let granted = Event::Granted(key, token);
-                        match table.entries.insert(key, Entry::Held(lock)) {
-                            Some(Entry::Waiting(_, Some(soon))) => match soon.leave(granted) {
-                                Some(event) => event,
-                                None => return,
-                            },
-                            _ => granted,
-                        }
+                        table.entries.insert(key, Entry::Held(lock));
+                        Event::Granted(key, token)
                     }
                     _ => {
                         // Released outside of the mutex, by falling out of scope.
@@ -483,10 +466,8 @@ impl Events for Shared {
                 }
             }
             Err(error) => {
-                match self.table().entries.remove(&key) {
-                    None => return,
-                    Some(Entry::Waiting(_, Some(soon))) => soon.give_up(),
-                    Some(_) => {}
+                if self.table().entries.remove(&key).is_none() {
+                    return;
                 }
                 failed(key, &error).into()
             }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use napi::Status;
 use napi::bindgen_prelude::{FnArgs, Function};
@@ -11,7 +10,6 @@ use napi_derive::napi;
 use rootlock::{Details, Level};
 
 use crate::convert::{BindingError, BindingHolder, BindingLockState, BindingSurvey, number};
-use crate::soon::Soon;
 
 /// The message of the `log` event that comes before the `granted` one of a takeover.
 #[napi]
@@ -79,7 +77,6 @@ impl BindingEvent {
 }
 
 /// What the callback gets: a key and a token, if that is granted; else a zero and what happened.
-/// A key of zero is nobody's.
 pub(crate) type Arguments = FnArgs<(f64, f64, Option<BindingEvent>)>;
 
 /// Something to tell.
@@ -104,29 +101,10 @@ impl Event {
     }
 }
 
-/// What goes through the threadsafe function.
-enum Message {
-    Event(Event),
-    /// Nothing yet, but there will be.
-    Soon(Arc<Soon>),
-}
-
-impl Message {
-    fn arguments(self) -> Arguments {
-        match self {
-            Self::Event(event) => event.arguments(),
-            Self::Soon(soon) => match soon.wait() {
-                Some(event) => event.arguments(),
-                None => (0.0, 0.0, None).into(),
-            },
-        }
-    }
-}
-
 /// `Weak`: a lock that is held must not keep the event loop alive; the face keeps it alive for as
 /// long as something is waited for. Unbounded: an event that is dropped is a promise that never
 /// settles.
-type OnEvent = ThreadsafeFunction<Message, (), Arguments, Status, false, true, 0>;
+type OnEvent = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 
 /// The way into JavaScript.
 pub(crate) struct Channel {
@@ -142,7 +120,7 @@ thread_local! {
 impl Channel {
     pub(crate) fn new(on_event: Function<'_, Arguments, ()>) -> napi::Result<Self> {
         let on_event = on_event
-            .build_threadsafe_function::<Message>()
+            .build_threadsafe_function::<Event>()
             .weak::<true>()
             .build_callback(|call| Ok(call.value.arguments()))?;
         Ok(Self { on_event })
@@ -158,18 +136,9 @@ impl Channel {
             _ => Some(event),
         });
         if let Some(event) = event {
-            self.call(Message::Event(event));
+            // An environment that has ended hears nothing any more, and that is fine.
+            let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
         }
-    }
-
-    /// Wakes the event loop up for an event that is still being made.
-    pub(crate) fn send_soon(&self, soon: Arc<Soon>) {
-        self.call(Message::Soon(soon));
-    }
-
-    /// An environment that has ended hears nothing any more, and that is fine.
-    fn call(&self, message: Message) {
-        let _ = self.on_event.call(message, ThreadsafeFunctionCallMode::NonBlocking);
     }
 
     /// Runs what a call from JavaScript asks for, on its thread, and returns the events that it

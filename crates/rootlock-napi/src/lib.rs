@@ -14,7 +14,6 @@ mod convert;
 mod environment;
 mod io_error;
 mod lines;
-mod soon;
 
 /// What the face compares with its own: half of a release does not lock.
 #[napi_derive::napi]

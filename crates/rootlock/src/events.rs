@@ -9,11 +9,6 @@ pub trait Events: Send + Sync {
     /// The lock was not free at once; told once for a wait, before it is settled.
     fn waiting(&self, tag: u64, holder: Option<&Holder>);
 
-    /// The kernel has granted what was waited for, and the wait will be settled within some system
-    /// calls: whoever has to be woken up for it can be now. Not told of every wait; told again if it
-    /// comes to nothing.
-    fn granting(&self, _tag: u64) {}
-
     /// The wait is over. Dropping the lock releases it.
     fn settled(&self, tag: u64, result: Result<Lock, Error>);
 

@@ -101,14 +101,11 @@ pub(crate) enum Verdict {
 /// The order matters. The identity check and the stamp are in one section, so that a recoverer,
 /// whose second look and rename are in one too, either sees the stamp or was noticed by the check.
 /// The ledger comes last, so that its record always speaks of a lock that was there.
-///
-/// `granting` is called once nothing but an error can keep the lock from being granted.
 pub(crate) fn claim(
     site: &Site,
     file: &LockFile,
     wanted: Wanted,
     patience: Patience<'_>,
-    granting: impl FnOnce(),
 ) -> Result<Verdict, Fault> {
     let Some(section) = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, patience)? else {
         return Ok(Verdict::GuardBusy);
@@ -116,7 +113,6 @@ pub(crate) fn claim(
     let Some(stat) = file.check_identity(&site.dir, &site.names)? else {
         return Ok(Verdict::Moved);
     };
-    granting();
     let ledger = section.read_ledger()?;
     finish(site, &section, &ledger, file, stat.modified, wanted).map(Verdict::Granted)
 }

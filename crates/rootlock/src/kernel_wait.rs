@@ -17,7 +17,7 @@ use crate::guard::Patience;
 use crate::heart::{self, Timer};
 use crate::lockfile::LockFile;
 use crate::site::{Claim, Next, Site};
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Mutex, thread};
 use crate::sys::{FileId, Interrupt, Interruptible, Locality, clock, waiters};
 
 /// How soon a stop is asked for again: a signal that came just before the call is lost.
@@ -233,9 +233,12 @@ fn step(
 fn grant_to(site: &Arc<Site>, claim: Claim, file: LockFile) {
     let enough = || site.is_cancelled(&claim);
     let wanted = site.wanted(&claim.waiter);
-    let granting = || claim.waiter.granting();
-    match grant::claim(site, &file, wanted, Patience::Until(&enough), granting) {
-        Ok(Verdict::Granted(grant)) => site.settle_granted(claim, grant, file),
+    match grant::claim(site, &file, wanted, Patience::Until(&enough)) {
+        Ok(Verdict::Granted(grant)) => {
+            site.settle_granted(claim, grant, file);
+            // Whoever was woken up may need this processor: cleaning up here can wait.
+            thread::yield_now();
+        }
         // Closed before the waiter goes back in line, so that it does not wait for itself.
         Ok(Verdict::Moved | Verdict::GuardBusy) => {
             drop(file);

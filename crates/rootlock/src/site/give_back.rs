@@ -82,7 +82,7 @@ impl Site {
         let run = lease.grant.next(Moment::now()).filter(|_| claim.waiter.terms == lease.terms);
         let verdict = match run {
             Some(grant) => Ok(Verdict::Granted(grant)),
-            None => grant::claim(self, &file, self.wanted(&claim.waiter), Patience::Spin, || ()),
+            None => grant::claim(self, &file, self.wanted(&claim.waiter), Patience::Spin),
         };
         match verdict {
             Ok(Verdict::Granted(grant)) => {

@@ -222,13 +222,6 @@ impl Waiter {
         })
     }
 
-    /// Told only to who has heard that it waits, or does not want to: that comes first.
-    pub(crate) fn granting(&self) {
-        if self.told.as_ref().is_none_or(|told| *sync::lock(told)) {
-            self.events.granting(self.tag);
-        }
-    }
-
     pub(super) fn settle(self, holder: Option<&Holder>, result: Result<Lock, Error>) {
         if let Some(tell) = self.teller() {
             tell(holder);

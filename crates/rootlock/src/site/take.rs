@@ -69,7 +69,7 @@ impl Site {
             if !file.try_lock(&self.names, waiter.mode)? {
                 return Ok(None);
             }
-            match grant::claim(self, &file, self.wanted(&waiter), Patience::Spin, || ())? {
+            match grant::claim(self, &file, self.wanted(&waiter), Patience::Spin)? {
                 Verdict::Granted(grant) => Ok(Some((grant, file))),
                 // Not a moment for the fast path.
                 Verdict::Moved | Verdict::GuardBusy => Ok(None),
