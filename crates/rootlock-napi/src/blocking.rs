@@ -2,10 +2,9 @@
 //! everybody. Tokio's blocking threads do it. The runtime itself has no thread; those of the pool
 //! come when needed and go when idle.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -20,8 +19,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime without drivers needs nothing from the system")
 });
 
-/// Runs a job that does something to a path. A job that was refused may run all the same, when there
-/// is a thread again: it must find that nobody wants it any more.
+/// Runs a job that does something to a path.
 ///
 /// # Errors
 /// The system gives no thread. Tokio panics then, if it has none at all; past this frame that would
@@ -31,14 +29,29 @@ pub(crate) fn run(
     path: &Path,
     job: impl FnOnce() + Send + 'static,
 ) -> Result<(), Error> {
-    // Unwind safe: Tokio's locks are free again by then, and the job is in its queue.
-    let started = catch_unwind(AssertUnwindSafe(|| {
-        RUNTIME.spawn_blocking(job);
-    }));
-    started.map_err(|_| {
-        // Tokio's panic does not carry the system's error, so the system is asked again.
-        let refused = thread::Builder::new().spawn(|| ()).err();
-        let error = refused.unwrap_or_else(|| io::ErrorKind::WouldBlock.into());
-        Error::io(operation, path, "pthread_create", error)
-    })
+    // Tokio keeps a job that it could not start: whoever comes first takes it out.
+    let job = Arc::new(Mutex::new(Some(job)));
+    let take = |job: &Mutex<Option<_>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
+    loop {
+        let queued = Arc::clone(&job);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            RUNTIME.spawn_blocking(move || {
+                if let Some(job) = take(&queued) {
+                    job();
+                }
+            });
+        }));
+        if started.is_ok() {
+            return Ok(());
+        }
+        // The panic does not carry the system's error, so the system is asked again. If it has a
+        // thread by now, so has Tokio.
+        if let Err(error) = thread::Builder::new().spawn(|| ()) {
+            return match take(&job) {
+                Some(_) => Err(Error::io(operation, path, "pthread_create", error)),
+                // A thread of the pool that had been busy has it.
+                None => Ok(()),
+            };
+        }
+    }
 }
