@@ -11,7 +11,7 @@ use crate::sync::{self, Condvar, Mutex, thread};
 
 /// How long an idle thread stays: longer than the pauses of a busy program, short for one that is
 /// done.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// Nothing here recurses or keeps much on its stack.
 const STACK: usize = 256 * 1024;

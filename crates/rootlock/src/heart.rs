@@ -156,7 +156,10 @@ fn act(due: Vec<(Duration, Timer)>, now: Duration) {
     for leases in beats.into_values() {
         // Without a thread nobody beats; each lease has its verdict set, and tries again.
         let again = leases.clone();
-        let started = hands::run(Then::Go, move || leases.iter().for_each(Lease::beat));
+        // Who beats often keeps the thread: to make one takes longer than a beat.
+        let often = leases.iter().any(|lease| lease.terms.heartbeat <= hands::LINGER);
+        let then = if often { Then::Linger } else { Then::Go };
+        let started = hands::run(then, move || leases.iter().for_each(Lease::beat));
         if started.is_err() {
             again.iter().for_each(|lease| lease.beat_failed(now));
         }
