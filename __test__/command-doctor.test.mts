@@ -31,7 +31,7 @@ test('the doctor does not disturb a lock that is held, and says by whom', async 
   await holder.says('held')
   const { code, out } = await run(t, 'doctor', root)
   t.is(code, 0, out)
-  t.regex(out, new RegExp(`^ok {4}pid ${holder.pid} \\(node .*has the lock now$`, 'm'))
+  t.regex(out, new RegExp(`^ok {4}pid ${holder.pid} \\(node(\\.exe)? .*has the lock now$`, 'm'))
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
 })
 

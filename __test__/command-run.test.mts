@@ -54,12 +54,11 @@ test('a lock that is not got is said with its holder, what to do, and an exit co
   const denied = await run(t, 'run', '--no-wait', root, '--', ...never)
   t.is(denied.code, 75)
   t.is(denied.out, '')
-  t.regex(
-    denied.err,
-    new RegExp(
-      `^rootlock: store is locked by pid ${process.pid} \\(.*\\n  .*rootlock status ${root}\\n$`
-    )
-  )
+  const [who, what, ...rest] = denied.err.split('\n')
+  t.true(who!.startsWith(`rootlock: store is locked by pid ${process.pid} (`), who)
+  // No pattern: on Windows there are backslashes in the path.
+  t.true(what!.endsWith(` rootlock status ${root}`), what)
+  t.deepEqual(rest, [''])
   for (const args of [
     ['-w', '0'],
     ['--wait', '0.05']

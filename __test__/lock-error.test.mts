@@ -36,7 +36,7 @@ test('the message names the holder, as far as it is known', async (t) => {
   await holder.says('held')
   const error = await t.throwsAsync<LockError>(tryLock(root, { wait: false }), {
     message:
-      /^store is locked by pid \d+ \(node .*\) on host \S+ since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
+      /^store is locked by pid \d+ \(node(?:\.exe)? .*\) on host \S+ since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
   })
   const { pid, command, hostname, acquiredAt } = error.holder!
   const since = acquiredAt!.toISOString().replace(/\.\d+Z$/, 'Z')

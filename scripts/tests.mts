@@ -45,11 +45,13 @@ export function run(
 
 /** Reads cargo's tests. */
 export function cargo(line: string, count: Count): void {
-  const [, passed, failed, ignored] =
-    /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/.exec(line) ?? []
+  const [, passed, failed, ignored, filtered] =
+    /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored; \d+ measured; (\d+) filtered/.exec(
+      line
+    ) ?? []
   count.passed += Number(passed ?? 0)
   count.failed += Number(failed ?? 0)
-  count.skipped += Number(ignored ?? 0)
+  count.skipped += Number(ignored ?? 0) + Number(filtered ?? 0)
 }
 
 /** Reads what tests print that speak TAP. */
