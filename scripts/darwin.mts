@@ -1,0 +1,62 @@
+// `npm run build:darwin`: builds and links the binding for both kinds of Mac, as it is released but
+// for its symbols, on Debian. Nothing here runs it; what is checked is what it is and what it wants.
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+
+import { debian } from './debian.mjs'
+
+const FOLDER = 'target/darwin'
+/** What a Mac's kernel calls the processors: cputype of `mach-o/loader.h`. */
+const PROCESSORS = { aarch64: 0x0100000c, x86_64: 0x01000007 }
+const [MAGIC, DYLIB] = [0xfeedfacf, 6]
+
+debian('rustc-web', 'rust-web-src', 'llvm', 'python3-venv')
+const zig = '.build/zig'
+execFileSync('python3', ['-m', 'venv', zig], { stdio: 'inherit' })
+const wheels = ['--quiet', '--require-hashes', '--only-binary', ':all:', '-r', '.ci/zig.txt']
+execFileSync(`${zig}/bin/pip`, ['install', ...wheels], { stdio: 'inherit' })
+
+const env = {
+  ...process.env,
+  PATH: `${process.cwd()}/${zig}/bin:${process.env['PATH']}`,
+  CARGO: '/usr/bin/cargo',
+  RUSTC: '/usr/bin/rustc',
+  RUSTC_BOOTSTRAP: '1',
+  CARGO_TARGET_DIR: FOLDER,
+  // Debian's compiler strips a Mac's files with a program that it does not bring.
+  CARGO_PROFILE_RELEASE_STRIP: 'none'
+}
+for (const [processor, cputype] of Object.entries(PROCESSORS)) {
+  const triple = `${processor}-apple-darwin`
+  const build = ['zigbuild', '--release', '--locked', '-Zbuild-std=std,panic_unwind']
+  execFileSync('/usr/bin/cargo', [...build, '--target', triple, '-p', 'rootlock-napi'], {
+    env,
+    stdio: 'inherit'
+  })
+  const file = `${FOLDER}/${triple}/release/librootlock_napi.dylib`
+  check(file, cputype)
+  console.log(`${file}: linked; all it wants is libSystem's`)
+}
+
+function check(file: string, cputype: number): void {
+  const words = readFileSync(file)
+  const [is, expected] = [[0, 4, 12].map((at) => words.readUInt32LE(at)), [MAGIC, cputype, DYLIB]]
+  if (is.join() !== expected.join()) {
+    throw new Error(`${file}: its header says ${is.join()} and not ${expected.join()}`)
+  }
+  const beginning = / external _napi_register_module_v1$/m
+  if (!beginning.test(names(file, '--defined-only'))) {
+    throw new Error(`${file}: Node would not find its beginning`)
+  }
+  // Node's functions are found by dlsym. The linker lets pass what it does not find, and calls it so.
+  const wanted = names(file, '--undefined-only').trimEnd().split('\n')
+  const unknown = wanted.filter((line) => !line.endsWith(' (from libSystem)'))
+  if (unknown.length > 0) throw new Error(`${file} wants\n${unknown.join('\n')}`)
+}
+
+/** With where they come from, in Darwin's words. */
+function names(file: string, which: string): string {
+  const how = ['-m', '--extern-only', which, file]
+  return execFileSync('llvm-nm', how, { encoding: 'utf8', maxBuffer: 2 ** 26 })
+}
