@@ -89,7 +89,7 @@ fn candidates() -> impl Iterator<Item = libc::c_int> {
     [libc::SIGIO, libc::SIGURG].into_iter()
 }
 
-/// Installs the handler if the signal's disposition is still the default.
+/// Installs the handler if the signal's disposition is still the default, and it can be sent.
 fn claim(signal: libc::c_int) -> bool {
     // SAFETY: `sigaction` is plain data for which zero is valid; both pointers are to locals.
     unsafe {
@@ -104,7 +104,16 @@ fn claim(signal: libc::c_int) -> bool {
         // No SA_RESTART, which is the point.
         action.sa_flags = 0;
         libc::sigemptyset(&mut action.sa_mask);
-        libc::sigaction(signal, &action, ptr::null_mut()) == 0
+        if libc::sigaction(signal, &action, ptr::null_mut()) != 0 {
+            return false;
+        }
+        // An emulated processor (qemu's user mode) takes a handler for signals that it can't send,
+        // the topmost ones, without a word. So one is sent, to this thread: nothing is done at it.
+        let sent = libc::pthread_kill(libc::pthread_self(), signal) == 0;
+        if !sent {
+            libc::sigaction(signal, &before, ptr::null_mut());
+        }
+        sent
     }
 }
 
