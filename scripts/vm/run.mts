@@ -1,8 +1,8 @@
 // `npm run test:vm [scenario…]`: what can't be had on a developer's own machine, in a small virtual
-// one: a real sleep of the whole machine, and a real NFS server with two clients.
+// one: a real sleep of the whole machine, and real NFS and SMB servers with two clients each.
 //
-// Needs Debian's qemu-system-x86, busybox-static, kmod, nfs-kernel-server, nfs-common and iproute2;
-// the kernel is Debian's too, fetched by apt-get. Without KVM it is slow, but the same.
+// Needs Debian's qemu-system-x86, busybox-static, kmod, iproute2, nfs-kernel-server, nfs-common, samba
+// and cifs-utils; the kernel is Debian's too, fetched by apt-get. Without KVM it is slow, but the same.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const KERNEL = 'linux-image-6.1.0-50-amd64'
-const SCENARIOS = ['suspend', 'nfs']
+const SCENARIOS = ['suspend', 'nfs', 'smb']
 /** Modules of the first step, in the order of their dependencies. */
 const MODULES = ['virtio', 'virtio_ring', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev']
 MODULES.push('virtio_pci', 'netfs', 'fscache', '9pnet', '9pnet_virtio', '9p')

@@ -1,4 +1,4 @@
-// What both scenarios need: claims, and what a test has of AVA's.
+// What all scenarios need: claims, and what a test has of AVA's.
 
 import type { ExecutionContext } from 'ava'
 
