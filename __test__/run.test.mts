@@ -9,6 +9,7 @@ import { inspect, tryLock } from 'rootlock'
 import { child } from './helpers/child.mjs'
 import { eventually, inTime } from './helpers/eventually.mjs'
 import { hold, QUICK } from './helpers/locks.mjs'
+import { needing, notWine } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 test('tokens rise in the order of grants, in the process and beyond', async (t) => {
@@ -55,7 +56,7 @@ test('the record is that of who holds the lock, not of who began the run', async
   await last()
 })
 
-test('who holds a lock by a run is told when its file is removed', async (t) => {
+needing(test, notWine)('who holds a lock by a run is told when its file is removed', async (t) => {
   const root = await temporaryRoot(t)
   const first = await hold(t, root, QUICK)
   const asked = [tryLock(root, QUICK), tryLock(root, QUICK)]

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { rm } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
@@ -32,7 +32,7 @@ async function loseLock(t: ExecutionContext, logger?: Logger): Promise<string> {
     staleMs: 30_000,
     ...(logger && { logger })
   })
-  await rm(path)
+  await rename(path, `${path}.elsewhere`)
   await eventually('the lock is lost', () => unlock.signal.aborted)
   await unlock()
   return path
@@ -118,7 +118,7 @@ test('withLock reports to the surrounding logger too', async (t) => {
     withLock(
       root,
       async (signal) => {
-        await rm(join(root, '.lock'))
+        await rename(join(root, '.lock'), join(root, 'elsewhere'))
         await eventually('the lock is lost', () => signal.aborted)
       },
       { heartbeatMs: 50, staleMs: 30_000 }
