@@ -119,7 +119,8 @@ for (const [name, take] of [
 ] as const) {
   test(`a ${name} that asks again at once lets another process have its turn`, async (t) => {
     const root = await temporaryRoot(t)
-    let mine = await take(root)
+    let asked = take(root)
+    let mine = await asked
     const other = child(t, 'holder', { root })
     await other.says('waiting')
     const end = new AbortController()
@@ -127,14 +128,17 @@ for (const [name, take] of [
     let rounds = 0
     while (!end.signal.aborted) {
       await mine()
-      mine = await Promise.race([take(root), turn.then(() => mine)])
+      asked = take(root)
+      mine = await Promise.race([asked, turn.then(() => mine)])
       // Nothing but the other's message needs this; it comes seldom enough to hold the lock for long.
       if (++rounds % 50 === 0) await new Promise(setImmediate)
     }
     t.log(`${rounds} rounds`)
     t.pass()
     other.kill()
-    await mine()
+    await (
+      await asked
+    )()
   })
 }
 
