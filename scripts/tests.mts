@@ -37,7 +37,10 @@ export function run(
     })
     child.on('close', (code) => {
       // A crash or a failed build is a failure though it counts none; so is a run without a test.
-      if (count.failed === 0 && (code !== 0 || count.passed === 0)) count.failed = 1
+      // All of a file's may be skipped; all of all may not (`report`).
+      if (count.failed === 0 && (code !== 0 || count.passed + count.skipped === 0)) {
+        count.failed = 1
+      }
       resolve(count)
     })
   })
@@ -73,7 +76,7 @@ export function report(counts: [part: string, count: Count][]): void {
     for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += count[key]
   }
   console.log(words(total))
-  process.exitCode = total.failed > 0 ? 1 : 0
+  process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
 }
 
 function words({ passed, failed, skipped }: Count): string {
