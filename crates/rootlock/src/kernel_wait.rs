@@ -144,24 +144,18 @@ pub(crate) fn run(site: &Arc<Site>, wait: &Arc<KernelWait>) {
 /// because the kernel wakes all who do at every release, though one gets it.
 struct Place {
     queue: Option<Arc<File>>,
-    taken: Option<Taken>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    Head,
-    /// Waits for the lock beside the queue.
-    Beside,
+    /// At the head of the queue, or beside it: the lock may be waited for.
+    taken: bool,
 }
 
 impl Place {
     fn new(queue: Option<Arc<File>>) -> Self {
-        Self { queue, taken: None }
+        Self { queue, taken: false }
     }
 
     /// Waits for the lock's turn to be waited for: `false` when the wait was stopped.
     fn take(&mut self, site: &Site, wait: &KernelWait) -> bool {
-        if self.taken.is_some() {
+        if self.taken {
             return true;
         }
         site.wait_for_turn();
@@ -172,7 +166,7 @@ impl Place {
             }
             match waiters::queue_up(queue) {
                 Ok(true) => {
-                    self.taken = Some(Taken::Head);
+                    self.taken = true;
                     return true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return false,
@@ -183,12 +177,12 @@ impl Place {
         if let Some(queue) = &self.queue {
             waiters::announce(queue);
         }
-        self.taken = Some(Taken::Beside);
+        self.taken = true;
         true
     }
 
     fn leave(&mut self) {
-        if self.taken.take().is_some()
+        if std::mem::take(&mut self.taken)
             && let Some(queue) = &self.queue
         {
             waiters::leave(queue);
