@@ -1,8 +1,8 @@
 // `npm run test:vm [scenario…]`: what can't be had on a developer's own machine, in a small virtual
 // one: a real sleep of the whole machine, and real NFS and SMB servers with two clients each.
 //
-// Needs Debian's qemu-system-x86, busybox-static, kmod, iproute2, nfs-kernel-server, nfs-common, samba
-// and cifs-utils; the kernel is Debian's too, fetched by apt-get. Without KVM it is slow, but the same.
+// It runs on Debian, as root, and installs what it needs; the machine's kernel is Debian's too. Without
+// KVM it is slow, but the same.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +10,8 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync
 import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+
+import { debian } from '../debian.mjs'
 
 const KERNEL = 'linux-image-6.1.0-50-amd64'
 const SCENARIOS = ['suspend', 'nfs', 'smb']
@@ -84,6 +86,8 @@ async function boot(scenario: string, initramfs: string): Promise<boolean> {
   return well
 }
 
+debian('qemu-system-x86', 'busybox-static', 'kmod', 'iproute2')
+debian('nfs-kernel-server', 'nfs-common', 'samba', 'cifs-utils')
 const wanted = process.argv.slice(2)
 mkdirSync(dirname(kernel), { recursive: true })
 fetchKernel()

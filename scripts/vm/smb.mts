@@ -1,4 +1,4 @@
-// Two clients of one SMB server, each with a network of its own, on one machine.
+// Two clients of one SMB server.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -6,15 +6,21 @@ import { join } from 'node:path'
 
 import { tryLock, type LockError } from 'rootlock'
 
-import { child, type Child } from '../../__test__/helpers/child.mjs'
 import { eventually } from '../../__test__/helpers/eventually.mjs'
-import { mustBlock } from '../../__test__/helpers/must-block.mjs'
-import { claim, end, note, t } from './scenario.mjs'
-
-const TERMS = { heartbeatMs: 1_000, staleMs: 5_000 }
-
-const run = (command: string, ...args: string[]) =>
-  execFileSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+import {
+  client,
+  EXPORTED,
+  handsOver,
+  holder,
+  keepsWhatBeats,
+  leave,
+  load,
+  makeExported,
+  run,
+  survivesAKill,
+  TERMS
+} from './network.mjs'
+import { claim, end, note } from './scenario.mjs'
 
 // The kernel asks for these by itself, but of the host's folder.
 const ciphers = [
@@ -27,15 +33,10 @@ const ciphers = [
   'hmac',
   'sha512_generic'
 ]
-for (const module of ['veth', ...ciphers, 'cifs']) {
-  run('modprobe', '-d', process.env['MODULES']!, module)
-}
+load(...ciphers, 'cifs')
 run('ip', 'link', 'set', 'lo', 'up')
 
-/** The server, of a folder that is this machine's own. */
-const exported = '/mnt/exported'
-mkdirSync(exported)
-run('mount', '-t', 'tmpfs', 'tmp', exported)
+makeExported()
 const own = '/tmp/samba'
 mkdirSync(own)
 const settings = [
@@ -50,7 +51,7 @@ const settings = [
   ),
   `ncalrpc dir = ${own}/rpc`,
   '[exported]',
-  `path = ${exported}`,
+  `path = ${EXPORTED}`,
   'read only = no'
 ]
 const config = `${own}/smb.conf`
@@ -58,43 +59,24 @@ writeFileSync(config, `[global]\n${settings.join('\n')}\n`)
 execFileSync('smbpasswd', ['-c', config, '-a', '-s', 'root'], { input: 'secret\nsecret\n' })
 run('smbd', '-D', '-l', own, '-s', config)
 
-/** A network of its own with a wire to the server, and the share mounted through it. */
-async function client(name: string, net: number): Promise<string> {
-  const [wire, server] = [`10.0.${net}.2/24`, `10.0.${net}.1`]
-  run('ip', 'netns', 'add', name)
-  run('ip', 'link', 'add', `to-${name}`, 'type', 'veth', 'peer', 'name', 'wire', 'netns', name)
-  run('ip', 'addr', 'add', `${server}/24`, 'dev', `to-${name}`)
-  run('ip', 'link', 'set', `to-${name}`, 'up')
-  run('ip', '-n', name, 'addr', 'add', wire, 'dev', 'wire')
-  run('ip', '-n', name, 'link', 'set', 'wire', 'up')
-  const place = `/mnt/${name}`
-  mkdirSync(place)
+async function mounted(name: string, net: number): Promise<string> {
+  const { server, place, inside } = client(name, net)
   const options = 'vers=3.1.1,nosharesock,username=root,password=secret,hard'
-  const mount = ['mount', '-t', 'cifs', '-o', options, `//${server}/exported`, place]
+  const mount = inside('mount', '-t', 'cifs', '-o', options, `//${server}/exported`, place)
   // The server may be starting still.
   await eventually(`client ${name} mounts`, () => {
-    return spawnSync('nsenter', [`--net=/run/netns/${name}`, ...mount]).status === 0
+    return spawnSync(mount[0], mount.slice(1)).status === 0
   })
   return place
 }
 
-const a = await client('a', 1)
-const b = await client('b', 2)
+const a = await mounted('a', 1)
+const b = await mounted('b', 2)
 note(execFileSync('grep', ['cifs', '/proc/mounts'], { encoding: 'utf8' }).trim())
-
-const holder = (root: string, options: object = TERMS): Child =>
-  child(t, 'holder', { root, options })
-
-async function leave(...children: Child[]): Promise<void> {
-  for (const each of children) {
-    each.kill()
-    await each.ends()
-  }
-}
 
 {
   const first = holder(a)
-  const { token } = await first.says('held')
+  await first.says('held')
   const raw = spawnSync('flock', ['-n', join(b, '.lock'), 'true'], { encoding: 'utf8' })
   claim(
     `flock(1) on the other client is refused with EACCES: ${raw.stderr.trim()}`,
@@ -108,48 +90,14 @@ async function leave(...children: Child[]): Promise<void> {
     `and that is "held" here: ${refused?.message}`,
     refused?.message.startsWith(`store is locked by pid ${first.pid} `) === true
   )
-  const other = holder(b)
-  const { holder: seen } = await other.says('waiting')
-  claim(`the waiter knows who has it: ${seen?.pid}`, seen?.pid === first.pid)
-  const held = other.says('held')
-  await mustBlock(held)
-  claim('and does not have it', !other.hasSaid('held'))
-  const released = performance.now()
-  first.tell('unlock')
-  await first.says('unlocked')
-  claim("released, it is the other client's, with a greater token", (await held).token > token)
-  note(`after ${((performance.now() - released) / 1_000).toFixed(2)} s`)
-  await leave(first, other)
+  await leave(first)
 }
 
-{
-  const first = holder(a)
-  const { token } = await first.says('held')
-  const other = holder(b)
-  await other.says('waiting')
-  const killed = performance.now()
-  first.kill()
-  const next = await other.says('held')
-  note(
-    `the waiter on client b had the lock ${((performance.now() - killed) / 1_000).toFixed(1)} s after the holder on client a was killed`
-  )
-  claim(
-    'the holder is killed: the other client has the lock, with a greater token',
-    next.token > token
-  )
-  await leave(first, other)
-}
+await handsOver(a, b)
+await survivesAKill(a, b)
 
 {
-  const first = holder(a)
-  const { token } = await first.says('held')
-  const other = holder(b)
-  await other.says('waiting')
-  await new Promise((resolve) => setTimeout(resolve, 3 * TERMS.staleMs))
-  claim(
-    'a holder that beats is not robbed for three times stale',
-    !other.hasSaid('held') && !first.hasSaid('lost')
-  )
+  const { first, token, other } = await keepsWhatBeats(a, b)
   // The server renames nothing over a file that another client has open.
   const refused = (async () => {
     for (;;) {
