@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import { fixture, program } from './helpers/child.mjs'
 import { hold } from './helpers/locks.mjs'
 import { quiet } from './helpers/must-block.mjs'
+import { needing, notWine } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 /** A program that does one thing with a root and has nothing else to live for. */
@@ -64,10 +65,13 @@ test('process.exit does not wait for those who wait', async (t) => {
   t.deepEqual(await child.ends(), { code: 7, signal: null })
 })
 
-test('a program with no logger prints nothing, whatever happens to its lock', async (t) => {
-  const root = await temporaryRoot(t)
-  const child = lonely(t, 'lost', root)
-  t.deepEqual(await child.ends(), clean)
-  t.is(child.printed, '')
-  await hold(t, root, { wait: false })
-})
+needing(test, notWine)(
+  'a program with no logger prints nothing, whatever happens to its lock',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const child = lonely(t, 'lost', root)
+    t.deepEqual(await child.ends(), clean)
+    t.is(child.printed, '')
+    await hold(t, root, { wait: false })
+  }
+)
