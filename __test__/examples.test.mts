@@ -12,7 +12,7 @@ import test, { type ExecutionContext } from 'ava'
 import { program } from './helpers/child.mjs'
 import { rootlock } from './helpers/command.mjs'
 import { examples, matches, type Example } from './helpers/examples.mjs'
-import { needing, notWine, unix } from './helpers/needing.mjs'
+import { needing, notEmulated, notWine, unix } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 const repository = fileURLToPath(new URL('../../', import.meta.url))
@@ -43,6 +43,9 @@ const name = ({ at }: Example) => at.replace(/\W+/g, '-')
 const fileOf = (example: Example) =>
   join(built, example.language === 'ts' ? `out/.build/${folder}` : '', `${name(example)}.mjs`)
 
+/** The one that is installed is that of the system around Wine or the emulator. */
+const hasTypeChecker = !notWine && !notEmulated
+
 const compilerOptions = {
   noUnusedLocals: false,
   declaration: false,
@@ -51,8 +54,7 @@ const compilerOptions = {
 }
 
 test.before('the examples are right by their types', async (t) => {
-  // The type checker that is installed is that of the system around Wine.
-  if (notWine) return
+  if (!hasTypeChecker) return
   await mkdir(built, { recursive: true })
   for (const example of run) {
     if (example.language === 'sh') continue
@@ -97,7 +99,8 @@ for (const example of run) {
   needing(
     test,
     (shell || stops) && unix,
-    notWine
+    notWine,
+    notEmulated
   )(`${example.at} runs as it stands`, async (t) => {
     // Outside of the repository: nothing that it starts may take that for its own.
     const root = await temporaryRoot(t)

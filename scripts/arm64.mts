@@ -1,5 +1,5 @@
-// `npm run test:arm64`: builds for arm64, and runs the core's tests and the suite's contract on an
-// arm64 Node under qemu's user mode, with AVA's tests of aborts. With arguments, those of that name too.
+// `npm run test:arm64`: builds for arm64, and runs the core's tests and the suite on an arm64 Node
+// under qemu's user mode; of the suite the files that are named, if some are.
 
 import { existsSync, writeFileSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
@@ -7,11 +7,10 @@ import { execFileSync } from 'node:child_process'
 import { ARM64, cross } from './cross.mjs'
 import { debian } from './debian.mjs'
 import { nodeBinary } from './node-versions.mjs'
-import { AVA, cargo, report, run, tap, type Count } from './tests.mjs'
+import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
 
 const BINFMT = '/proc/sys/fs/binfmt_misc'
 const NAME = 'rootlock-aarch64'
-const CONTRACT = '.build/__test__/contract/main.mjs'
 
 debian('qemu-user-static')
 const programs = cross(ARM64)
@@ -30,11 +29,10 @@ if (!existsSync(`${BINFMT}/${NAME}`)) {
 const counts: [string, Count][] = []
 try {
   for (const program of programs) counts.push([program, await run(program, [], cargo, env)])
-  counts.push(['the contract on arm64', await run(node, [CONTRACT], tap, env)])
-  // Whether a wait in the kernel ends is the emulator's affair too.
-  const named = ['.build/__test__/abort-race.test.mjs', ...process.argv.slice(2)]
-  const ava = [AVA, '--tap', '--timeout=5m', ...named]
-  counts.push(['AVA on arm64', await run(node, ava, tap, env)])
+  for (const file of testFiles(process.argv.slice(2))) {
+    console.log(`# ${file}`)
+    counts.push([file, await run(node, [...fileAlone(file), '--timeout=5m'], tap, env)])
+  }
 } finally {
   writeFileSync(`${BINFMT}/${NAME}`, '-1')
 }

@@ -1,6 +1,7 @@
 // Runs programs that test, shows what they print, and counts.
 
 import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 export interface Count {
@@ -8,6 +9,8 @@ export interface Count {
   failed: number
   skipped: number
 }
+
+const TESTS = '.build/__test__'
 
 type Read = (line: string, count: Count) => void
 
@@ -67,6 +70,17 @@ export function tap(line: string, count: Count): void {
 }
 
 export const AVA = 'node_modules/ava/entrypoints/cli.mjs'
+
+/** AVA's test files, or those of these names. */
+export function testFiles(named: string[]): string[] {
+  if (named.length > 0) return named
+  return readdirSync(TESTS).filter((name) => name.endsWith('.test.mjs'))
+}
+
+/** The arguments by which Node runs one of them; one that the system ends takes no other with it. */
+export function fileAlone(file: string): string[] {
+  return [AVA, '--tap', `${TESTS}/${file}`]
+}
 
 /** Prints what came of each part, and of all together on the last line. */
 export function report(counts: [part: string, count: Count][]): void {

@@ -36,7 +36,7 @@ export function trixie(...packages: string[]): void {
  */
 export function inTrixie(...command: string[]): string[] {
   const script = `
-    mount --bind /dev "$1/dev" && mount --bind /proc "$1/proc" &&
+    mount --rbind /dev "$1/dev" && mount --bind /proc "$1/proc" &&
     mount -t tmpfs none "$1/tmp" && mount --bind "$2" "$1/rootlock" || exit
     in=$1; shift 2
     exec chroot "$in" env --chdir=/rootlock "$@"`

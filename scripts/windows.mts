@@ -2,16 +2,14 @@
 // in a Debian 13. What Wine can't show is in docs/platforms.md.
 
 import { execFileSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { relative } from 'node:path'
 
 import { cross, WINDOWS } from './cross.mjs'
 import { nodeBinary } from './node-versions.mjs'
-import { AVA, cargo, report, run, tap, type Count } from './tests.mjs'
+import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
 import { inTrixie, trixie } from './trixie.mjs'
 
 const CONTRACT = '.build/__test__/contract/main.mjs'
-const TESTS = '.build/__test__'
 /** Of the core's: they put a file in the place of one that is open, as Windows can and Wine can't. */
 const NOT_WINE = [
   'sleep::a_contender_that_slept_has_not_watched_meanwhile',
@@ -56,13 +54,9 @@ for (const program of programs) {
 }
 counts.push(['the contract', await on(wine('wine', node, CONTRACT), tap)])
 
-// File by file: one that Wine ends takes no other with it.
-const named = process.argv.slice(2)
-const files =
-  named.length > 0 ? named : readdirSync(TESTS).filter((name) => name.endsWith('.test.mjs'))
-for (const file of files) {
+for (const file of testFiles(process.argv.slice(2))) {
   if (file === 'contract.test.mjs') continue
   console.log(`# ${file}`)
-  counts.push([file, await on(wine('wine', node, AVA, '--tap', `${TESTS}/${file}`), tap)])
+  counts.push([file, await on(wine('wine', node, ...fileAlone(file)), tap)])
 }
 report(counts)
