@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 
 import { debian } from './debian.mjs'
 
-interface Target {
+export interface Target {
   triple: string
   /** Debian's packages that link for it. */
   packages: string[]
@@ -32,6 +32,14 @@ export const ARM64: Target = {
   linker: 'aarch64-linux-gnu-gcc',
   library: 'librootlock_napi.so',
   binding: 'rootlock.linux-arm64-gnu.node'
+}
+
+export const ARMV7: Target = {
+  triple: 'armv7-unknown-linux-gnueabihf',
+  packages: ['gcc-arm-linux-gnueabihf', 'libc6-dev-armhf-cross', 'libstdc++6-armhf-cross'],
+  linker: 'arm-linux-gnueabihf-gcc',
+  library: 'librootlock_napi.so',
+  binding: 'rootlock.linux-arm-gnueabihf.node'
 }
 
 /** @param libraries where musl's libgcc_s is */

@@ -1,0 +1,77 @@
+// `npm run test:arm64`, `test:armv7`: builds for another processor, and runs the core's tests and the
+// suite on a Node of that processor's under qemu's user mode; of the suite the files that are named, if
+// some are. For armv7 no promised Node could be had: an older one runs the contract.
+
+import { existsSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+
+import { ARM64, ARMV7, cross, type Target } from './cross.mjs'
+import { debian } from './debian.mjs'
+import { nodeBinary } from './node-versions.mjs'
+import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
+
+const BINFMT = '/proc/sys/fs/binfmt_misc'
+const CONTRACT = '.build/__test__/contract/main.mjs'
+
+interface Kind {
+  target: Target
+  node: () => string
+  qemu: string
+  libraries: string
+  /** Of its ELF header: how wide it is, and the processor's number. */
+  elf: [width: string, machine: string]
+  suite: boolean
+}
+
+const KINDS: Record<string, Kind> = {
+  arm64: {
+    target: ARM64,
+    node: () => nodeBinary('22.23.3', 'linux-arm64'),
+    qemu: '/usr/bin/qemu-aarch64-static',
+    libraries: '/usr/aarch64-linux-gnu',
+    elf: ['02', 'b7'],
+    suite: true
+  },
+  armv7: {
+    target: ARMV7,
+    node: () => nodeBinary('20.11.0', 'linux-armv7l'),
+    qemu: '/usr/bin/qemu-arm-static',
+    libraries: '/usr/arm-linux-gnueabihf',
+    elf: ['01', '28'],
+    suite: false
+  }
+}
+
+const [name = '', ...named] = process.argv.slice(2)
+const kind = KINDS[name]
+if (!kind) throw new RangeError(`expected ${Object.keys(KINDS).join(' or ')}, got ${name}`)
+
+debian('qemu-user-static')
+const programs = cross(kind.target)
+const node = kind.node()
+// An emulated processor is slow, and terms that a holder must keep are longer there.
+const env = { QEMU_LD_PREFIX: kind.libraries, ROOTLOCK_EMULATED: '1' }
+
+// Processes start others of their kind, so the kernel must know how; until the end of this.
+const [width, machine] = kind.elf
+const zeros = String.raw`\x00`.repeat(8)
+const magic = String.raw`\x7fELF\x${width}\x01\x01\x00${zeros}\x02\x00\x${machine}\x00`
+const mask = String.raw`\xff\xff\xff\xff\xff\xff\xff\x00${String.raw`\xff`.repeat(8)}\xfe\xff\xff\xff`
+const entry = `${BINFMT}/rootlock-${name}`
+if (!existsSync(`${BINFMT}/register`)) execFileSync('mount', ['-t', 'binfmt_misc', 'none', BINFMT])
+if (!existsSync(entry)) {
+  writeFileSync(`${BINFMT}/register`, `:rootlock-${name}:M::${magic}:${mask}:${kind.qemu}:F`)
+}
+
+const counts: [string, Count][] = []
+try {
+  for (const program of programs) counts.push([program, await run(program, [], cargo, env)])
+  if (!kind.suite) counts.push(['the contract', await run(node, [CONTRACT], tap, env)])
+  for (const file of kind.suite ? testFiles(named) : []) {
+    console.log(`# ${file}`)
+    counts.push([file, await run(node, [...fileAlone(file), '--timeout=5m'], tap, env)])
+  }
+} finally {
+  writeFileSync(entry, '-1')
+}
+report(counts)
