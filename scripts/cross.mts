@@ -4,12 +4,14 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 
 import { debian } from './debian.mjs'
+import { zig } from './zig.mjs'
 
 export interface Target {
   triple: string
   /** Debian's packages that link for it. */
   packages: string[]
-  linker: string
+  /** Zig if there is none. */
+  linker?: string
   flags?: string
   library: string
   /** The binding's name, as the loader looks for it. */
@@ -40,6 +42,14 @@ export const ARMV7: Target = {
   linker: 'arm-linux-gnueabihf-gcc',
   library: 'librootlock_napi.so',
   binding: 'rootlock.linux-arm-gnueabihf.node'
+}
+
+export const ARM64_MUSL: Target = {
+  triple: 'aarch64-unknown-linux-musl',
+  packages: [],
+  flags: '-C target-feature=-crt-static',
+  library: 'librootlock_napi.so',
+  binding: 'rootlock.linux-arm64-musl.node'
 }
 
 /** @param libraries where musl's libgcc_s is */
@@ -76,13 +86,22 @@ export function cross({
     RUSTC_BOOTSTRAP: '1',
     CARGO_TARGET_DIR: FOLDER,
     LIBNODE_PATH: `${process.cwd()}/${node}`,
-    [`CARGO_TARGET_${variable}_LINKER`]: linker,
+    ...(linker
+      ? { [`CARGO_TARGET_${variable}_LINKER`]: linker }
+      : { PATH: zig(), CARGO: '/usr/bin/cargo' }),
     [`CARGO_TARGET_${variable}_RUSTFLAGS`]: flags
   }
-  const cargo = (...args: string[]) =>
+  const cargo = (command: string, ...args: string[]) =>
     execFileSync(
-      '/usr/bin/cargo',
-      [...args, '--locked', '-Zbuild-std=std,panic_unwind', '--target', triple],
+      linker ? '/usr/bin/cargo' : 'cargo-zigbuild',
+      [
+        linker || command === 'test' ? command : 'zigbuild',
+        ...args,
+        '--locked',
+        '-Zbuild-std=std,panic_unwind',
+        '--target',
+        triple
+      ],
       { env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 2 ** 28 }
     )
   cargo('build', '-p', 'rootlock-napi')

@@ -5,21 +5,18 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 import { debian } from './debian.mjs'
+import { zig } from './zig.mjs'
 
 const FOLDER = 'target/darwin'
 /** What a Mac's kernel calls the processors: cputype of `mach-o/loader.h`. */
 const PROCESSORS = { aarch64: 0x0100000c, x86_64: 0x01000007 }
 const [MAGIC, DYLIB] = [0xfeedfacf, 6]
 
-debian('rustc-web', 'rust-web-src', 'llvm', 'python3-venv')
-const zig = '.build/zig'
-execFileSync('python3', ['-m', 'venv', zig], { stdio: 'inherit' })
-const wheels = ['--quiet', '--require-hashes', '--only-binary', ':all:', '-r', '.ci/zig.txt']
-execFileSync(`${zig}/bin/pip`, ['install', ...wheels], { stdio: 'inherit' })
+debian('rustc-web', 'rust-web-src', 'llvm')
 
 const env = {
   ...process.env,
-  PATH: `${process.cwd()}/${zig}/bin:${process.env['PATH']}`,
+  PATH: zig(),
   CARGO: '/usr/bin/cargo',
   RUSTC: '/usr/bin/rustc',
   RUSTC_BOOTSTRAP: '1',

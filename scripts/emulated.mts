@@ -1,14 +1,16 @@
-// `npm run test:arm64`, `test:armv7`: builds for another processor, and runs the core's tests and the
+// `npm run test:arm64`, `test:armv7`, `test:arm64-musl`: builds for another processor, and runs the core's tests and the
 // suite on a Node of that processor's under qemu's user mode; of the suite the files that are named, if
-// some are. For armv7 no promised Node could be had: an older one runs the contract.
+// some are. For armv7 no promised Node could be had: an older one runs the contract, as the musl one does.
 
 import { existsSync, writeFileSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 
-import { ARM64, ARMV7, cross, type Target } from './cross.mjs'
+import { ARM64, ARM64_MUSL, ARMV7, cross, type Target } from './cross.mjs'
 import { debian } from './debian.mjs'
+import { muslNode } from './musl-node.mjs'
 import { nodeBinary } from './node-versions.mjs'
 import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
+import { inTrixie, trixie } from './trixie.mjs'
 
 const BINFMT = '/proc/sys/fs/binfmt_misc'
 const CONTRACT = '.build/__test__/contract/main.mjs'
@@ -18,6 +20,8 @@ interface Kind {
   node: () => string
   qemu: string
   libraries: string
+  /** The command line that runs another one where its libc is, if that is not here. */
+  inside?: (...command: string[]) => string[]
   /** Of its ELF header: how wide it is, and the processor's number. */
   elf: [width: string, machine: string]
   suite: boolean
@@ -39,12 +43,25 @@ const KINDS: Record<string, Kind> = {
     libraries: '/usr/arm-linux-gnueabihf',
     elf: ['01', '28'],
     suite: false
+  },
+  'arm64-musl': {
+    target: ARM64_MUSL,
+    node: () => muslNode('aarch64').node,
+    qemu: '/usr/bin/qemu-aarch64-static',
+    libraries: '/',
+    inside: (...command) => {
+      trixie('musl:arm64')
+      const { libraries } = muslNode('aarch64')
+      return inTrixie(`LD_LIBRARY_PATH=${libraries}`, 'ROOTLOCK_EMULATED=1', ...command)
+    },
+    elf: ['02', 'b7'],
+    suite: false
   }
 }
 
 const [name = '', ...named] = process.argv.slice(2)
 const kind = KINDS[name]
-if (!kind) throw new RangeError(`expected ${Object.keys(KINDS).join(' or ')}, got ${name}`)
+if (!kind) throw new RangeError(`expected ${Object.keys(KINDS).join(', ')}, got ${name}`)
 
 debian('qemu-user-static')
 const programs = cross(kind.target)
@@ -63,13 +80,18 @@ if (!existsSync(entry)) {
   writeFileSync(`${BINFMT}/register`, `:rootlock-${name}:M::${magic}:${mask}:${kind.qemu}:F`)
 }
 
+function test(program: string[], read: typeof tap): Promise<Count> {
+  const [command, ...args] = kind!.inside?.(...program) ?? program
+  return run(command!, args, read, env)
+}
+
 const counts: [string, Count][] = []
 try {
-  for (const program of programs) counts.push([program, await run(program, [], cargo, env)])
-  if (!kind.suite) counts.push(['the contract', await run(node, [CONTRACT], tap, env)])
+  for (const program of programs) counts.push([program, await test([program], cargo)])
+  if (!kind.suite) counts.push(['the contract', await test([node, CONTRACT], tap)])
   for (const file of kind.suite ? testFiles(named) : []) {
     console.log(`# ${file}`)
-    counts.push([file, await run(node, [...fileAlone(file), '--timeout=5m'], tap, env)])
+    counts.push([file, await test([node, ...fileAlone(file), '--timeout=5m'], tap)])
   }
 } finally {
   writeFileSync(entry, '-1')

@@ -25,7 +25,10 @@ export function trixie(...packages: string[]): void {
   const shell = inTrixie('sh', '-c', `dpkg -s ${packages.join(' ')}`)
   if (spawnSync(shell[0]!, shell.slice(1), { stdio: 'ignore' }).status === 0) return
   console.log(`installing in Debian 13: ${packages.join(' ')}`)
-  const apt = `export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq install -y --no-install-recommends ${packages.join(' ')}`
+  // `musl:arm64` is another processor's.
+  const others = packages.flatMap((name) => name.split(':').slice(1))
+  const add = others.map((processor) => `dpkg --add-architecture ${processor}; `).join('')
+  const apt = `export DEBIAN_FRONTEND=noninteractive; ${add}apt-get -qq update && apt-get -qq install -y --no-install-recommends ${packages.join(' ')}`
   const install = inTrixie('sh', '-c', apt)
   execFileSync(install[0]!, install.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
 }
