@@ -28,7 +28,8 @@ const vandals: Record<string, (root: string) => Promise<void>> = {
   'goes with everything else in the root': async (root) => {
     for (const name of await readdir(root)) await rm(join(root, name))
   },
-  'goes with the root': (root) => rm(root, { recursive: true })
+  // Retried: a beat in between makes the guard anew, and the directory is not empty.
+  'goes with the root': (root) => rm(root, { recursive: true, maxRetries: 3 })
 }
 
 /** Wine keeps the name of an open file that is removed, and puts nothing else in its place. */
