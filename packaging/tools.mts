@@ -22,8 +22,9 @@ export function program(name: string, bin = name): string {
   return join(dirname(manifest), typeof bins === 'string' ? bins : bins[bin]!)
 }
 
-/** The binary that was built here, and the platform that it is for. */
-export const binary = (await readdir(checkout)).find((name) => name.endsWith('.node'))!
+/** The binary that was built for this system, beside which may be others', and the platform that it is for. */
+const ours = new RegExp(`^rootlock\\.${process.platform}-${process.arch}[-.].*node$`)
+export const binary = (await readdir(checkout)).toSorted().find((name) => ours.test(name))!
 export const target = binary.split('.')[1]!
 
 const endings: (() => unknown)[] = []
