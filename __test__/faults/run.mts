@@ -176,7 +176,7 @@ function rightError(
   if (cause.code !== expected) wrong.push(`${what}: ${cause.code} instead of ${expected}`)
   const number = constants.errno[expected as keyof typeof constants.errno]
   if (cause.errno !== -number) wrong.push(`${what}: errno ${cause.errno} instead of ${-number}`)
-  if (!met.some((call) => plainNames(call.name).includes(cause.syscall!))) {
+  if (!met.some((call) => plainName(call) === cause.syscall)) {
     wrong.push(`${what}: ${cause.syscall} is blamed for ${labels(met).join()}`)
   }
   if (!cause.path?.startsWith(scene.root)) wrong.push(`${what}: blames ${cause.path}`)
@@ -184,19 +184,23 @@ function rightError(
 }
 
 /** As their manual pages are called. */
-const PLAIN: Record<string, string[]> = {
-  clone3: ['pthread_create'],
-  // Where a kernel has no `fstat` of its own, libc makes it of this.
-  newfstatat: ['stat', 'fstat'],
-  openat: ['open'],
-  pread64: ['read'],
-  pwrite64: ['write'],
-  renameat: ['rename'],
-  renameat2: ['rename'],
-  unlinkat: ['unlink']
+const PLAIN: Record<string, string> = {
+  clone3: 'pthread_create',
+  newfstatat: 'stat',
+  // As an emulator calls it.
+  'newfstatat AT_EMPTY_PATH': 'fstat',
+  openat: 'open',
+  pread64: 'read',
+  pwrite64: 'write',
+  renameat: 'rename',
+  renameat2: 'rename',
+  unlinkat: 'unlink'
 }
 
-const plainNames = (name: string) => PLAIN[name] ?? [name]
+function plainName({ name, label }: Call): string {
+  const how = label.split(' ').at(-1)
+  return PLAIN[`${name} ${how}`] ?? PLAIN[name] ?? name
+}
 
 /** The subject goes on as if nothing had been, leaves nothing, and the next one has the lock. */
 async function aftermath(

@@ -119,6 +119,6 @@ function label(name: string, args: string, root: string): string {
   const named = name.startsWith('p') || quoted[0] === '' ? undefined : quoted.at(-1)
   const descriptor = /^\d+<([^>]*)>/.exec(args)?.[1]
   const path = (named ?? descriptor ?? '').replace(`${root}/`, '').replace(root, 'root')
-  const how = /LOCK_\w+(\|LOCK_NB)?|F_OFD_\w+|O_EXCL|RESOLVE_CACHED/.exec(args)?.[0]
+  const how = /LOCK_\w+(\|LOCK_NB)?|F_OFD_\w+|O_EXCL|AT_EMPTY_PATH|RESOLVE_CACHED/.exec(args)?.[0]
   return [name, path, how].filter(Boolean).join(' ')
 }
