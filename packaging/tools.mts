@@ -22,8 +22,10 @@ export function program(name: string, bin = name): string {
   return join(dirname(manifest), typeof bins === 'string' ? bins : bins[bin]!)
 }
 
-/** The binary that was built for this system, beside which may be others', and the platform that it is for. */
+/** Beside this system's binary may be others'. */
 const ours = new RegExp(`^rootlock\\.${process.platform}-${process.arch}[-.].*node$`)
+
+/** The binary that was built here for this system, and the platform that it is for. */
 export const binary = (await readdir(checkout)).toSorted().find((name) => ours.test(name))!
 export const target = binary.split('.')[1]!
 

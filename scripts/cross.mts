@@ -1,8 +1,8 @@
-// Builds for another target with Debian's compiler, which has the sources of its standard library.
+// Builds for another target.
 
-import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 
+import { debianCargo } from './debian-rust.mjs'
 import { debian } from './debian.mjs'
 import { zig } from './zig.mjs'
 
@@ -13,7 +13,8 @@ export interface Target {
   /** Zig if there is none. */
   linker?: string
   flags?: string
-  library: string
+  /** What cargo calls the binding. */
+  library?: string
   /** The binding's name, as the loader looks for it. */
   binding: string
 }
@@ -32,7 +33,6 @@ export const ARM64: Target = {
   triple: 'aarch64-unknown-linux-gnu',
   packages: ['gcc-aarch64-linux-gnu', 'libc6-dev-arm64-cross', 'libstdc++6-arm64-cross'],
   linker: 'aarch64-linux-gnu-gcc',
-  library: 'librootlock_napi.so',
   binding: 'rootlock.linux-arm64-gnu.node'
 }
 
@@ -40,7 +40,6 @@ export const ARMV7: Target = {
   triple: 'armv7-unknown-linux-gnueabihf',
   packages: ['gcc-arm-linux-gnueabihf', 'libc6-dev-armhf-cross', 'libstdc++6-armhf-cross'],
   linker: 'arm-linux-gnueabihf-gcc',
-  library: 'librootlock_napi.so',
   binding: 'rootlock.linux-arm-gnueabihf.node'
 }
 
@@ -48,7 +47,6 @@ export const ARM64_MUSL: Target = {
   triple: 'aarch64-unknown-linux-musl',
   packages: [],
   flags: '-C target-feature=-crt-static',
-  library: 'librootlock_napi.so',
   binding: 'rootlock.linux-arm64-musl.node'
 }
 
@@ -59,7 +57,6 @@ export function musl(libraries: string): Target {
     packages: ['musl-tools'],
     linker: 'musl-gcc',
     flags: `-C target-feature=-crt-static -C link-arg=-L${libraries}`,
-    library: 'librootlock_napi.so',
     binding: 'rootlock.linux-x64-musl.node'
   }
 }
@@ -70,45 +67,31 @@ export function cross({
   packages,
   linker,
   flags = '',
-  library,
+  library = 'librootlock_napi.so',
   binding
 }: Target): string[] {
-  debian('rustc-web', 'rust-web-src', ...packages)
+  debian(...packages)
   // napi's build script wants something to link on Windows, though all symbols are found at run time.
   const node = `${FOLDER}/libnode`
   mkdirSync(node, { recursive: true })
   writeFileSync(`${node}/libnode.dll`, '')
   writeFileSync(`${node}/libnode.a`, '!<arch>\n')
-  const variable = triple.toUpperCase().replaceAll('-', '_')
+  const variable = `CARGO_TARGET_${triple.toUpperCase().replaceAll('-', '_')}`
   const env = {
-    ...process.env,
-    RUSTC: '/usr/bin/rustc',
-    RUSTC_BOOTSTRAP: '1',
-    CARGO_TARGET_DIR: FOLDER,
     LIBNODE_PATH: `${process.cwd()}/${node}`,
-    ...(linker
-      ? { [`CARGO_TARGET_${variable}_LINKER`]: linker }
-      : { PATH: zig(), CARGO: '/usr/bin/cargo' }),
-    [`CARGO_TARGET_${variable}_RUSTFLAGS`]: flags
+    [`${variable}_RUSTFLAGS`]: flags,
+    ...(linker ? { [`${variable}_LINKER`]: linker } : { PATH: zig() })
   }
-  const cargo = (command: string, ...args: string[]) =>
-    execFileSync(
-      linker ? '/usr/bin/cargo' : 'cargo-zigbuild',
-      [
-        linker || command === 'test' ? command : 'zigbuild',
-        ...args,
-        '--locked',
-        '-Zbuild-std=std,panic_unwind',
-        '--target',
-        triple
-      ],
-      { env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 2 ** 28 }
-    )
-  cargo('build', '-p', 'rootlock-napi')
+  const [cargo, build] = linker
+    ? (['/usr/bin/cargo', 'build'] as const)
+    : (['cargo-zigbuild', 'zigbuild'] as const)
+  const of = (name: string) => ['-p', name, '--target', triple]
+  debianCargo([cargo, build, ...of('rootlock-napi')], FOLDER, env)
   // Renamed: whoever has the old one loaded would crash if it changed.
   copyFileSync(`${FOLDER}/${triple}/debug/${library}`, `${binding}.new`)
   renameSync(`${binding}.new`, binding)
-  return cargo('test', '--no-run', '-p', 'rootlock', '--message-format=json')
+  const tests = [...of('rootlock'), '--no-run', '--message-format=json']
+  return debianCargo([cargo, 'test', ...tests], FOLDER, env)
     .split('\n')
     .flatMap((line) => {
       const { profile, executable } = (line ? JSON.parse(line) : {}) as {

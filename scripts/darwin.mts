@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
+import { debianCargo } from './debian-rust.mjs'
 import { debian } from './debian.mjs'
 import { zig } from './zig.mjs'
 
@@ -12,25 +13,17 @@ const FOLDER = 'target/darwin'
 const PROCESSORS = { aarch64: 0x0100000c, x86_64: 0x01000007 }
 const [MAGIC, DYLIB] = [0xfeedfacf, 6]
 
-debian('rustc-web', 'rust-web-src', 'llvm')
+debian('llvm')
 
 const env = {
-  ...process.env,
   PATH: zig(),
-  CARGO: '/usr/bin/cargo',
-  RUSTC: '/usr/bin/rustc',
-  RUSTC_BOOTSTRAP: '1',
-  CARGO_TARGET_DIR: FOLDER,
   // Debian's compiler strips a Mac's files with a program that it does not bring.
   CARGO_PROFILE_RELEASE_STRIP: 'none'
 }
 for (const [processor, cputype] of Object.entries(PROCESSORS)) {
   const triple = `${processor}-apple-darwin`
-  const build = ['zigbuild', '--release', '--locked', '-Zbuild-std=std,panic_unwind']
-  execFileSync('/usr/bin/cargo', [...build, '--target', triple, '-p', 'rootlock-napi'], {
-    env,
-    stdio: 'inherit'
-  })
+  const build = ['--release', '--target', triple, '-p', 'rootlock-napi']
+  debianCargo(['cargo-zigbuild', 'zigbuild', ...build], FOLDER, env)
   const file = `${FOLDER}/${triple}/release/librootlock_napi.dylib`
   check(file, cputype)
   console.log(`${file}: linked; all it wants is libSystem's`)

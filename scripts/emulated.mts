@@ -17,79 +17,85 @@ const CONTRACT = '.build/__test__/contract/main.mjs'
 
 interface Kind {
   target: Target
-  node: () => string
+  node: string
   qemu: string
-  libraries: string
-  /** The command line that runs another one where its libc is, if that is not here. */
-  inside?: (...command: string[]) => string[]
   /** Of its ELF header: how wide it is, and the processor's number. */
   elf: [width: string, machine: string]
+  /** Where its libraries are. */
+  env: Record<string, string>
+  /** The command line that runs another one where its libc is, if that is not here. */
+  inside?: typeof inTrixie
   suite: boolean
 }
 
-const KINDS: Record<string, Kind> = {
-  arm64: {
+const AARCH64: Pick<Kind, 'qemu' | 'elf'> = {
+  qemu: '/usr/bin/qemu-aarch64-static',
+  elf: ['02', 'b7']
+}
+
+/** Each installs what it needs. */
+const KINDS: Record<string, () => Kind> = {
+  arm64: () => ({
+    ...AARCH64,
     target: ARM64,
-    node: () => nodeBinary('22.23.3', 'linux-arm64'),
-    qemu: '/usr/bin/qemu-aarch64-static',
-    libraries: '/usr/aarch64-linux-gnu',
-    elf: ['02', 'b7'],
+    node: nodeBinary('22.23.3', 'linux-arm64'),
+    env: { QEMU_LD_PREFIX: '/usr/aarch64-linux-gnu' },
     suite: true
-  },
-  armv7: {
+  }),
+  armv7: () => ({
     target: ARMV7,
-    node: () => nodeBinary('20.11.0', 'linux-armv7l'),
+    node: nodeBinary('20.11.0', 'linux-armv7l'),
     qemu: '/usr/bin/qemu-arm-static',
-    libraries: '/usr/arm-linux-gnueabihf',
     elf: ['01', '28'],
+    env: { QEMU_LD_PREFIX: '/usr/arm-linux-gnueabihf' },
     suite: false
-  },
-  'arm64-musl': {
-    target: ARM64_MUSL,
-    node: () => muslNode('aarch64').node,
-    qemu: '/usr/bin/qemu-aarch64-static',
-    libraries: '/',
-    inside: (...command) => {
-      trixie('musl:arm64')
-      const { libraries } = muslNode('aarch64')
-      return inTrixie(`LD_LIBRARY_PATH=${libraries}`, 'ROOTLOCK_EMULATED=1', ...command)
-    },
-    elf: ['02', 'b7'],
-    suite: false
+  }),
+  'arm64-musl': () => {
+    trixie('musl:arm64')
+    const { node, libraries } = muslNode('aarch64')
+    return {
+      ...AARCH64,
+      target: ARM64_MUSL,
+      node,
+      env: { LD_LIBRARY_PATH: libraries },
+      inside: inTrixie,
+      suite: false
+    }
   }
 }
 
 const [name = '', ...named] = process.argv.slice(2)
-const kind = KINDS[name]
-if (!kind) throw new RangeError(`expected ${Object.keys(KINDS).join(', ')}, got ${name}`)
+const prepare = KINDS[name]
+if (!prepare) throw new RangeError(`expected ${Object.keys(KINDS).join(', ')}, got ${name}`)
 
 debian('qemu-user-static')
-const programs = cross(kind.target)
-const node = kind.node()
+const { target, node, qemu, elf, inside, suite, ...kind } = prepare()
+const programs = cross(target)
 // An emulated processor is slow, and terms that a holder must keep are longer there.
-const env = { QEMU_LD_PREFIX: kind.libraries, ROOTLOCK_EMULATED: '1' }
+const env = { ...kind.env, ROOTLOCK_EMULATED: '1' }
 
 // Processes start others of their kind, so the kernel must know how; until the end of this.
-const [width, machine] = kind.elf
+const [width, machine] = elf
 const zeros = String.raw`\x00`.repeat(8)
 const magic = String.raw`\x7fELF\x${width}\x01\x01\x00${zeros}\x02\x00\x${machine}\x00`
 const mask = String.raw`\xff\xff\xff\xff\xff\xff\xff\x00${String.raw`\xff`.repeat(8)}\xfe\xff\xff\xff`
 const entry = `${BINFMT}/rootlock-${name}`
 if (!existsSync(`${BINFMT}/register`)) execFileSync('mount', ['-t', 'binfmt_misc', 'none', BINFMT])
 if (!existsSync(entry)) {
-  writeFileSync(`${BINFMT}/register`, `:rootlock-${name}:M::${magic}:${mask}:${kind.qemu}:F`)
+  writeFileSync(`${BINFMT}/register`, `:rootlock-${name}:M::${magic}:${mask}:${qemu}:F`)
 }
 
 function test(program: string[], read: typeof tap): Promise<Count> {
-  const [command, ...args] = kind!.inside?.(...program) ?? program
-  return run(command!, args, read, env)
+  const words = Object.entries(env).map(([variable, value]) => `${variable}=${value}`)
+  const [command, ...args] = inside ? inside(...words, ...program) : program
+  return run(command!, args, read, inside ? {} : env)
 }
 
 const counts: [string, Count][] = []
 try {
   for (const program of programs) counts.push([program, await test([program], cargo)])
-  if (!kind.suite) counts.push(['the contract', await test([node, CONTRACT], tap)])
-  for (const file of kind.suite ? testFiles(named) : []) {
+  if (!suite) counts.push(['the contract', await test([node, CONTRACT], tap)])
+  for (const file of suite ? testFiles(named) : []) {
     console.log(`# ${file}`)
     counts.push([file, await test([node, ...fileAlone(file), '--timeout=5m'], tap)])
   }

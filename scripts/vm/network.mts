@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs'
 
 import { child, type Child } from '../../__test__/helpers/child.mjs'
 import { mustBlock } from '../../__test__/helpers/must-block.mjs'
-import { claim, note, t } from './scenario.mjs'
+import { claim, note, seconds, t } from './scenario.mjs'
 
 export const TERMS = { heartbeatMs: 1_000, staleMs: 5_000 }
 
@@ -70,15 +70,13 @@ export async function leave(...children: Child[]): Promise<void> {
 }
 
 /** A holder on one client, and one that waits for it on the other. */
-export async function held(a: string, b: string) {
+async function held(a: string, b: string) {
   const first = holder(a)
   const { token } = await first.says('held')
   const other = holder(b)
   const { holder: seen } = await other.says('waiting')
   return { first, token, other, seen }
 }
-
-const seconds = (since: number) => ((performance.now() - since) / 1_000).toFixed(1)
 
 export async function handsOver(a: string, b: string): Promise<void> {
   const { first, token, other, seen } = await held(a, b)
@@ -107,7 +105,7 @@ export async function survivesAKill(a: string, b: string): Promise<void> {
   await leave(first, other)
 }
 
-/** @returns the holder and the waiter, as they still are */
+/** @returns the holder and its token, and the waiter, as they still are */
 export async function keepsWhatBeats(a: string, b: string) {
   const { first, token, other } = await held(a, b)
   await new Promise((resolve) => setTimeout(resolve, 3 * TERMS.staleMs))

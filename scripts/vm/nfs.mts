@@ -17,7 +17,7 @@ import {
   survivesAKill,
   TERMS
 } from './network.mjs'
-import { claim, end, note } from './scenario.mjs'
+import { claim, end, note, seconds } from './scenario.mjs'
 
 load('nfsd', 'nfs', 'nfsv4')
 makeExported()
@@ -51,14 +51,13 @@ await survivesAKill(a, b)
 {
   const { first, token, other } = await keepsWhatBeats(a, b)
   const cut = performance.now()
-  const after = () => ((performance.now() - cut) / 1_000).toFixed(1)
   wired.cutOff()
   const told = first.says('lost').then(({ reason }) => {
-    note(`the holder was told ${reason} ${after()} s after its client was cut off`)
+    note(`the holder was told ${reason} ${seconds(cut)} s after its client was cut off`)
     return { reason, at: performance.now() }
   })
   const had = other.says('held').then(({ token: next }) => {
-    note(`the other client had the lock ${after()} s after that, token ${next}`)
+    note(`the other client had the lock ${seconds(cut)} s after that, token ${next}`)
     return { token: next, at: performance.now() }
   })
   const [lost, next] = await Promise.all([told, had])

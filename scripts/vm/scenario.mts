@@ -5,8 +5,13 @@ import type { ExecutionContext } from 'ava'
 const began = performance.now()
 let failed = 0
 
+/** How long ago that was, by `performance.now()`. */
+export function seconds(since: number): string {
+  return ((performance.now() - since) / 1_000).toFixed(1)
+}
+
 export function note(what: string): void {
-  console.log(`${((performance.now() - began) / 1_000).toFixed(1)} s: ${what}`)
+  console.log(`${seconds(began)} s: ${what}`)
 }
 
 export function claim(what: string, holds: boolean): void {

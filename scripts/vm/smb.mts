@@ -20,7 +20,7 @@ import {
   survivesAKill,
   TERMS
 } from './network.mjs'
-import { claim, end, note } from './scenario.mjs'
+import { claim, end, note, seconds } from './scenario.mjs'
 
 // The kernel asks for these by itself, but of the host's folder.
 const ciphers = [
@@ -121,7 +121,7 @@ await survivesAKill(a, b)
   note(
     early
       ? 'the other client had it before that'
-      : `the other client had it ${((performance.now() - ended) / 1_000).toFixed(1)} s after the holder ended`
+      : `the other client had it ${seconds(ended)} s after the holder ended`
   )
   claim("when the holder ends, it is the other client's, with a greater token", next.token > token)
   await leave(other)
