@@ -16,6 +16,11 @@ use crate::{
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Nobody else sets the clocks meanwhile: for every test that judges by them.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: i64 = 24 * 3600 * 1_000_000_000;
 
@@ -62,7 +67,7 @@ struct Scene {
 
 impl Scene {
     fn open() -> Self {
-        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let directory = tempfile::tempdir().expect("made");
         Self { directory, heard: Arc::default(), _alone: alone }
     }
