@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::hands::{self, Then};
-use crate::heart::{self, Timer};
+use crate::pool;
+use crate::timer;
 use crate::root::Root;
 use crate::sync::{self, Mutex};
 use crate::sys::{FileId, clock};
@@ -71,8 +71,8 @@ pub(crate) fn visit(root: &Root) {
         if !again || !known && roots.len() >= MOST {
             return;
         }
-        // Nothing keeps the time where the heart can't be started, so nothing is kept.
-        if roots.is_empty() && heart::set(now + MOMENT, Timer::Tidy).is_err() {
+        // Nothing keeps the time where the timer can't be started, so nothing is kept.
+        if roots.is_empty() && set_timer(now).is_err() {
             return;
         }
         roots.insert(root.path().to_owned(), Kept { root: root.clone(), used: now })
@@ -81,18 +81,26 @@ pub(crate) fn visit(root: &Root) {
     drop(replaced);
 }
 
-/// Lets those go that nobody has asked for lately; on a hand, because the heart closes no file.
-pub(crate) fn tidy(now: Duration) {
+/// Lets those go that nobody has asked for lately; on the pool, because the timer's thread closes no file.
+fn tidy(now: Duration) {
     let mut state = sync::lock(&STATE);
     let roots = state.roots.get_or_insert_default();
     let idle: Vec<_> =
         roots.extract_if(|_, kept| now.saturating_sub(kept.used) >= MOMENT).collect();
-    if !roots.is_empty() && heart::set(now + MOMENT, Timer::Tidy).is_err() {
+    if !roots.is_empty() && set_timer(now).is_err() {
         roots.clear();
     }
     drop(state);
     if !idle.is_empty() {
         // Without a thread they are closed here, by being dropped with the job.
-        let _ = hands::run(Then::Go, move || drop(idle));
+        let _ = pool::run(move || drop(idle));
     }
+}
+
+fn set_timer(now: Duration) -> std::io::Result<()> {
+    let tidy = |moment: timer::Moment| {
+        tidy(moment.now);
+        None
+    };
+    timer::set(now + MOMENT, tidy).map(drop)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::lease::Lease;
-use crate::{Error, Mode};
+use crate::{Error, LostReason, Mode};
 
 /// A lock that is held. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
@@ -38,9 +38,14 @@ impl Lock {
         self.lease.mode
     }
 
-    /// Whether no beat has found it lost.
+    /// Whether it has not been found lost.
     pub fn is_held(&self) -> bool {
-        self.lease.is_held()
+        self.lost().is_none()
+    }
+
+    /// Why it was lost, if that is known. Touches a file only when a beat is overdue.
+    pub fn lost(&self) -> Option<LostReason> {
+        self.lease.lost()
     }
 
     /// Stops and joins the heartbeat, releases the kernel lock, closes the descriptor, in that
@@ -60,7 +65,7 @@ impl Drop for Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
-            .field("path", &self.lease.site.lock_path())
+            .field("path", &self.lease.site.lock_path(&self.lease.path))
             .field("mode", &self.lease.mode)
             .field("token", &self.lease.grant.token)
             .finish_non_exhaustive()

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Operation};
@@ -24,7 +24,7 @@ pub struct Root {
 struct Inner {
     dir: Arc<Dir>,
     id: FileId,
-    path: PathBuf,
+    path: Arc<Path>,
     locality: Locality,
     /// The lock files that were used through this root; they keep their guard open.
     sites: Mutex<Vec<Arc<Site>>>,
@@ -70,6 +70,7 @@ pub enum Acquired {
 #[derive(Clone)]
 pub struct Wait {
     site: Arc<Site>,
+    path: Arc<Path>,
     key: u64,
 }
 
@@ -123,7 +124,7 @@ impl Root {
             inner: Arc::new(Inner {
                 dir: Arc::new(dir),
                 id,
-                path: path.to_owned(),
+                path: Arc::from(path),
                 locality,
                 sites: Mutex::default(),
             }),
@@ -164,7 +165,7 @@ impl Root {
         if report {
             self.doubt(tag, &*events);
         }
-        site.acquire(tag, mode, &options, tell, events)
+        site.acquire(&self.inner.path, tag, mode, &options, tell, events)
     }
 
     /// Says, once for each file system, that its locks may not be everybody's.
@@ -197,12 +198,12 @@ impl Root {
     }
 
     pub(crate) fn site(&self, file_name: &str) -> Result<Arc<Site>, Error> {
-        let Inner { dir, id, path, locality, sites } = &*self.inner;
+        let Inner { dir, id, locality, sites, .. } = &*self.inner;
         let mut sites = sync::lock(sites);
         if let Some(site) = sites.iter().find(|site| &*site.names.lock == file_name) {
             return Ok(Arc::clone(site));
         }
-        let site = Site::of(dir, *id, path, Names::new(file_name)?, *locality);
+        let site = Site::of(dir, *id, Names::new(file_name)?, *locality);
         sites.push(Arc::clone(&site));
         Ok(site)
     }
@@ -215,8 +216,8 @@ impl fmt::Debug for Root {
 }
 
 impl Wait {
-    pub(crate) fn new(site: &Arc<Site>, key: u64) -> Self {
-        Self { site: Arc::clone(site), key }
+    pub(crate) fn new(site: &Arc<Site>, path: &Arc<Path>, key: u64) -> Self {
+        Self { site: Arc::clone(site), path: Arc::clone(path), key }
     }
 
     /// Ends the wait, if it has not ended: [`Events::settled`] tells
@@ -229,7 +230,7 @@ impl Wait {
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("path", &self.site.lock_path()).finish_non_exhaustive()
+        f.debug_struct("Wait").field("path", &self.site.lock_path(&self.path)).finish_non_exhaustive()
     }
 }
 

@@ -2,14 +2,14 @@
 //! of those that nobody uses just now.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Site, SiteId, State, turn::Turn};
+use super::{Site, SiteId, State};
 use crate::guard::Guard;
 use crate::options::Names;
+use crate::queue::{Queue, Turns};
 use crate::sync::{self, Mutex};
 use crate::sys::{Dir, FileId, Locality, clock};
 use crate::watch::Watch;
@@ -27,8 +27,7 @@ struct Memory {
     /// Repeated short tries add up.
     watch: Option<Watch>,
     /// Whoever asks again at once does so through a new site, if it names the place by a path.
-    turn: Option<Turn>,
-    not_before: Duration,
+    turns: Turns,
     left: Duration,
 }
 
@@ -42,7 +41,6 @@ impl Site {
     pub(crate) fn of(
         dir: &Arc<Dir>,
         id: FileId,
-        path: &Path,
         names: Names,
         locality: Locality,
     ) -> Arc<Self> {
@@ -52,21 +50,18 @@ impl Site {
         if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
             return site;
         }
-        let (watch, state) = match registry.memories.remove(&id) {
-            Some(Memory { watch, turn, not_before, .. }) => {
-                (watch, State { turn, not_before, ..State::default() })
-            }
-            None => (None, State::default()),
+        let (watch, turns) = match registry.memories.remove(&id) {
+            Some(Memory { watch, turns, .. }) => (watch, turns),
+            None => (None, Turns::default()),
         };
         let site = Arc::new(Self {
             id: id.clone(),
             dir: Arc::clone(dir),
-            path: path.to_owned(),
             names,
             locality,
             guard: Guard::default(),
             exact_times: AtomicBool::new(false),
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(Queue::new(turns))),
             watch: Mutex::new(watch),
         });
         registry.sites.insert(id, Arc::downgrade(&site));
@@ -83,11 +78,9 @@ impl Drop for Site {
         if registry.sites.get(&self.id).is_some_and(|site| site.strong_count() == 0) {
             registry.sites.remove(&self.id);
         }
-        let state = sync::lock(&self.state);
         let memory = Memory {
             watch: sync::lock(&self.watch).take(),
-            turn: state.turn,
-            not_before: state.not_before,
+            turns: sync::lock(&self.state).queue.turns(),
             left: clock::awake(),
         };
         if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&self.id) {
