@@ -13,7 +13,6 @@ mod blocking;
 mod convert;
 mod environment;
 mod io_error;
-mod lines;
 
 /// What the face compares with its own: half of a release does not lock.
 #[napi_derive::napi]

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::pool;
-use crate::timer;
 use crate::root::Root;
 use crate::sync::{self, Mutex};
 use crate::sys::{FileId, clock};
+use crate::timer;
 
 /// For how long after its last use a directory is kept, and within what time of its last use it
 /// must be asked for to be kept at all.

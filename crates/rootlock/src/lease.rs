@@ -188,10 +188,11 @@ impl Lease {
         let stamped = file.stamp(names, stat.modified, &self.site.exact_times);
         match (section, stamped) {
             (Ok(Some(section)), Ok(())) => {
-                if !recorded && self.record(&section, file).is_ok() {
-                    if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
-                        held.recorded = true;
-                    }
+                if !recorded
+                    && self.record(&section, file).is_ok()
+                    && let Phase::Held(held) = &mut *sync::lock(&self.phase)
+                {
+                    held.recorded = true;
                 }
                 Beat::Refreshed(at)
             }

@@ -49,7 +49,9 @@ mod options;
 mod pool;
 mod queue;
 mod recover;
+mod requests;
 mod root;
+mod session;
 mod site;
 #[cfg(all(test, not(shuttle)))]
 mod sleep;
@@ -67,5 +69,6 @@ pub use inspect::{LockState, State};
 pub use lock::{Lock, Released};
 pub use options::{Mode, Options};
 pub use root::{Acquired, Request, Root, Wait};
+pub use session::{Answer, Event, Observer, Place, Session};
 pub use survey::{Party, Survey};
 pub use worth::{FileSystem, Worth};

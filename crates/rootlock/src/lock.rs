@@ -27,6 +27,10 @@ impl Lock {
         Self { lease }
     }
 
+    pub(crate) fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
+    }
+
     /// The fencing token: strictly greater than the token of every earlier grant of this lock,
     /// whoever it was given to.
     pub fn token(&self) -> u64 {

@@ -337,7 +337,8 @@ impl<P: Clone> Queue<P> {
         self.look_never_if_empty();
         // A wait that made the grant looks at the queue next anyway. Any other is blocked on a lock
         // that is this process's now, or on a file that was replaced.
-        let made_it = self.wait.as_ref().is_some_and(|wait| granting.worker == Worker::Wait(wait.id));
+        let made_it =
+            self.wait.as_ref().is_some_and(|wait| granting.worker == Worker::Wait(wait.id));
         let interrupt = if made_it { None } else { self.stop_wait() };
         (true, interrupt.into_iter().collect())
     }

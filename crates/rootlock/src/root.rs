@@ -230,7 +230,9 @@ impl Wait {
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("path", &self.site.lock_path(&self.path)).finish_non_exhaustive()
+        f.debug_struct("Wait")
+            .field("path", &self.site.lock_path(&self.path))
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,11 +14,17 @@ const FILE: FileId = FileId { volume: 1, index: 1 };
 #[derive(Clone, Debug)]
 enum Event {
     /// Gets in line.
-    Ask { shared: bool, recover: bool, notify: bool },
+    Ask {
+        shared: bool,
+        recover: bool,
+        notify: bool,
+    },
     /// Tries at once if it may, else gets in line.
     Try,
     /// Is content with one attempt.
-    TryOnce { shared: bool },
+    TryOnce {
+        shared: bool,
+    },
     Cancel(u8),
     /// A thread of a wait goes on by one step, if it is not blocked.
     Step(u8),
@@ -36,7 +42,10 @@ enum Event {
     Lose(u8),
     /// Another process takes or releases the kernel lock.
     Other,
-    Look { moved: bool, over: bool },
+    Look {
+        moved: bool,
+        over: bool,
+    },
     Time(u16),
 }
 
@@ -316,10 +325,11 @@ impl World {
             }
             Event::Timer(index) => {
                 if !self.timers.is_empty() {
-                    let effects = match self.timers.swap_remove(usize::from(index) % self.timers.len()) {
-                        Timer::Nudge(id) => self.queue.nudge(id),
-                        Timer::GiveUp(key) => self.queue.give_up(key),
-                    };
+                    let effects =
+                        match self.timers.swap_remove(usize::from(index) % self.timers.len()) {
+                            Timer::Nudge(id) => self.queue.nudge(id),
+                            Timer::GiveUp(key) => self.queue.give_up(key),
+                        };
                     self.carry_out(effects);
                 }
             }
@@ -471,8 +481,7 @@ impl World {
     }
 
     fn check(&self) {
-        let exclusive =
-            self.leases.iter().filter(|key| self.modes[key] == Mode::Exclusive).count();
+        let exclusive = self.leases.iter().filter(|key| self.modes[key] == Mode::Exclusive).count();
         assert!(exclusive <= 1, "one exclusive lease at most");
         let waits = self.queue.wait.is_some();
         assert!(

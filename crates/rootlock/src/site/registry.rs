@@ -38,12 +38,7 @@ static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl Site {
     /// The site of a lock file, shared by all who use it at the moment.
-    pub(crate) fn of(
-        dir: &Arc<Dir>,
-        id: FileId,
-        names: Names,
-        locality: Locality,
-    ) -> Arc<Self> {
+    pub(crate) fn of(dir: &Arc<Dir>, id: FileId, names: Names, locality: Locality) -> Arc<Self> {
         let id = (id, Arc::clone(&names.lock));
         let mut registry = sync::lock(&REGISTRY);
         let registry = registry.get_or_insert_default();
