@@ -11,6 +11,7 @@ pub mod events;
 
 mod blocking;
 mod convert;
+mod current_directory;
 mod environment;
 mod io_error;
 mod lines;
