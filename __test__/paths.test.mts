@@ -88,7 +88,7 @@ onUnix('what is told of a path leads to the lock file', async (t) => {
   const waiting = tryLock('link/..', { signal: later.signal, onWait: () => later.abort() })
   const aborted = await t.throwsAsync<LockError>(waiting)
   await writeFile(join(there, '.lock'), 'of there')
-  for (const path of [held.path, aborted.path, ...failures.map(({ path }) => path)]) {
+  for (const { path } of [held, aborted, ...failures]) {
     t.is(await readFile(path, 'utf8'), 'of there', path)
   }
   t.is(failures.length, 2)

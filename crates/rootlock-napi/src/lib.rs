@@ -7,11 +7,11 @@
 //! thousand waiters make quadratic. `src/` makes the promises.
 
 pub mod ask;
+pub mod current_directory;
 pub mod events;
 
 mod blocking;
 mod convert;
-mod current_directory;
 mod environment;
 mod io_error;
 mod lines;

@@ -5,6 +5,7 @@
 //! which is how the heartbeat is joined without anybody waiting for it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Lease {
     pub(crate) key: u64,
     /// What its [`Events`] know it by.
     tag: u64,
+    /// The root's path as its holder gave it, for messages only.
+    pub(crate) path: Arc<Path>,
     pub(crate) mode: Mode,
     pub(crate) grant: Grant,
     pub(crate) terms: Terms,
@@ -85,6 +88,7 @@ impl Lease {
             site,
             key: waiter.key,
             tag: waiter.tag,
+            path: Arc::clone(&waiter.path),
             mode: waiter.mode,
             grant,
             terms,
@@ -314,7 +318,7 @@ impl Lease {
     }
 
     fn details(&self) -> Details {
-        self.site.details().with("token", &self.grant.token.to_string())
+        self.site.details(&self.path).with("token", &self.grant.token.to_string())
     }
 
     /// Whether nobody has told it otherwise.

@@ -60,7 +60,7 @@ impl Drop for Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
-            .field("path", &self.lease.site.lock_path())
+            .field("path", &self.lease.path.join(&*self.lease.site.names.lock))
             .field("mode", &self.lease.mode)
             .field("token", &self.lease.grant.token)
             .finish_non_exhaustive()

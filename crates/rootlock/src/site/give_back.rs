@@ -31,7 +31,7 @@ impl Site {
         let released = file.release(&self.names);
         self.end_turn(lease);
         self.keep_waiting();
-        released.map_err(|fault| fault.into_error(Operation::Release, &self.path))
+        released.map_err(|fault| fault.into_error(Operation::Release, &lease.path))
     }
 
     /// Gives the kernel lock to the next in line without giving it to the kernel in between: as the

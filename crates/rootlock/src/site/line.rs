@@ -1,5 +1,6 @@
 //! The line of those who wait: who is next, who leaves, who is told what.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Site, State};
@@ -24,6 +25,8 @@ pub(crate) struct Waiter {
     pub(crate) key: u64,
     /// What its [`Events`] know it by.
     pub(crate) tag: u64,
+    /// The root's path as this one gave it, for messages only.
+    pub(crate) path: Arc<Path>,
     pub(crate) mode: Mode,
     pub(crate) terms: Terms,
     pub(super) recover: bool,
@@ -162,7 +165,7 @@ impl Site {
         }
         let holder = self.last_known_holder();
         for waiter in leaving {
-            let error = self.error(ErrorKind::Cancelled, holder.clone());
+            let error = self.error(&waiter, ErrorKind::Cancelled, holder.clone());
             waiter.settle(holder.as_ref(), Err(error));
         }
     }

@@ -1,11 +1,12 @@
 //! Looking at what is waited for: the watch, the takeover when its time has come, and who the holder is.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Site, line::Claim, line::Claimed};
-use crate::error::{Fault, Refusal};
-use crate::events::Level;
+use crate::error::Fault;
+use crate::events::{Details, Level};
 use crate::hands::{self, Then};
 use crate::heart::{self, Timer};
 use crate::holder::Process;
@@ -19,12 +20,6 @@ use crate::{Holder, Mode};
 
 /// When a waiter first looks at what it waits for: most waits are over by then.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
-
-/// A takeover that the system refused, kept for the message of a wait that ends without the lock.
-pub(super) struct Refused {
-    pub(super) text: String,
-    pub(super) refusal: Refusal,
-}
 
 /// What a look came to.
 pub(super) struct Judgement {
@@ -170,8 +165,13 @@ impl Site {
         }
     }
 
+    /// What every message of a lock has, for one who came by this path.
+    pub(crate) fn details(&self, path: &Path) -> Details {
+        Details::default().with("path", &path.join(&*self.names.lock).to_string_lossy())
+    }
+
     pub(super) fn log_takeover(&self, claim: &Claim, token: u64, from: Option<Holder>) {
-        let mut details = self.details().with("token", &token.to_string());
+        let mut details = self.details(&claim.waiter.path).with("token", &token.to_string());
         if let Some(from) = from {
             details = details.with("from", &from.to_string());
         }
@@ -180,16 +180,15 @@ impl Site {
 
     /// Logged once for as long as the reason stays the same; told again in the error.
     pub(super) fn note_refusal(&self, claim: &Claim, fault: Fault) {
-        let text = fault.to_string();
-        let refused = Arc::new(Refused { refusal: fault.into_refusal(&self.path), text });
+        let reason = fault.to_string();
         {
             let mut state = sync::lock(&self.state);
-            if state.refusal.as_ref().is_some_and(|before| before.text == refused.text) {
+            if state.refusal.as_ref().is_some_and(|before| before.to_string() == reason) {
                 return;
             }
-            state.refusal = Some(Arc::clone(&refused));
+            state.refusal = Some(Arc::new(fault));
         }
-        let details = self.details().with("reason", &refused.text);
+        let details = self.details(&claim.waiter.path).with("reason", &reason);
         claim.waiter.log(Level::Warn, "could not take over a stale lock", &details);
     }
 

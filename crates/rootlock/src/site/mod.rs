@@ -13,13 +13,12 @@ mod take;
 mod turn;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::Holder;
-use crate::events::Details;
+use crate::error::Fault;
 use crate::guard::Guard;
 use crate::kernel_wait::KernelWait;
 use crate::options::Names;
@@ -29,14 +28,11 @@ use crate::watch::Watch;
 
 use line::Claimed;
 pub(crate) use line::{Claim, Next, Waiter};
-use look::Refused;
 use turn::Turn;
 
 pub(crate) struct Site {
     id: SiteId,
     pub(crate) dir: Arc<Dir>,
-    /// The root's path as it was given, for messages only.
-    pub(crate) path: PathBuf,
     pub(crate) names: Names,
     pub(crate) locality: Locality,
     pub(crate) guard: Guard,
@@ -46,8 +42,8 @@ pub(crate) struct Site {
     watch: Mutex<Option<Watch>>,
 }
 
-/// The directory and the lock file's name.
-type SiteId = (FileId, Arc<str>);
+/// The directory, the mount that it was reached by, and the lock file's name.
+type SiteId = (FileId, u64, Arc<str>);
 
 #[derive(Default)]
 struct State {
@@ -69,19 +65,12 @@ struct State {
     looking: bool,
     /// Who held the lock when somebody last looked.
     holder: Option<Holder>,
-    refusal: Option<Arc<Refused>>,
+    /// A takeover that the system refused, for the message of a wait that ends without the lock.
+    refusal: Option<Arc<Fault>>,
 }
 
 impl Site {
     pub(crate) fn volume(&self) -> u64 {
         self.id.0.volume
-    }
-
-    pub(crate) fn details(&self) -> Details {
-        Details::default().with("path", &self.lock_path().to_string_lossy())
-    }
-
-    pub(crate) fn lock_path(&self) -> PathBuf {
-        self.path.join(&*self.names.lock)
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Site, line::Claim};
+use super::{Site, line::Claim, line::Waiter};
 use crate::error::Fault;
 use crate::grant::Grant;
 use crate::lockfile::LockFile;
@@ -45,7 +45,8 @@ impl Site {
             Ok(lock) => waiter.settle(None, Ok(lock)),
             Err(fault) => {
                 self.no_longer_exclusive(waiter.key);
-                waiter.settle(None, Err(fault.into_error(Operation::Acquire, &self.path)));
+                let error = fault.into_error(Operation::Acquire, &waiter.path);
+                waiter.settle(None, Err(error));
                 self.keep_waiting();
             }
         }
@@ -53,7 +54,7 @@ impl Site {
 
     pub(crate) fn settle_fault(&self, claim: Claim, fault: Fault) {
         sync::lock(&self.state).end_claim(&claim.waiter);
-        let error = fault.into_error(Operation::Acquire, &self.path);
+        let error = fault.into_error(Operation::Acquire, &claim.waiter.path);
         claim.waiter.settle(None, Err(error));
     }
 
@@ -61,7 +62,7 @@ impl Site {
         let cancelled = sync::lock(&self.state).end_claim(&claim.waiter);
         let holder = self.find_holder();
         let kind = if cancelled { ErrorKind::Cancelled } else { kind };
-        let error = self.error(kind, holder.clone());
+        let error = self.error(&claim.waiter, kind, holder.clone());
         claim.waiter.settle(holder.as_ref(), Err(error));
     }
 
@@ -72,10 +73,10 @@ impl Site {
         }
     }
 
-    pub(super) fn error(&self, kind: ErrorKind, holder: Option<Holder>) -> Error {
+    pub(super) fn error(&self, waiter: &Waiter, kind: ErrorKind, holder: Option<Holder>) -> Error {
         let refusal = sync::lock(&self.state).refusal.clone();
-        Error::new(Operation::Acquire, &self.lock_path(), kind)
+        Error::new(Operation::Acquire, &waiter.path.join(&*self.names.lock), kind)
             .with_holder(holder)
-            .with_refusal(refusal.map(|refused| refused.refusal.copy()))
+            .with_refusal(refusal.map(|fault| fault.to_refusal(&waiter.path)))
     }
 }

@@ -1,6 +1,7 @@
 //! Taking a lock: at once if it is free and nobody waits, else in line, or by one thorough attempt on
 //! another thread, as the options say.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,6 +31,7 @@ impl Site {
     pub(crate) fn acquire(
         self: &Arc<Self>,
         tag: u64,
+        path: &Arc<Path>,
         mode: Mode,
         options: &Options,
         tell: bool,
@@ -40,6 +42,7 @@ impl Site {
         let waiter = Waiter {
             key,
             tag,
+            path: Arc::clone(path),
             mode,
             terms: options.terms(),
             recover: options.recover,
@@ -54,8 +57,8 @@ impl Site {
             None => waiter,
         };
         if options.wait { self.wait_in_line(waiter) } else { self.try_once(waiter) }
-            .map(|()| Acquired::Later(Wait::new(self, key)))
-            .map_err(|fault| fault.into_error(Operation::Acquire, &self.path))
+            .map(|()| Acquired::Later(Wait::new(self, path, key)))
+            .map_err(|fault| fault.into_error(Operation::Acquire, path))
     }
 
     /// The fast path: `open` → `try_lock` → claim, without patience for anything.
@@ -75,7 +78,7 @@ impl Site {
                 Verdict::Moved | Verdict::GuardBusy => Ok(None),
             }
         };
-        let error = |fault: Fault| fault.into_error(Operation::Acquire, &self.path);
+        let error = |fault: Fault| fault.into_error(Operation::Acquire, &waiter.path);
         let Some((grant, file)) = attempt().map_err(error)? else { return Ok(Err(waiter)) };
         if waiter.mode == Mode::Exclusive {
             sync::lock(&self.state).exclusive = Some(waiter.key);
