@@ -24,7 +24,8 @@ export const {
   ASK_TELL,
   ASK_WAIT,
   BindingEnvironment,
-  TOOK_OVER
+  TOOK_OVER,
+  currentDirectory
 } = load()
 
 function load(): typeof Binding {

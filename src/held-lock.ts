@@ -1,10 +1,9 @@
-import { join } from 'node:path'
-
 import type { BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
 import { hold, ignore, listen, release, unhold, type Listener } from './environment'
 import { fromBinding, lost, type LockError } from './lock-error'
 import type { Logger } from './logger'
+import { within } from './paths'
 
 /** Releases a lock. Also carries what its holder needs to know of it. */
 export interface UnlockFunc {
@@ -42,7 +41,7 @@ export interface Reporting {
 }
 
 export function lockFile({ root, fileName }: Reporting): string {
-  return join(root, fileName)
+  return within(root, fileName)
 }
 
 /** The part of a request's events that goes to the operator. */

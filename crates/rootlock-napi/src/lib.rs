@@ -7,6 +7,7 @@
 //! thousand waiters make quadratic. `src/` makes the promises.
 
 pub mod ask;
+pub mod current_directory;
 pub mod events;
 
 mod blocking;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Site, State, Waiter};
-use crate::error::{Fault, Refusal};
+use crate::error::Fault;
 use crate::events::Level;
 use crate::holder::Process;
 use crate::ledger::{Ledger, Record};
@@ -18,12 +18,6 @@ use crate::{Holder, Mode, pool};
 
 /// When a waiter first looks at what it waits for: most waits are over by then.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
-
-/// A takeover that the system refused, kept for the message of a wait that ends without the lock.
-pub(super) struct Refused {
-    pub(super) text: String,
-    pub(super) refusal: Refusal,
-}
 
 /// The timer for the next look, and when it is due. It may come too early: to set one for each wait
 /// would cost more than most waits.
@@ -166,16 +160,15 @@ impl Site {
 
     /// Logged once for as long as the reason stays the same; told again in the error.
     pub(super) fn note_refusal(&self, waiter: &Waiter, fault: Fault) {
-        let text = fault.to_string();
-        let refused = Arc::new(Refused { refusal: fault.into_refusal(&waiter.path), text });
+        let reason = fault.to_string();
         {
             let mut state = sync::lock(&self.state);
-            if state.refusal.as_ref().is_some_and(|before| before.text == refused.text) {
+            if state.refusal.as_ref().is_some_and(|before| before.to_string() == reason) {
                 return;
             }
-            state.refusal = Some(Arc::clone(&refused));
+            state.refusal = Some(Arc::new(fault));
         }
-        let details = self.details(&waiter.path).with("reason", &refused.text);
+        let details = self.details(&waiter.path).with("reason", &reason);
         waiter.log(Level::Warn, "could not take over a stale lock", &details);
     }
 

@@ -29,7 +29,7 @@ use crate::sys::{Dir, FileId, Interrupt, Locality, clock};
 use crate::timer;
 use crate::watch::Watch;
 
-use look::{LookTimer, Refused};
+use look::LookTimer;
 pub(crate) use settle::defers;
 pub(crate) use waiter::{Claim, Waiter};
 
@@ -45,8 +45,8 @@ pub(crate) struct Site {
     watch: Mutex<Option<Watch>>,
 }
 
-/// The directory and the lock file's name.
-type SiteId = (FileId, Arc<str>);
+/// The directory, the mount that it was reached by, and the lock file's name.
+type SiteId = (FileId, u64, Arc<str>);
 
 struct State {
     queue: Queue<Arc<Waiter>>,
@@ -55,7 +55,8 @@ struct State {
     look_timer: LookTimer,
     /// Who held the lock when somebody last looked.
     holder: Option<Holder>,
-    refusal: Option<Arc<Refused>>,
+    /// A takeover that the system refused, for the message of a wait that ends without the lock.
+    refusal: Option<Arc<Fault>>,
 }
 
 impl State {

@@ -37,9 +37,18 @@ const MEMORIES: usize = 256;
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl Site {
-    /// The site of a lock file, shared by all who use it at the moment.
-    pub(crate) fn of(dir: &Arc<Dir>, id: FileId, names: Names, locality: Locality) -> Arc<Self> {
-        let id = (id, Arc::clone(&names.lock));
+    /// The site of a lock file, shared by all who use it at the moment: by whatever path, because
+    /// the directory is open and nothing of the path is used, but not by whatever mount, because
+    /// that decides what the open directory may be used for. A site of the same directory on
+    /// another mount is met in the kernel, as another process's would be.
+    pub(crate) fn of(
+        dir: &Arc<Dir>,
+        mount: u64,
+        id: FileId,
+        names: Names,
+        locality: Locality,
+    ) -> Arc<Self> {
+        let id = (id, mount, Arc::clone(&names.lock));
         let mut registry = sync::lock(&REGISTRY);
         let registry = registry.get_or_insert_default();
         if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {

@@ -139,6 +139,6 @@ impl Site {
         let refusal = sync::lock(&self.state).refusal.clone();
         Error::new(Operation::Acquire, &self.lock_path(&waiter.path), kind)
             .with_holder(holder)
-            .with_refusal(refusal.map(|refused| refused.refusal.copy()))
+            .with_refusal(refusal.map(|fault| fault.to_refusal(&waiter.path)))
     }
 }
