@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 
 import test from 'ava'
@@ -136,4 +137,39 @@ test('onWait of one attempt that fails is called before it fails', async (t) => 
   const { heard, onWait } = ear()
   await t.throwsAsync(tryLock(root, { wait: false, onWait }), { code: 'ERR_LOCK_UNSUCCESSFUL' })
   t.is(heard.length, 1)
+})
+
+test('onWait comes before a grant that goes from hand to hand within the process', async (t) => {
+  const root = await temporaryRoot(t)
+  for (let round = 0; round < 20; round++) {
+    const unlock = await tryLock(root)
+    const order: string[] = []
+    const lock = tryLock(root, { onWait: () => order.push('waiting') })
+    // The event is on its way, and the loop has not turned since.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, round)
+    const released = unlock()
+    const next = await inTime('the lock is granted', lock)
+    order.push('granted')
+    await quiet()
+    t.deepEqual(order, ['waiting', 'granted'])
+    await Promise.all([released, next()])
+  }
+})
+
+test('ten thousand who wait are each told once', async (t) => {
+  const root = await temporaryRoot(t)
+  const unlock = await hold(t, root)
+  const heard: number[] = []
+  const controller = new AbortController()
+  const { signal } = controller
+  setMaxListeners(0, signal)
+  const locks = Array.from({ length: 10_000 }, (_, index) =>
+    tryLock(root, { signal, onWait: () => heard.push(index) })
+  )
+  const ends = Promise.allSettled(locks)
+  await eventually('all are told', () => heard.length === locks.length)
+  t.is(new Set(heard).size, locks.length)
+  controller.abort()
+  t.true((await inTime('all end', ends)).every(({ status }) => status === 'rejected'))
+  await unlock()
 })

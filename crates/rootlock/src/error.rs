@@ -130,14 +130,10 @@ impl Fault {
         Error::new(operation, &root.join(&*self.name), self.kind)
     }
 
-    /// The same refusal may be told to several, each by its own path. `io::Error` can't be cloned;
-    /// its number and its text are what anybody wants of it.
+    /// The same refusal may be told to several, each by its own path.
     pub(crate) fn to_refusal(&self, root: &Path) -> Refusal {
         let error = match &self.kind {
-            ErrorKind::Io { error, .. } => match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::other(error.to_string()),
-            },
+            ErrorKind::Io { error, .. } => copy(error),
             _ => io::Error::other("not a regular file"),
         };
         Refusal { path: root.join(&*self.name), error }
@@ -187,3 +183,11 @@ impl std::error::Error for Error {
         }
     }
 }
+/// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
+pub(crate) fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+

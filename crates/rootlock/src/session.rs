@@ -1,7 +1,6 @@
 //! One user of many locks, such as a JavaScript environment: its requests and locks, by numbers of
 //! its own, which end with it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use crate::requests::{Cancel, Granted, Requests, Tag};
 use crate::root::{Acquired, Request, Root, Wait};
 use crate::sync::{self, Mutex};
 use crate::sys::clock;
-use crate::{Error, Holder, Lock, Operation, Released, pool, timer};
+use crate::{Error, Holder, Lock, Operation, Released, error, pool, timer};
 
 /// Receives what happens to the requests of a [`Session`], each by the tag that it was asked for
 /// with. Called from any thread; must not block.
@@ -245,7 +244,7 @@ impl Inner {
             loop {
                 let next = self.requests().next(&line);
                 let Some((tag, job)) = next else { return };
-                let error = io::Error::new(error.kind(), error.to_string());
+                let error = error::copy(&error);
                 let path = job.place.path();
                 self.settled(
                     tag,
