@@ -19,7 +19,7 @@ use crate::watch::Watch;
 #[derive(Default)]
 struct Registry {
     sites: HashMap<SiteId, Weak<Site>>,
-    memories: HashMap<SiteId, Memory>,
+    memories: HashMap<FileName, Memory>,
 }
 
 /// What a site leaves to the next one that comes to the same place.
@@ -29,6 +29,13 @@ struct Memory {
     /// Whoever asks again at once does so through a new site, if it names the place by a path.
     turns: Turns,
     left: Duration,
+}
+
+/// What is remembered is the file's, by whatever mount.
+type FileName = (FileId, Arc<str>);
+
+fn file_name((directory, _, name): &SiteId) -> FileName {
+    (*directory, Arc::clone(name))
 }
 
 /// How many places are remembered; the oldest go first.
@@ -54,7 +61,7 @@ impl Site {
         if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
             return site;
         }
-        let (watch, turns) = match registry.memories.remove(&id) {
+        let (watch, turns) = match registry.memories.remove(&file_name(&id)) {
             Some(Memory { watch, turns, .. }) => (watch, turns),
             None => (None, Turns::default()),
         };
@@ -87,12 +94,13 @@ impl Drop for Site {
             turns: sync::lock(&self.state).queue.turns(),
             left: clock::awake(),
         };
-        if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&self.id) {
+        let file_name = file_name(&self.id);
+        if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&file_name) {
             let oldest = registry.memories.iter().min_by_key(|(_, memory)| memory.left);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
                 registry.memories.remove(&oldest);
             }
         }
-        registry.memories.insert(self.id.clone(), memory);
+        registry.memories.insert(file_name, memory);
     }
 }
