@@ -158,7 +158,7 @@ impl Root {
         request: Request<'_>,
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
-        request.options.check()?;
+        request.options.check(self.path())?;
         let site = self.site(request.file_name)?;
         let Request { mode, options, tell, report, .. } = request;
         if report {
@@ -202,7 +202,7 @@ impl Root {
         if let Some(site) = sites.iter().find(|site| &*site.names.lock == file_name) {
             return Ok(Arc::clone(site));
         }
-        let site = Site::of(dir, *id, path, Names::new(file_name)?, *locality);
+        let site = Site::of(dir, *id, path, Names::new(file_name, path)?, *locality);
         sites.push(Arc::clone(&site));
         Ok(site)
     }
