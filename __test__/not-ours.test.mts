@@ -212,9 +212,7 @@ test('a date that JavaScript can’t hold is nobody’s, and ends no process', a
 
 /** A ledger whose last token is this one. */
 function forged(ledger: string, token: number): string {
-  return sealed(
-    ledger.slice(0, 512).replace(/token=\d+ last=\d+/, `token=${token} last=${token}`)
-  )
+  return sealed(ledger.slice(0, 512).replace(/token=\d+ last=\d+/, `token=${token} last=${token}`))
 }
 
 function sealed(record: string): string {

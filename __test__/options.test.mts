@@ -111,7 +111,7 @@ test('the smallest and the largest values are good', async (t) => {
     { heartbeatMs: 2 ** 40, staleMs: 2 ** 42 },
     { heartbeatMs: 2 ** 51, staleMs: Number.MAX_SAFE_INTEGER },
     { fileName: 'x'.repeat(240) },
-    { fileName: '..x' }
+    { fileName: '...' }
   ]) {
     await (
       await tryLock(root, options)

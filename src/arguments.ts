@@ -84,7 +84,8 @@ export function fileName(value: unknown): string | undefined {
   if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
   if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
-  if (/[. ]$/.test(value)) {
+  // Of nothing but these, it is at least no other's.
+  if (/[^. ][. ]+$/.test(value)) {
     throw outOfRange('options.fileName', 'a name that does not end in a dot or a space', value)
   }
   if (isShort(value)) {

@@ -171,8 +171,9 @@ impl Ledger {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let ledger = Self::decode(bytes);
         let is_ours = |slot: &[u8]| {
-            slot.starts_with(&ANY_MAGIC[..slot.len().min(ANY_MAGIC.len())])
-                || slot.iter().all(|&byte| byte == 0)
+            // Blank from its beginning, or from where a write was torn.
+            let end = slot.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            slot[..end].starts_with(ANY_MAGIC) || ANY_MAGIC.starts_with(&slot[..end])
         };
         let whole = ledger.last.is_some();
         let slots = bytes.get(..SIZE).unwrap_or(bytes);
@@ -551,7 +552,7 @@ mod tests {
             &[0xff; 10 * SIZE],
             // Somebody's file that is to be filled.
             &[0; SIZE + 1],
-            &[&torn, &b"their"[..]].concat().repeat(3),
+            &[&torn[..], &[b' '; SLOT - 100], b"their"].concat(),
             &[&[0; SLOT][..], b"hello"].concat(),
         ] {
             assert!(Ledger::read(bytes).is_none(), "{:?}", String::from_utf8_lossy(bytes));

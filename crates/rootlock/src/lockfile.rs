@@ -85,10 +85,7 @@ impl LockFile {
 
     /// Lets those use this file, which is to take the lock file's place, who may use that.
     pub(crate) fn take_access_of(&self, lock: &Self, names: &Names) -> Result<(), Fault> {
-        sys::copy_access(lock.file(), self.file()).map_err(|error| {
-            let why = format!("its mode, owner and access list can't be kept: {error}");
-            Fault::not_ours(&names.lock, why)
-        })
+        sys::copy_access(lock.file(), self.file()).map_err(Fault::io("fchown", &names.lock))
     }
 
     /// Says a promise on a file that nobody else knows yet.

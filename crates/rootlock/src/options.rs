@@ -140,7 +140,8 @@ impl Names {
                 Self::MAX_BYTES
             ));
         }
-        if lock.ends_with(['.', ' ']) {
+        // Of nothing but these, it is at least no other's.
+        if lock.ends_with(ENDINGS) && !lock.trim_end_matches(ENDINGS).is_empty() {
             return invalid("a name that does not end in a dot or a space".into());
         }
         if is_short(lock) {
@@ -168,11 +169,14 @@ impl Names {
     }
 }
 
+/// What some file systems leave out at the end of a name.
+const ENDINGS: [char; 2] = ['.', ' '];
+
 /// A name as the least particular file system compares it: without regard to case, without
 /// characters that some ignore, and without dots and spaces at the end.
 fn fold(name: &str) -> String {
     let ascii = name.chars().filter(char::is_ascii).collect::<String>();
-    ascii.trim_end_matches(['.', ' ']).to_ascii_lowercase()
+    ascii.trim_end_matches(ENDINGS).to_ascii_lowercase()
 }
 
 /// Whether Windows may have made the name for a longer one: `LOCK~1.GUA`.
@@ -242,6 +246,8 @@ mod tests {
             "backup~",
             "a long name~1.lock",
             "~x",
+            " ",
+            "...",
         ] {
             assert_eq!(refusal(name), None);
         }

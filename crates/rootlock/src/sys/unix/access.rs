@@ -9,6 +9,7 @@ use rustix::io::retry_on_intr;
 const PERMISSIONS: u32 = 0o7777;
 const OF_ALL: u32 = 0o777;
 const OF_GROUP: u32 = 0o070;
+const OF_OTHERS: u32 = 0o007;
 const OF_OWNER: u32 = 0o600;
 
 /// Lets those use `to` who may use `from`, and nobody else; an error where the system does not
@@ -41,8 +42,8 @@ pub(crate) fn share_access(from: &File, to: &File) {
         && own.st_gid != wanted.st_gid
         && retry_on_intr(|| fchown(to, None, Some(group))).is_err()
     {
-        // Another group than the one that is meant.
-        mode &= !OF_GROUP;
+        // Another group than the one that is meant: its members are anybody.
+        mode = mode & !OF_GROUP | (mode & OF_OTHERS) << 3;
     } else {
         let _ = list::copy(from, to);
     }
@@ -125,5 +126,66 @@ mod list {
     #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
     pub(super) fn copy(_from: &File, _to: &File) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+
+    use rustix::fs::{Mode, XattrFlags, fchmod, fgetxattr, fsetxattr};
+
+    use super::{copy_access, permissions, stat};
+
+    const LIST: &str = "system.posix_acl_access";
+
+    /// That a certain user may read and write it, beside its owner.
+    fn list() -> Vec<u8> {
+        const ANYBODY: u32 = u32::MAX;
+        let entries = [
+            (0x01_u16, 6_u16, ANYBODY),
+            (0x02, 6, 65_533),
+            (0x04, 0, ANYBODY),
+            (0x10, 6, ANYBODY),
+            (0x20, 0, ANYBODY),
+        ];
+        let entry = |(tag, permissions, id): (u16, u16, u32)| {
+            [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        [2_u32.to_le_bytes().to_vec(), entries.map(entry).concat()].concat()
+    }
+
+    fn list_of(file: &File) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 1_000];
+        let length = fgetxattr(file, LIST, &mut bytes[..]).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+
+    #[test]
+    fn an_access_list_goes_with_the_file_and_one_that_is_not_its_own_goes_away() {
+        let files = || (tempfile::tempfile().expect("makes"), tempfile::tempfile().expect("makes"));
+        let (from, to) = files();
+        if fsetxattr(&from, LIST, &list(), XattrFlags::empty()).is_err() {
+            // A file system without lists has nothing to lose.
+            return;
+        }
+        copy_access(&from, &to).expect("copies");
+        assert_eq!(list_of(&to), Some(list()));
+        let (from, to) = files();
+        fsetxattr(&to, LIST, &list(), XattrFlags::empty()).expect("as above");
+        copy_access(&from, &to).expect("copies");
+        assert_eq!(list_of(&to), None);
+    }
+
+    #[test]
+    fn a_mode_goes_with_the_file_whatever_the_umask() {
+        for mode in [0o600, 0o660, 0o666, 0o444] {
+            let from = tempfile::tempfile().expect("makes");
+            let to = tempfile::tempfile().expect("makes");
+            fchmod(&from, Mode::from_raw_mode(mode)).expect("its own");
+            copy_access(&from, &to).expect("copies");
+            assert_eq!(permissions(&stat(&to).expect("open")), mode);
+        }
     }
 }
