@@ -236,6 +236,10 @@ impl Lease {
                 if !Guard::is_missing(dir, names)? {
                     return Ok(Some(Beat::Failed(format!("{} has just been made", names.guard))));
                 }
+                // One may have come, somebody may have taken over in it, and it may have gone.
+                if own()?.is_none() {
+                    return Ok(Some(Beat::Hijacked));
+                }
                 return Ok(Some(Beat::Refreshed(at)));
             }
             // Nothing is done to a lock whose guard may be somebody's data.
