@@ -35,7 +35,22 @@ const wrong: [option: string, code: string, values: unknown[]][] = [
       'C:',
       'a\0b',
       'x'.repeat(241),
-      'ö'.repeat(121)
+      'ö'.repeat(121),
+      // What is derived from `x`, or could be taken for it.
+      'x.guard',
+      'x.next',
+      'X.Guard',
+      'x.NEXT',
+      'x.gu\u200card',
+      'x.guard\ufeff',
+      'x.guard.\u200b',
+      '.guard',
+      // Another name of another lock's file.
+      'x.',
+      'x ',
+      '.lock. .',
+      'LOCK~1.GUA',
+      'DATA~1'
     ]
   ],
   ['heartbeatMs', TYPE, [null, '50', 100n, {}, new Date()]],

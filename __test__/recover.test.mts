@@ -82,7 +82,7 @@ onUnix('what a takeover that died has left over does not hinder the next one', a
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
   await holder.freeze(root)
-  await writeFile(join(root, '.lock.next'), 'left over')
+  await writeFile(join(root, '.lock.next'), '')
   await hold(t, root, QUICK)
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
 })

@@ -61,12 +61,43 @@ export function options<T extends object>(value: T | undefined): Partial<T> {
   return value
 }
 
+/** The names of a lock's other files: another lock's file would be removed, or written to. */
+const DERIVED_NAME = /\.(guard|next)$/
+
+/** A name as the least particular file system compares it. */
+function fold(name: string): string {
+  return name
+    .replace(/[^\p{ASCII}]/gu, '')
+    .replace(/[. ]+$/, '')
+    .toLowerCase()
+}
+
+/** What Windows may have made for a longer name: by it, that name's file would have a second guard. */
+function isShort(name: string): boolean {
+  const [, base = '', extension = ''] = /^(.*?)(?:\.([^.]*))?$/s.exec(name)!
+  return /~\d+$/.test(base) && Buffer.byteLength(base) <= 8 && Buffer.byteLength(extension) <= 3
+}
+
 /** `undefined` is the default, and stays so: the binding knows it. */
 export function fileName(value: unknown): string | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
   if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
+  // Of nothing but these, it is at least no other's.
+  if (/[^. ][. ]+$/.test(value)) {
+    throw outOfRange('options.fileName', 'a name that does not end in a dot or a space', value)
+  }
+  if (isShort(value)) {
+    throw outOfRange('options.fileName', 'a name that is not a short one (8.3) of another', value)
+  }
+  if (DERIVED_NAME.test(fold(value))) {
+    throw outOfRange(
+      'options.fileName',
+      'a name that does not end in .guard or .next, in whatever case, with what is not ASCII left out',
+      value
+    )
+  }
   if (Buffer.byteLength(value) > MAX_FILE_NAME_BYTES) {
     throw outOfRange('options.fileName', `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
   }

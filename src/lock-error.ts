@@ -113,7 +113,10 @@ function held(error: BindingError, cause: { cause?: unknown }): LockError {
     if (acquiredAt) message += ` since ${acquiredAt.toISOString().replace(/\.\d+Z$/, 'Z')}`
   }
   if (error.refusal) {
-    const { message: why } = systemError(error.refusal)
+    const { errno, code } = error.refusal
+    // What was refused before the system was asked has no name of the system's.
+    const ours = errno === undefined && code === undefined
+    const why = ours ? error.refusal.message : systemError(error.refusal).message
     message += `; the lock is stale, but could not be taken over (${why}): look at ${error.refusal.path}`
   }
   return new LockError('ERR_LOCK_UNSUCCESSFUL', message, error.path, { ...cause, holder })
@@ -147,6 +150,7 @@ function nameOf(errno: number | undefined): string {
 /** The system has no error for this: it would have opened it. */
 function notAFile(error: BindingError): NodeJS.ErrnoException {
   const { path } = error
-  const text = error.kind === 'not-a-file' ? `not a regular file, open '${path}'` : error.message
+  const why = error.kind === 'not-a-file' ? 'not a regular file' : error.message
+  const text = `${why}, open '${path}'`
   return Object.assign(new Error(`EINVAL: ${text}`), { code: 'EINVAL', syscall: 'open', path })
 }

@@ -66,7 +66,7 @@ pub struct BindingError {
     #[napi(ts_type = "'open' | 'acquire' | 'release' | 'inspect'")]
     pub operation: &'static str,
     /// Why it did not work.
-    #[napi(ts_type = "'held' | 'cancelled' | 'io' | 'not-a-file' | 'invalid'")]
+    #[napi(ts_type = "'held' | 'cancelled' | 'io' | 'not-a-file' | 'not-ours' | 'invalid'")]
     pub kind: &'static str,
     /// The file or directory.
     pub path: String,
@@ -113,11 +113,15 @@ impl From<&Error> for BindingError {
                 ErrorKind::Held => "held",
                 ErrorKind::Cancelled => "cancelled",
                 ErrorKind::NotAFile => "not-a-file",
+                ErrorKind::NotOurs(_) => "not-ours",
                 ErrorKind::InvalidArgument(_) => "invalid",
                 _ => "io",
             },
             path,
-            message: error.to_string(),
+            message: match error.kind() {
+                ErrorKind::NotOurs(what) | ErrorKind::InvalidArgument(what) => what.clone(),
+                _ => error.to_string(),
+            },
             system,
             holder: error.holder().map(Into::into),
             refusal: error.refusal().map(|refusal| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Fault, Operation};
-use crate::guard::{Patience, Section};
+use crate::guard::{Entered, Patience, Section};
 use crate::holder::Process;
 use crate::ledger::{Grantee, Ledger, Record};
 use crate::root::Root;
@@ -96,7 +96,10 @@ fn held(site: &Site, stat: &Stat) -> Result<Option<Mode>, Fault> {
             None => None,
             // A section that can't be had (a read-only file system) costs others nothing worse
             // than a second attempt.
-            Some(_) => guard.enter(dir, names, Mode::Exclusive, PATIENCE).unwrap_or_default(),
+            Some(_) => match guard.enter_existing(dir, names, Mode::Exclusive, PATIENCE) {
+                Ok(Entered::Yes(section)) => Some(section),
+                _ => None,
+            },
         };
     let file = match dir.open_file(&names.lock, Create::Never) {
         Ok(file) => file,

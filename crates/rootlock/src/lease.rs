@@ -12,15 +12,18 @@ use std::time::Duration;
 use crate::error::Fault;
 use crate::events::{Details, Events, Level, LostReason};
 use crate::grant::{Grant, Moment};
-use crate::guard::{Patience, Section};
-use crate::ledger::Record;
+use crate::guard::{Entered, Guard, Patience};
+use crate::ledger::{Ledger, Record};
 use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::{self, Site, Waiter};
 use crate::sync::{self, Mutex};
-use crate::sys::{Locality, clock};
+use crate::sys::{Locality, Stat, clock};
 use crate::timer::{self, Task, TimerKey};
-use crate::{Mode, Released, pool};
+use crate::{Mode, Released, pool, promise};
+
+/// For how long a guard must have been missing before its holder makes it anew.
+const GUARD_GONE: Duration = Duration::from_secs(3);
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {
@@ -63,6 +66,8 @@ struct Held {
     reported: bool,
     /// The ledger's record is this grant's own.
     recorded: bool,
+    /// Since when the guard has been missing, on the awake clock.
+    guard_gone: Option<Duration>,
 }
 
 /// What a beat found.
@@ -101,6 +106,7 @@ impl Lease {
                 put_off: false,
                 reported: false,
                 recorded: grant.recorded,
+                guard_gone: None,
             })),
         });
         let due = match grant.recorded {
@@ -165,53 +171,136 @@ impl Lease {
         }
     }
 
-    /// `lock_guard` → `check_identity` → `stamp` → `unlock_guard`; before the last, for a grant of a
-    /// run that goes on, its own `write_ledger`.
+    /// `lock_guard` → `check_identity` → `read_ledger` → `stamp` → `unlock_guard`; before the last, a
+    /// `write_ledger` if the ledger has no record of this grant: a run has gone on, or the guard was
+    /// removed and made anew.
+    ///
+    /// Makes a guard that is missing only after a while: a directory that somebody is just removing
+    /// shall not be filled again.
     fn try_beat(&self, file: Option<&LockFile>) -> Beat {
         let Some(file) = file else { return Beat::Released };
-        let recorded = match &*sync::lock(&self.phase) {
-            Phase::Held(held) => held.recorded,
+        let (recorded, gone) = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => (held.recorded, held.guard_gone),
             _ => return Beat::Released,
         };
-        let mode = if recorded { Mode::Shared } else { Mode::Exclusive };
-        let Site { dir, names, guard, .. } = &*self.site;
+        let gone = gone.map(|since| clock::awake().saturating_sub(since));
+        let make = gone.is_some_and(|gone| gone >= GUARD_GONE.max(self.terms.heartbeat));
+        let beat = |mode| {
+            self.beat_in(file, mode, recorded, make)
+                .unwrap_or_else(|fault| Some(Beat::Failed(fault.to_string())))
+        };
+        let first = if recorded && !make { Mode::Shared } else { Mode::Exclusive };
+        let found = beat(first).or_else(|| beat(Mode::Exclusive));
+        found.unwrap_or_else(|| Beat::Failed("the ledger can't be written".into()))
+    }
+
+    /// One try; `None` when the ledger must be written, and the section is a shared one.
+    fn beat_in(
+        &self,
+        file: &LockFile,
+        mode: Mode,
+        recorded: bool,
+        make: bool,
+    ) -> Result<Option<Beat>, Fault> {
+        let Site { dir, names, guard, exact_times, .. } = &*self.site;
+        let own = || file.check_identity(dir, names);
+        if make && own()?.is_none() {
+            return Ok(Some(Beat::Hijacked));
+        }
+        let patience = self.guard_patience();
+        let entered = match make {
+            true => guard
+                .enter(dir, names, mode, patience)
+                .map(|section| section.map_or(Entered::Busy, Entered::Yes)),
+            false => guard.enter_existing(dir, names, mode, patience),
+        };
         // The identity is looked at even when the refresh can't be done: a holder that was robbed
         // must hear of it.
-        let section = guard.enter(dir, names, mode, self.guard_patience());
-        let stat = match file.check_identity(dir, names) {
-            Ok(Some(stat)) => stat,
-            Ok(None) => return Beat::Hijacked,
-            Err(fault) => return Beat::Failed(fault.to_string()),
+        let Some(stat) = own()? else { return Ok(Some(Beat::Hijacked)) };
+        let stamp = |stale| file.stamp_in_time(names, stat.modified, stale, exact_times);
+        // Outside of a section the stamp may fall between a recoverer's second look and its rename,
+        // so it does not prolong the lease. But whoever still watches must see a sign of life: a
+        // busy guard is no reason to be robbed.
+        let sign_of_life = |why: String| {
+            stamp(self.promised(&stat))?;
+            Ok(Some(Beat::Failed(why)))
         };
+        let mut section = match entered {
+            Ok(Entered::Yes(section)) => section,
+            Ok(Entered::Busy) => {
+                return sign_of_life(format!("{} is held by somebody", names.guard));
+            }
+            Ok(Entered::Missing) => {
+                self.if_held(|held| {
+                    held.guard_gone.get_or_insert_with(clock::awake);
+                });
+                let at = Moment::now();
+                stamp(self.promised(&stat))?;
+                // A recoverer would make the guard before it looks. Whoever makes one after this
+                // sees the stamp: the same as in a section.
+                if !Guard::is_missing(dir, names)? {
+                    return Ok(Some(Beat::Failed(format!("{} has just been made", names.guard))));
+                }
+                // One may have come, somebody may have taken over in it, and it may have gone.
+                if own()?.is_none() {
+                    return Ok(Some(Beat::Hijacked));
+                }
+                return Ok(Some(Beat::Refreshed(at)));
+            }
+            // Nothing is done to a lock whose guard may be somebody's data.
+            Err(fault) if fault.is_not_ours() => return Err(fault),
+            Err(fault) => return sign_of_life(fault.to_string()),
+        };
+        self.if_held(|held| held.guard_gone = None);
+        let ledger = section.read_ledger()?;
+        let terms = ledger.terms_for(self.mode, self.terms, &stat);
+        let record = self.record(&ledger, recorded, terms, file);
+        if record.is_some() && mode == Mode::Shared {
+            return Ok(None);
+        }
         // Before the stamp: the lease must not count from later than others see.
         let at = Moment::now();
-        let stamped = file.stamp(names, stat.modified, &self.site.exact_times);
-        match (section, stamped) {
-            (Ok(Some(section)), Ok(())) => {
-                if !recorded
-                    && self.record(&section, file).is_ok()
-                    && let Phase::Held(held) = &mut *sync::lock(&self.phase)
-                {
-                    held.recorded = true;
-                }
-                Beat::Refreshed(at)
+        stamp(terms.stale)?;
+        section.keep_fresh();
+        if mode == Mode::Exclusive {
+            // What the file itself promises will do until the next beat.
+            let written =
+                record.is_none_or(|record| section.write_ledger(&ledger, &record).is_ok());
+            self.if_held(|held| held.recorded = written);
+        }
+        Ok(Some(Beat::Refreshed(at)))
+    }
+
+    /// The T to say on the file by somebody who can't read the ledger: of readers, the longest.
+    fn promised(&self, stat: &Stat) -> Duration {
+        match self.mode {
+            Mode::Exclusive => self.terms.stale,
+            Mode::Shared => {
+                promise::read(stat).map_or(self.terms.stale, |said| said.max(self.terms.stale))
             }
-            (Ok(Some(_)), Err(fault)) | (Err(fault), _) => Beat::Failed(fault.to_string()),
-            // Outside of a section the stamp may fall between a recoverer's second look and its
-            // rename, so it does not prolong the lease. But whoever still watches must see a sign
-            // of life: a busy guard is no reason to be robbed.
-            (Ok(None), _) => Beat::Failed(format!("{} is held by somebody", names.guard)),
         }
     }
 
-    /// Makes the ledger's record this grant's own. Others only read it in messages, so a failure is
-    /// none of the beat: the next one tries again.
-    fn record(&self, section: &Section<'_>, file: &LockFile) -> Result<(), Fault> {
-        let ledger = section.read_ledger()?;
+    /// What is to be written into the ledger: this grant's own record instead of the one of its
+    /// run's first, which others only read in messages; or one with its terms, if there is none.
+    fn record(
+        &self,
+        ledger: &Ledger,
+        recorded: bool,
+        terms: Terms,
+        file: &LockFile,
+    ) -> Option<Record> {
         let Grant { token, granted_at, .. } = self.grant;
         let own = |run: &&Record| (run.token..=run.last).contains(&token);
-        let Some(run) = ledger.of(file.id()).filter(own) else { return Ok(()) };
-        section.write_ledger(&ledger, &Record { token, granted_at, ..run.clone() })
+        let run = ledger.of(file.id()).filter(own).filter(|_| !recorded);
+        run.map(|run| Record { token, granted_at, ..run.clone() })
+            .or_else(|| self.grant.missing_record(ledger, self.mode, terms, file.id()))
+    }
+
+    fn if_held(&self, change: impl FnOnce(&mut Held)) {
+        if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
+            change(held);
+        }
     }
 
     fn refreshed(self: &Arc<Self>, at: Moment) {

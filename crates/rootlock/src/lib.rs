@@ -26,7 +26,7 @@
 //! # Layout
 //! From the outside in: [`Root`] and [`Lock`] are the face. `site` brings together all who want
 //! one lock; `kernel_wait`, `recover` and `grant` are the steps to a lock, `lease` its life,
-//! `heart` and `hands` the threads. `watch`, `ledger` and `options` are pure. `sys` is the
+//! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
 //! operating system, and nothing else is.
 
 mod error;
@@ -47,6 +47,7 @@ mod lock;
 mod lockfile;
 mod options;
 mod pool;
+mod promise;
 mod queue;
 mod recover;
 mod requests;

@@ -166,7 +166,7 @@ impl Root {
         request: Request<'_>,
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
-        request.options.check()?;
+        request.options.check(self.path())?;
         let site = self.site(request.file_name)?;
         let Request { mode, options, tell, report, .. } = request;
         if report {
@@ -210,7 +210,8 @@ impl Root {
         if let Some(site) = sites.iter().find(|site| &*site.names.lock == file_name) {
             return Ok(Arc::clone(site));
         }
-        let site = Site::of(dir, *mount, *id, Names::new(file_name)?, *locality);
+        let names = Names::new(file_name, &self.inner.path)?;
+        let site = Site::of(dir, *mount, *id, names, *locality);
         sites.push(Arc::clone(&site));
         Ok(site)
     }

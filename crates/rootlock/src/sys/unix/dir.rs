@@ -30,6 +30,9 @@ const NOATIME: OFlags = OFlags::NOATIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const NOATIME: OFlags = OFlags::empty();
 
+/// How often a file that comes and goes is opened or made; somebody must remove it each time.
+const MAKE_TRIES: u32 = 100;
+
 impl Dir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -202,17 +205,30 @@ impl Dir {
     /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
     /// (`ELOOP`), a FIFO is not waited for, and a child process inherits nothing.
     pub(crate) fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
-        let flags = OFlags::RDWR
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | match create {
-                Create::Never => OFlags::empty(),
-                Create::IfMissing => OFlags::CREATE,
-                Create::New => OFlags::CREATE | OFlags::EXCL,
-            };
-        self.open_at(name, flags, Mode::RUSR | Mode::WUSR)
+        let flags =
+            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let open = || self.open_at(name, flags, Mode::empty());
+        let make =
+            || self.open_at(name, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR);
+        match create {
+            Create::Never => open(),
+            Create::New => make(),
+            // Not by one call: where `fs.protected_regular` is set, asking to make what another
+            // user has made in a sticky directory is refused, though opening it is not.
+            Create::IfMissing => {
+                for _ in 0..MAKE_TRIES {
+                    match open() {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        result => return result,
+                    }
+                    match make() {
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        result => return result,
+                    }
+                }
+                open()
+            }
+        }
     }
 
     /// Opens a plain name for looking at it only, so that a read-only file system will do.
