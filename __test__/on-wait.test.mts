@@ -37,7 +37,7 @@ test('onWait is called once, before the grant, with the holder', async (t) => {
   t.deepEqual(order, ['waiting', 'granted'])
   t.like(heard[0], { pid: holder.pid, hostname: hostname(), mode: 'exclusive', token })
   t.true(heard[0]!.acquiredAt instanceof Date)
-  t.regex(heard[0]!.command!, /^node(\.exe)? .*holder\.mjs /)
+  t.regex(heard[0]!.command!, /^node(\.exe)? .*holder\.mjs$/)
 })
 
 test('onWait is not called when the lock is free', async (t) => {
