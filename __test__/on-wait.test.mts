@@ -137,3 +137,49 @@ test('onWait of one attempt that fails is called before it fails', async (t) => 
   await t.throwsAsync(tryLock(root, { wait: false, onWait }), { code: 'ERR_LOCK_UNSUCCESSFUL' })
   t.is(heard.length, 1)
 })
+
+/** Does not let the event loop turn. */
+function busy(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
+
+test('onWait is called before the grant when an unlock hands the lock on in the same turn', async (t) => {
+  const root = await temporaryRoot(t)
+  for (let round = 0; round < 100; round++) {
+    const order: string[] = []
+    const unlock = await tryLock(root)
+    const lock = tryLock(root, { onWait: () => order.push('waiting') })
+    const granted = lock.then(() => order.push('granted'))
+    // That it waits is said by another thread meanwhile; this one has not heard of it yet.
+    busy(round % 4)
+    await unlock()
+    await inTime('the lock is granted', granted)
+    t.deepEqual(order, ['waiting', 'granted'], `round ${round}`)
+    await (
+      await lock
+    )()
+  }
+})
+
+test('onWait that throws in a hand-over gives the lock back before the promise rejects', async (t) => {
+  const root = await temporaryRoot(t)
+  for (let round = 0; round < 20; round++) {
+    const unlock = await tryLock(root)
+    // Whatever is thrown, also nothing at all.
+    const mine = round % 2 ? new Error('I will not wait') : undefined
+    const onWait = () => {
+      throw mine
+    }
+    const lock = tryLock(root, { onWait }).then(
+      () => t.fail(),
+      (error: unknown) => t.is(error, mine)
+    )
+    busy(round % 4)
+    await unlock()
+    await inTime('it settles', lock)
+    await (
+      await tryLock(root, { wait: false })
+    )()
+  }
+})

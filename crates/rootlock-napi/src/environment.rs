@@ -4,7 +4,7 @@
 //! own, and options are numbers too: they cross the border in nanoseconds, where objects would
 //! take as long as locking does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -151,6 +151,11 @@ impl BindingEnvironment {
             && root.is_local()
         {
             return Ok(match self.shared.answer(root, &ask) {
+                // Those who asked before are told before.
+                Ok(Some(token)) if self.shared.channel.is_behind() => {
+                    self.shared.channel.send(Event::Granted(ask.key, token));
+                    Either::A(0.0)
+                }
                 Ok(token) => Either::A(token.map_or(0.0, number)),
                 Err(error) => Either::B((&error).into()),
             });
@@ -185,6 +190,49 @@ impl BindingEnvironment {
             Released::Done(Err(error)) => Either3::C((&error).into()),
             Released::Later => Either3::A(false),
         }
+    }
+
+    /// Why a lock is not held any more, as far as can be known now; nothing while it is, or once it is
+    /// released. The `lost` event comes later, if it comes.
+    #[napi(ts_return_type = "'hijacked' | 'heartbeat-failed' | null")]
+    pub fn lost(&self, key: f64) -> Option<&'static str> {
+        let key = whole(key);
+        // Out of the table while it is asked: what a loss sets going may need the table.
+        let held = {
+            let mut table = self.shared.table();
+            match table.entries.entry(key) {
+                hash_map::Entry::Occupied(entry) if matches!(entry.get(), Entry::Held(_)) => {
+                    entry.remove()
+                }
+                _ => return None,
+            }
+        };
+        let reason = match &held {
+            Entry::Held(lock) => lock.lost(),
+            _ => None,
+        };
+        self.shared.table().entries.insert(key, held);
+        reason.map(LostReason::as_str)
+    }
+
+    /// Whether a lock that is held is the one that would be asked for there.
+    #[napi]
+    pub fn is_lock_of(
+        &self,
+        key: f64,
+        #[napi(ts_arg_type = "string | number")] place: Place,
+        file_name: String,
+    ) -> napi::Result<bool> {
+        let place = self.shared.place(place)?;
+        let place = place.or_else(|path| Root::open_cached(&path).ok_or(path));
+        Ok(match (self.shared.table().entries.get(&whole(key)), place) {
+            (Some(Entry::Held(lock)), Ok(root)) => lock.is_of(&root, &file_name),
+            // Where to look may block, the same words must do.
+            (Some(Entry::Held(lock)), Err(path)) => {
+                lock.root_path() == Path::new(&path) && lock.file_name() == file_name
+            }
+            _ => false,
+        })
     }
 
     /// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use napi::Status;
 use napi::bindgen_prelude::{FnArgs, Function};
@@ -109,6 +111,8 @@ type OnEvent = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 /// The way into JavaScript.
 pub(crate) struct Channel {
     on_event: OnEvent,
+    /// Grants that JavaScript has not heard of yet.
+    under_way: Arc<AtomicUsize>,
 }
 
 thread_local! {
@@ -119,11 +123,23 @@ thread_local! {
 
 impl Channel {
     pub(crate) fn new(on_event: Function<'_, Arguments, ()>) -> napi::Result<Self> {
+        let under_way = Arc::<AtomicUsize>::default();
+        let arrived = Arc::clone(&under_way);
         let on_event = on_event
             .build_threadsafe_function::<Event>()
             .weak::<true>()
-            .build_callback(|call| Ok(call.value.arguments()))?;
-        Ok(Self { on_event })
+            .build_callback(move |call| {
+                if matches!(call.value, Event::Granted(..)) {
+                    arrived.fetch_sub(1, Ordering::Relaxed);
+                }
+                Ok(call.value.arguments())
+            })?;
+        Ok(Self { on_event, under_way })
+    }
+
+    /// Whether a grant is under way that JavaScript is to hear of before one that is made now.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn send(&self, event: impl Into<Event>) {
@@ -136,6 +152,9 @@ impl Channel {
             _ => Some(event),
         });
         if let Some(event) = event {
+            if matches!(event, Event::Granted(..)) {
+                self.under_way.fetch_add(1, Ordering::Relaxed);
+            }
             // An environment that has ended hears nothing any more, and that is fine.
             let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
         }

@@ -19,7 +19,7 @@ use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::{Site, Waiter};
 use crate::sync::{self, Mutex};
-use crate::sys::{Locality, clock};
+use crate::sys::{FileId, Locality, clock};
 use crate::{Mode, Released};
 
 /// One grant, from its beginning to its release.
@@ -35,6 +35,8 @@ pub(crate) struct Lease {
     /// Since when it has been this process's turn, on the awake clock.
     pub(crate) turn_since: Duration,
     events: Arc<dyn Events>,
+    /// What the lock file's name must stand for.
+    id: FileId,
     /// `None` once released.
     file: Mutex<Option<LockFile>>,
     pulse: Mutex<Pulse>,
@@ -58,7 +60,7 @@ struct Pulse {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Held,
-    Lost,
+    Lost(LostReason),
     /// Released, or about to be by whoever has the descriptor.
     Released,
 }
@@ -90,6 +92,7 @@ impl Lease {
             terms,
             turn_since,
             events: Arc::clone(&waiter.events),
+            id: file.id(),
             file: Mutex::new(Some(file)),
             pulse: Mutex::new(Pulse {
                 phase: Phase::Held,
@@ -303,7 +306,7 @@ impl Lease {
             if pulse.phase != Phase::Held {
                 return;
             }
-            pulse.phase = Phase::Lost;
+            pulse.phase = Phase::Lost(reason);
             clear_timers(&mut pulse);
         }
         self.site.lost(self);
@@ -317,9 +320,38 @@ impl Lease {
         self.site.details().with("token", &self.grant.token.to_string())
     }
 
-    /// Whether nobody has told it otherwise.
-    pub(crate) fn is_held(&self) -> bool {
-        sync::lock(&self.pulse).phase == Phase::Held
+    /// Why it is not held any more, as far as this process can know now.
+    ///
+    /// A process that was stopped for longer than its lease wakes up with all of its threads at once:
+    /// whoever asks may come before the heart has. So the clock is asked too, and if the lease is
+    /// over by it, the file: whoever takes a lock over puts another one in its place. That it is
+    /// still this one is no refresh; that is left to the beat and the verdict, with their grace.
+    pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
+        let unrefreshed = {
+            let pulse = sync::lock(&self.pulse);
+            match pulse.phase {
+                Phase::Held => clock::since_boot().saturating_sub(pulse.refreshed),
+                Phase::Lost(reason) => return Some(reason),
+                Phase::Released => return None,
+            }
+        };
+        if unrefreshed < self.patience() {
+            return None;
+        }
+        let reason = match self.site.locality {
+            Locality::Local => self.is_replaced().then_some(LostReason::Hijacked)?,
+            // To look may block for as long as the storage hangs.
+            Locality::Remote if unrefreshed < self.patience() + self.grace() => return None,
+            Locality::Remote => LostReason::HeartbeatFailed,
+        };
+        self.lose(reason);
+        Some(reason)
+    }
+
+    /// Not by way of `file`, which a beat may have.
+    fn is_replaced(&self) -> bool {
+        let Site { dir, names, .. } = &*self.site;
+        dir.stat(&names.lock).is_ok_and(|stat| stat.is_none_or(|stat| stat.id != self.id))
     }
 
     /// Stops the heartbeat, releases the kernel lock, closes the descriptor; in that order, because

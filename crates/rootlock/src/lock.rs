@@ -1,10 +1,11 @@
 //! The lock in its holder's hand.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::lease::Lease;
-use crate::{Error, Mode};
+use crate::{Error, LostReason, Mode, Root};
 
 /// A lock that is held. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
@@ -38,9 +39,30 @@ impl Lock {
         self.lease.mode
     }
 
-    /// Whether no beat has found it lost.
+    /// Why it is not held any more; `None` while it is, as far as this process can know. Told before
+    /// [`Events::lost`](crate::Events::lost) is.
+    pub fn lost(&self) -> Option<LostReason> {
+        self.lease.lost()
+    }
+
+    /// Whether it is not known to be lost.
     pub fn is_held(&self) -> bool {
-        self.lease.is_held()
+        self.lost().is_none()
+    }
+
+    /// The path of its directory, as it was given.
+    pub fn root_path(&self) -> &Path {
+        &self.lease.site.path
+    }
+
+    /// The name of its lock file.
+    pub fn file_name(&self) -> &str {
+        &self.lease.site.names.lock
+    }
+
+    /// Whether it is the lock of that name in that directory. Asks nobody.
+    pub fn is_of(&self, root: &Root, file_name: &str) -> bool {
+        self.lease.site.is_of(root.id(), file_name)
     }
 
     /// Stops and joins the heartbeat, releases the kernel lock, closes the descriptor, in that

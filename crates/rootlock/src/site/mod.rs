@@ -77,6 +77,11 @@ impl Site {
         self.id.0.volume
     }
 
+    /// Whether it is the site of that name in that directory.
+    pub(crate) fn is_of(&self, dir: FileId, name: &str) -> bool {
+        self.id.0 == dir && &*self.id.1 == name
+    }
+
     pub(crate) fn details(&self) -> Details {
         Details::default().with("path", &self.lock_path().to_string_lossy())
     }
