@@ -4,8 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { release } from 'node:os'
-import { join } from 'node:path'
 
+import { within } from '../src/paths'
 import { survey } from '../src/survey'
 import { version } from '../src/version'
 import { parse } from './arguments'
@@ -67,11 +67,11 @@ async function* examine(directory: string): AsyncGenerator<Finding> {
     return yield warn('clock and locks were not tried', 'They need permission to make files')
   }
   try {
-    yield await clock(join(directory, `${name}.clock`))
+    yield await clock(within(directory, `${name}.clock`))
     yield* trial(directory, name)
   } finally {
     for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
-      await rm(join(directory, file), { force: true }).catch(() => {})
+      await rm(within(directory, file), { force: true }).catch(() => {})
     }
   }
 }
@@ -115,7 +115,7 @@ async function permissions(directory: string): Promise<Finding[]> {
 async function lockFiles(directory: string): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const name of ['.lock', '.lock.guard']) {
-    const path = join(directory, name)
+    const path = within(directory, name)
     try {
       if (!(await lstat(path)).isFile()) {
         findings.push(

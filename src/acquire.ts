@@ -186,10 +186,6 @@ class Waiting implements Listener {
   readonly #request: Request
   readonly #resolve: (unlock: UnlockFunc | Promise<UnlockFunc>) => void
   readonly #reject: (error: unknown) => void
-  /** `onWait` and observers are still to be told, if the lock was not free. */
-  #untold: boolean
-  /** The token of a grant that came past what is still to be told. */
-  #early: number | undefined
   /** Why the lock is not wanted any more. It is given back before that is said. */
   #unwanted: ((event: BindingEvent | undefined) => unknown) | undefined
   #deaf: (() => void) | undefined
@@ -202,7 +198,6 @@ class Waiting implements Listener {
     this.#request = request
     this.#resolve = resolve
     this.#reject = reject
-    this.#untold = (request.ask & ASK_TELL) !== 0
     listen(request.key, this)
     hold()
     // From here on there is a request: whatever is thrown withdraws it.
@@ -244,12 +239,6 @@ class Waiting implements Listener {
     this.#resolve(granted(this.#request, token))
   }
 
-  /** Granted by a release of this thread's, ahead of the events that are under way. */
-  handedOver(token: number): void {
-    if (this.#untold) this.#early = token
-    else this.granted(token)
-  }
-
   on(event: BindingEvent): void {
     const { key, reporting } = this.#request
     switch (event.kind) {
@@ -257,10 +246,7 @@ class Waiting implements Listener {
         if (event.message === TOOK_OVER) reporting.observer?.takesOver()
         return report(reporting, event)
       case 'waiting':
-        this.#untold = false
-        this.#waiting(event)
-        if (this.#early !== undefined) this.granted(this.#early)
-        return
+        return this.#waiting(event)
       case 'failed':
         ignore(key)
         this.#end()

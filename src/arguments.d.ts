@@ -7,7 +7,7 @@ export declare const defaults: {
 };
 export declare function invalidType(name: string, expected: string, actual: unknown): TypeError;
 export declare function outOfRange(name: string, expected: string, actual: unknown): RangeError;
-/** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
+/** A path as the binding wants it. */
 export declare function path(name: string, value: unknown): string;
 export declare function options<T extends object>(value: T | undefined): Partial<T>;
 /** `undefined` is the default, and stays so: the binding knows it. */

@@ -1,10 +1,10 @@
 // Wrong types and ranges, in Node's own words: the option's name, what was expected, what came.
 
-import { isAbsolute, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
 import { MIN_HEARTBEAT_MS, MIN_STALE_IN_HEARTBEATS } from './binding'
+import { absolute } from './paths'
 
 const MAX_FILE_NAME_BYTES = 240
 
@@ -41,7 +41,7 @@ export function outOfRange(name: string, expected: string, actual: unknown): Ran
   return coded(new RangeError(message), 'ERR_OUT_OF_RANGE')
 }
 
-/** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
+/** A path as the binding wants it. */
 export function path(name: string, value: unknown): string {
   if (value instanceof URL) {
     if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
@@ -50,8 +50,7 @@ export function path(name: string, value: unknown): string {
   if (typeof value !== 'string')
     throw invalidType(name, 'of type string, a file: URL or a Root', value)
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
-  // An empty path is left to the system, which says ENOENT; resolved it would be the current directory.
-  return value === '' || isAbsolute(value) ? value : resolve(value)
+  return absolute(value)
 }
 
 export function options<T extends object>(value: T | undefined): Partial<T> {

@@ -26,7 +26,8 @@ export const {
   BindingEnvironment,
   MIN_HEARTBEAT_MS,
   MIN_STALE_IN_HEARTBEATS,
-  TOOK_OVER
+  TOOK_OVER,
+  currentDirectory
 } = load()
 
 function load(): typeof Binding {

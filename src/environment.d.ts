@@ -4,8 +4,6 @@ import type { Observer } from './diagnostics';
 export interface Listener {
     /** The lock that was waited for. */
     granted?(token: number): void;
-    /** The same, by a release of this thread's: events that came before may still be under way. */
-    handedOver?(token: number): void;
     on(event: BindingEvent): void;
 }
 export declare const environment: import("../binding").BindingEnvironment;

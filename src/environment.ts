@@ -12,8 +12,6 @@ import { fromBinding, type LockError } from './lock-error'
 export interface Listener {
   /** The lock that was waited for. */
   granted?(token: number): void
-  /** The same, by a release of this thread's: events that came before may still be under way. */
-  handedOver?(token: number): void
   on(event: BindingEvent): void
 }
 
@@ -49,10 +47,10 @@ export function release(key: number, observer: Observer | undefined): boolean {
     throw error
   }
   observer?.released(undefined)
-  // The lock went on to the next caller, who is here too.
+  // The lock went on to the next caller, who is here too, and has heard everything that was before.
   const [next, token] = released
   try {
-    listeners.get(next!)!.handedOver!(token!)
+    dispatch(next!, token!)
   } catch (error) {
     // Not the error of who releases.
     throwLater(error)

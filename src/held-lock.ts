@@ -1,5 +1,4 @@
 import { AsyncResource } from 'node:async_hooks'
-import { join } from 'node:path'
 
 import type { BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
@@ -8,6 +7,7 @@ import { throwLater } from './later'
 import { fromBinding, lost, type LockError, type LostReason } from './lock-error'
 import type { Logger } from './logger'
 import { askedBy } from './lock-signal'
+import { within } from './paths'
 import { printable } from './printable'
 
 /** Releases a lock. Also carries what its holder needs to know of it. */
@@ -60,7 +60,7 @@ export interface Reporting {
 }
 
 export function lockFile({ root, fileName }: Reporting): string {
-  return join(root, fileName)
+  return within(root, fileName)
 }
 
 /** The part of a request's events that goes to the operator. */

@@ -3,13 +3,17 @@ import { fileName as checkedFileName, defaults, path as checkedPath } from './ar
 import { ask, environment } from './environment'
 import type { LockState } from './inspect'
 import { fromBinding, toHolder } from './lock-error'
+import { within } from './paths'
 import { printable } from './printable'
 
 /** A process that has or wants a lock, as the system tells. */
 export type Party = BindingParty
 
 /** All that can be seen of a lock; for the command, not for programs. */
-export interface Survey extends Omit<BindingSurvey, 'state'>, LockState {}
+export interface Survey extends Omit<BindingSurvey, 'state'>, LockState {
+  /** The lock file. */
+  readonly path: string
+}
 
 export async function survey(path: string, fileName?: string): Promise<Survey> {
   const at = checkedPath('path', path)
@@ -18,6 +22,7 @@ export async function survey(path: string, fileName?: string): Promise<Survey> {
   if (!event.survey) throw fromBinding(event.error!, 'inspect')
   const { state: seen, ...more } = event.survey
   return {
+    path: within(at, name),
     state: seen.state,
     ...(seen.holder && { holder: toHolder(seen.holder) }),
     ...(seen.ageMs !== undefined && { ageMs: seen.ageMs }),

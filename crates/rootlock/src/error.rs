@@ -58,17 +58,6 @@ pub struct Refusal {
     pub error: io::Error,
 }
 
-impl Refusal {
-    /// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
-    pub(crate) fn copy(&self) -> Self {
-        let error = match self.error.raw_os_error() {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::other(self.error.to_string()),
-        };
-        Self { path: self.path.clone(), error }
-    }
-}
-
 impl Error {
     pub(crate) fn new(operation: Operation, path: &Path, kind: ErrorKind) -> Self {
         Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
@@ -141,9 +130,14 @@ impl Fault {
         Error::new(operation, &root.join(&*self.name), self.kind)
     }
 
-    pub(crate) fn into_refusal(self, root: &Path) -> Refusal {
-        let error = match self.kind {
-            ErrorKind::Io { error, .. } => error,
+    /// The same refusal may be told to several, each by its own path. `io::Error` can't be cloned;
+    /// its number and its text are what anybody wants of it.
+    pub(crate) fn to_refusal(&self, root: &Path) -> Refusal {
+        let error = match &self.kind {
+            ErrorKind::Io { error, .. } => match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::other(error.to_string()),
+            },
             _ => io::Error::other("not a regular file"),
         };
         Refusal { path: root.join(&*self.name), error }

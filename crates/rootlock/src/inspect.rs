@@ -51,7 +51,7 @@ impl Root {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
     pub fn inspect(&self, file_name: &str, stale: Duration) -> Result<LockState, Error> {
         let site = self.site(file_name)?;
-        look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, &site.path))
+        look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, self.path()))
     }
 }
 

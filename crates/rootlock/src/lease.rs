@@ -5,6 +5,7 @@
 //! which is how the heartbeat is joined without anybody waiting for it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +13,14 @@ use crate::error::Fault;
 use crate::events::{Details, Events, Level, LostReason};
 use crate::grant::{Grant, Moment};
 use crate::guard::{Patience, Section};
-use crate::hands::{self, Then};
-use crate::heart::{self, Timer, TimerKey};
 use crate::ledger::Record;
 use crate::lockfile::LockFile;
 use crate::options::Terms;
-use crate::site::{Site, Waiter};
+use crate::site::{self, Site, Waiter};
 use crate::sync::{self, Mutex};
 use crate::sys::{FileId, Locality, clock};
-use crate::{Mode, Released};
+use crate::timer::{self, Task, TimerKey};
+use crate::{Mode, Released, pool};
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {
@@ -29,6 +29,8 @@ pub(crate) struct Lease {
     pub(crate) key: u64,
     /// What its [`Events`] know it by.
     tag: u64,
+    /// The directory, as it was named; for messages only.
+    pub(crate) path: Arc<Path>,
     pub(crate) mode: Mode,
     pub(crate) grant: Grant,
     pub(crate) terms: Terms,
@@ -39,30 +41,30 @@ pub(crate) struct Lease {
     id: FileId,
     /// `None` once released.
     file: Mutex<Option<LockFile>>,
-    pulse: Mutex<Pulse>,
+    phase: Mutex<Phase>,
 }
 
-/// When the lease was refreshed and what is due. Never locked during a call on a file.
-struct Pulse {
-    phase: Phase,
+/// Never locked during a call on a file.
+enum Phase {
+    Held(Held),
+    Lost(LostReason),
+    /// Released, or about to be by whoever has the descriptor.
+    Released,
+}
+
+/// When a lease was refreshed and what is due.
+struct Held {
     /// On the clock that counts sleep: for so long may others count on the last refresh.
     refreshed: Duration,
     beat: Option<TimerKey>,
-    verdict: Option<TimerKey>,
-    /// The verdict was put off once because this process itself had been stopped, or slept.
+    /// It counts as lost then, unless it was refreshed.
+    expiry: Option<TimerKey>,
+    /// The expiry was put off once because this process itself had been stopped, or slept.
     put_off: bool,
     /// A failing beat was reported; the next one is not, until one succeeds.
     reported: bool,
     /// The ledger's record is this grant's own.
     recorded: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Held,
-    Lost(LostReason),
-    /// Released, or about to be by whoever has the descriptor.
-    Released,
 }
 
 /// What a beat found.
@@ -87,6 +89,7 @@ impl Lease {
             site,
             key: waiter.key,
             tag: waiter.tag,
+            path: Arc::clone(&waiter.path),
             mode: waiter.mode,
             grant,
             terms,
@@ -94,30 +97,24 @@ impl Lease {
             events: Arc::clone(&waiter.events),
             id: file.id(),
             file: Mutex::new(Some(file)),
-            pulse: Mutex::new(Pulse {
-                phase: Phase::Held,
+            phase: Mutex::new(Phase::Held(Held {
                 refreshed: grant.from.since_boot,
                 beat: None,
-                verdict: None,
+                expiry: None,
                 put_off: false,
                 reported: false,
                 recorded: grant.recorded,
-            }),
+            })),
         });
-        let mut pulse = sync::lock(&lease.pulse);
         let due = match grant.recorded {
-            true => heart::next_beat(grant.from.awake, terms.heartbeat),
+            true => next_beat(grant.from.awake, terms.heartbeat),
             // Most of a run are over before.
             false => grant.record_due(),
         };
-        pulse.beat = Some(heart::set(due, Timer::Beat(Arc::clone(&lease)))?);
-        drop(pulse);
+        if let Phase::Held(held) = &mut *sync::lock(&lease.phase) {
+            held.beat = Some(lease.beat_at(due)?);
+        }
         Ok(lease)
-    }
-
-    /// What its beats may hang on together with others'.
-    pub(crate) fn volume(&self) -> u64 {
-        self.site.volume()
     }
 
     /// How long a lease may go unrefreshed before its holder counts it as lost: one heartbeat
@@ -126,22 +123,31 @@ impl Lease {
         self.terms.stale - self.terms.heartbeat
     }
 
-    /// A beat is about to be tried: sets the verdict for the case that it never comes back.
-    pub(crate) fn beat_begins(self: &Arc<Self>, now: Duration) {
-        let mut pulse = sync::lock(&self.pulse);
-        pulse.beat = None;
-        if pulse.phase != Phase::Held || pulse.verdict.is_some() {
-            return;
-        }
-        let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
-        let left = self.patience().saturating_sub(unrefreshed);
-        // After sleep or a stop the time may be over already: the beat gets its chance first.
-        pulse.put_off |= left < self.grace();
-        self.set_verdict(&mut pulse, now, left.max(self.grace()));
+    fn beat_at(self: &Arc<Self>, due: Duration) -> io::Result<TimerKey> {
+        let lease = Arc::clone(self);
+        timer::set(due, move |moment| {
+            lease.beat_begins(moment.now);
+            Some(lease)
+        })
     }
 
-    /// Refreshes the lease; on a hand.
-    pub(crate) fn beat(self: &Arc<Self>) {
+    /// A beat is about to be tried: sets the expiry for the case that it never comes back.
+    fn beat_begins(self: &Arc<Self>, now: Duration) {
+        let mut phase = sync::lock(&self.phase);
+        let Phase::Held(held) = &mut *phase else { return };
+        held.beat = None;
+        if held.expiry.is_some() {
+            return;
+        }
+        let unrefreshed = clock::since_boot().saturating_sub(held.refreshed);
+        let left = self.patience().saturating_sub(unrefreshed);
+        // After sleep or a stop the time may be over already: the beat gets its chance first.
+        held.put_off |= left < self.grace();
+        held.expiry = self.expiry_in(now, left.max(self.grace()));
+    }
+
+    /// Refreshes the lease; on a thread of the pool.
+    fn beat(self: &Arc<Self>) {
         let slot = sync::lock(&self.file);
         let found = self.try_beat(slot.as_ref());
         match found {
@@ -157,8 +163,8 @@ impl Lease {
         // A release that came meanwhile could not have the descriptor and left the rest to us. It
         // tries for the descriptor after it has set the phase; this looks at the phase after it
         // has given the descriptor up: one of the two sees the other.
-        if sync::lock(&self.pulse).phase == Phase::Released {
-            self.finish_late();
+        if matches!(*sync::lock(&self.phase), Phase::Released) {
+            self.finish_elsewhere();
         }
     }
 
@@ -166,12 +172,9 @@ impl Lease {
     /// run that goes on, its own `write_ledger`.
     fn try_beat(&self, file: Option<&LockFile>) -> Beat {
         let Some(file) = file else { return Beat::Released };
-        let recorded = {
-            let pulse = sync::lock(&self.pulse);
-            if pulse.phase != Phase::Held {
-                return Beat::Released;
-            }
-            pulse.recorded
+        let recorded = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => held.recorded,
+            _ => return Beat::Released,
         };
         let mode = if recorded { Mode::Shared } else { Mode::Exclusive };
         let Site { dir, names, guard, .. } = &*self.site;
@@ -188,8 +191,11 @@ impl Lease {
         let stamped = file.stamp(names, stat.modified, &self.site.exact_times);
         match (section, stamped) {
             (Ok(Some(section)), Ok(())) => {
-                if !recorded && self.record(&section, file).is_ok() {
-                    sync::lock(&self.pulse).recorded = true;
+                if !recorded
+                    && self.record(&section, file).is_ok()
+                    && let Phase::Held(held) = &mut *sync::lock(&self.phase)
+                {
+                    held.recorded = true;
                 }
                 Beat::Refreshed(at)
             }
@@ -212,36 +218,32 @@ impl Lease {
     }
 
     fn refreshed(self: &Arc<Self>, at: Moment) {
-        let mut pulse = sync::lock(&self.pulse);
-        if pulse.phase != Phase::Held {
-            return;
-        }
-        pulse.refreshed = at.since_boot;
-        pulse.put_off = false;
-        pulse.reported = false;
-        let due = heart::next_beat(at.awake, self.terms.heartbeat);
-        self.set_beat(&mut pulse, due);
-        if let Some(key) = pulse.verdict.take() {
-            heart::clear(key);
+        let mut phase = sync::lock(&self.phase);
+        let Phase::Held(held) = &mut *phase else { return };
+        held.refreshed = at.since_boot;
+        held.put_off = false;
+        held.reported = false;
+        let due = next_beat(at.awake, self.terms.heartbeat);
+        // The timer's thread is there: it stays for as long as there are timers, and this lease has
+        // one.
+        held.beat = self.beat_at(due).ok();
+        if let Some(key) = held.expiry.take() {
+            timer::clear(key);
         }
     }
 
     /// Tries again after a tenth of a heartbeat, well before a watch of 1.2 heartbeats is over; the
-    /// verdict stands.
-    pub(crate) fn beat_failed(self: &Arc<Self>, now: Duration) {
-        let mut pulse = sync::lock(&self.pulse);
-        if pulse.phase == Phase::Held {
-            self.set_beat(&mut pulse, now + self.terms.heartbeat / 10);
+    /// expiry stands.
+    fn beat_failed(self: &Arc<Self>, now: Duration) {
+        if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
+            held.beat = self.beat_at(now + self.terms.heartbeat / 10).ok();
         }
     }
 
     fn report(&self, why: &str) {
-        {
-            let mut pulse = sync::lock(&self.pulse);
-            if pulse.reported || pulse.phase != Phase::Held {
-                return;
-            }
-            pulse.reported = true;
+        match &mut *sync::lock(&self.phase) {
+            Phase::Held(held) if !held.reported => held.reported = true,
+            _ => return,
         }
         self.events.log(
             self.tag,
@@ -251,24 +253,22 @@ impl Lease {
         );
     }
 
-    /// The verdict is due: lost, unless it was refreshed meanwhile, or this process was stopped
-    /// and its beat has not had a chance since.
-    pub(crate) fn judge(self: &Arc<Self>, now: Duration, late: Duration) {
+    /// The expiry is due: lost, unless it was refreshed meanwhile, or this process was stopped and
+    /// its beat has not had a chance since.
+    fn expire(self: &Arc<Self>, now: Duration, late: Duration) {
         {
-            let mut pulse = sync::lock(&self.pulse);
-            pulse.verdict = None;
-            if pulse.phase != Phase::Held {
-                return;
-            }
-            let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
+            let mut phase = sync::lock(&self.phase);
+            let Phase::Held(held) = &mut *phase else { return };
+            held.expiry = None;
+            let unrefreshed = clock::since_boot().saturating_sub(held.refreshed);
             if unrefreshed < self.patience() {
-                self.set_verdict(&mut pulse, now, self.patience() - unrefreshed);
+                held.expiry = self.expiry_in(now, self.patience() - unrefreshed);
                 return;
             }
             let late = late.max(unrefreshed - self.patience());
-            if late > self.terms.heartbeat / 10 && !pulse.put_off {
-                pulse.put_off = true;
-                self.set_verdict(&mut pulse, now, self.grace());
+            if late > self.terms.heartbeat / 10 && !held.put_off {
+                held.put_off = true;
+                held.expiry = self.expiry_in(now, self.grace());
                 return;
             }
         }
@@ -288,26 +288,24 @@ impl Lease {
         self.terms.heartbeat / 2
     }
 
-    fn set_beat(self: &Arc<Self>, pulse: &mut Pulse, due: Duration) {
-        // The thread is there: it stays for as long as there are timers, and this lease has one.
-        pulse.beat = heart::set(due, Timer::Beat(Arc::clone(self))).ok();
-    }
-
-    /// For a heartbeat at most: the machine may sleep in between, which the heart's clock does not
+    /// In a heartbeat at most: the machine may sleep in between, which the timer's clock does not
     /// count and the lease does.
-    fn set_verdict(self: &Arc<Self>, pulse: &mut Pulse, now: Duration, left: Duration) {
+    fn expiry_in(self: &Arc<Self>, now: Duration, left: Duration) -> Option<TimerKey> {
+        let lease = Arc::clone(self);
         let due = now + left.min(self.terms.heartbeat);
-        pulse.verdict = heart::set(due, Timer::Verdict(Arc::clone(self))).ok();
+        let expire = move |moment: timer::Moment| {
+            lease.expire(moment.now, moment.late);
+            None
+        };
+        timer::set(due, expire).ok()
     }
 
-    fn lose(&self, reason: LostReason) {
+    fn lose(self: &Arc<Self>, reason: LostReason) {
         {
-            let mut pulse = sync::lock(&self.pulse);
-            if pulse.phase != Phase::Held {
-                return;
-            }
-            pulse.phase = Phase::Lost(reason);
-            clear_timers(&mut pulse);
+            let mut phase = sync::lock(&self.phase);
+            let Phase::Held(held) = &*phase else { return };
+            held.clear_timers();
+            *phase = Phase::Lost(reason);
         }
         self.site.lost(self);
         self.events.log(self.tag, Level::Error, "lock was lost", &{
@@ -317,23 +315,20 @@ impl Lease {
     }
 
     fn details(&self) -> Details {
-        self.site.details().with("token", &self.grant.token.to_string())
+        self.site.details(&self.path).with("token", &self.grant.token.to_string())
     }
 
     /// Why it is not held any more, as far as this process can know now.
     ///
     /// A process that was stopped for longer than its lease wakes up with all of its threads at once:
-    /// whoever asks may come before the heart has. So the clock is asked too, and if the lease is
-    /// over by it, the file: whoever takes a lock over puts another one in its place. That it is
-    /// still this one is no refresh; that is left to the beat and the verdict, with their grace.
+    /// whoever asks may come before the timer has. So the clock is asked too, and if the lease is over
+    /// by it, the file: whoever takes a lock over puts another one in its place. That it is still this
+    /// one is no refresh; that is left to the beat and the expiry, with their grace.
     pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
-        let unrefreshed = {
-            let pulse = sync::lock(&self.pulse);
-            match pulse.phase {
-                Phase::Held => clock::since_boot().saturating_sub(pulse.refreshed),
-                Phase::Lost(reason) => return Some(reason),
-                Phase::Released => return None,
-            }
+        let unrefreshed = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
+            Phase::Lost(reason) => return Some(*reason),
+            Phase::Released => return None,
         };
         if unrefreshed < self.patience() {
             return None;
@@ -358,17 +353,21 @@ impl Lease {
     /// a beat after the release would refresh somebody else's lease. Only the first call does it.
     pub(crate) fn release(self: &Arc<Self>) -> Released {
         {
-            let mut pulse = sync::lock(&self.pulse);
-            if pulse.phase == Phase::Released {
-                return Released::Done(Ok(()));
+            let mut phase = sync::lock(&self.phase);
+            match &*phase {
+                Phase::Held(held) => held.clear_timers(),
+                Phase::Lost(_) => {}
+                Phase::Released => return Released::Done(Ok(())),
             }
-            pulse.phase = Phase::Released;
-            clear_timers(&mut pulse);
+            *phase = Phase::Released;
+        }
+        if site::defers(self) {
+            return Released::Later;
         }
         if self.site.locality == Locality::Remote {
             let lease = Arc::clone(self);
             // Without a thread it is done here: late is better than never.
-            return match hands::run(Then::Linger, move || lease.finish_late()) {
+            return match pool::run(move || lease.finish_elsewhere()) {
                 Ok(()) => Released::Later,
                 Err(_) => self.finish_here(),
             };
@@ -390,7 +389,8 @@ impl Lease {
         }
     }
 
-    fn finish_late(self: &Arc<Self>) {
+    /// The rest of a release that has answered [`Released::Later`].
+    pub(crate) fn finish_elsewhere(self: &Arc<Self>) {
         let file = sync::lock(&self.file).take();
         if let Some(file) = file {
             let result = self.site.give_back(self, file);
@@ -399,8 +399,52 @@ impl Lease {
     }
 }
 
-fn clear_timers(pulse: &mut Pulse) {
-    for key in [pulse.beat.take(), pulse.verdict.take()].into_iter().flatten() {
-        heart::clear(key);
+impl Held {
+    fn clear_timers(&self) {
+        for key in [self.beat, self.expiry].into_iter().flatten() {
+            timer::clear(key);
+        }
+    }
+}
+
+impl Task for Lease {
+    fn volume(&self) -> u64 {
+        self.site.volume()
+    }
+
+    fn run(self: Arc<Self>) {
+        self.beat();
+    }
+
+    fn has_no_thread(self: Arc<Self>, now: Duration) {
+        self.beat_failed(now);
+    }
+}
+
+/// The moment of the beat that follows `now`: at most a heartbeat away, on a grid of an eighth, so
+/// that the beats of thousands of locks meet.
+fn next_beat(now: Duration, heartbeat: Duration) -> Duration {
+    let grid = (heartbeat / 8).as_nanos().max(1);
+    let latest = (now + heartbeat).as_nanos();
+    Duration::from_nanos(u64::try_from(latest - latest % grid).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_of_one_rhythm_meet_and_none_is_late() {
+        let heartbeat = Duration::from_secs(10);
+        let mut moments: Vec<_> = (0..1000)
+            .map(|milli| {
+                let now = Duration::from_millis(50_000 + milli);
+                let beat = next_beat(now, heartbeat);
+                assert!(beat <= now + heartbeat && beat > now + heartbeat * 7 / 8);
+                beat
+            })
+            .collect();
+        moments.dedup();
+        assert!(moments.len() <= 2);
     }
 }

@@ -28,6 +28,10 @@ impl Lock {
         Self { lease }
     }
 
+    pub(crate) fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
+    }
+
     /// The fencing token: strictly greater than the token of every earlier grant of this lock,
     /// whoever it was given to.
     pub fn token(&self) -> u64 {
@@ -39,30 +43,25 @@ impl Lock {
         self.lease.mode
     }
 
-    /// Why it is not held any more; `None` while it is, as far as this process can know. Told before
-    /// [`Events::lost`](crate::Events::lost) is.
-    pub fn lost(&self) -> Option<LostReason> {
-        self.lease.lost()
+    /// Whether it is the lock of that name in that directory. Asks nobody.
+    pub fn is_of(&self, root: &Root, file_name: &str) -> bool {
+        let (_, id) = root.mount_and_id();
+        self.lease.site.is_of(id, file_name)
     }
 
-    /// Whether it is not known to be lost.
+    /// The same of a directory that is only known by its path: whether it was named so.
+    pub fn is_at(&self, path: &Path, file_name: &str) -> bool {
+        *self.lease.path == *path && *self.lease.site.names.lock == *file_name
+    }
+
+    /// Whether it has not been found lost.
     pub fn is_held(&self) -> bool {
         self.lost().is_none()
     }
 
-    /// The path of its directory, as it was given.
-    pub fn root_path(&self) -> &Path {
-        &self.lease.site.path
-    }
-
-    /// The name of its lock file.
-    pub fn file_name(&self) -> &str {
-        &self.lease.site.names.lock
-    }
-
-    /// Whether it is the lock of that name in that directory. Asks nobody.
-    pub fn is_of(&self, root: &Root, file_name: &str) -> bool {
-        self.lease.site.is_of(root.id(), file_name)
+    /// Why it was lost, if that is known. Touches a file only when a beat is overdue.
+    pub fn lost(&self) -> Option<LostReason> {
+        self.lease.lost()
     }
 
     /// Stops and joins the heartbeat, releases the kernel lock, closes the descriptor, in that
@@ -82,7 +81,7 @@ impl Drop for Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
-            .field("path", &self.lease.site.lock_path())
+            .field("path", &self.lease.site.lock_path(&self.lease.path))
             .field("mode", &self.lease.mode)
             .field("token", &self.lease.grant.token)
             .finish_non_exhaustive()

@@ -49,8 +49,8 @@ impl Root {
         let terms = stat.and_then(|stat| terms(&site.guard.peek(&site.dir, &site.names), &stat));
         let default = Options::default().stale;
         let stale = terms.map_or(default, |(_, own)| default.max(own));
-        let state =
-            look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, &site.path))?;
+        let state = look(&site, stale)
+            .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))?;
         let (holders, waiters) = stat.and_then(|stat| parties(&stat)).unzip();
         let file_system = site.dir.file_system();
         Ok(Survey { state, terms, holders, waiters, file_system })

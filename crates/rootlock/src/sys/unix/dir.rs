@@ -77,6 +77,33 @@ impl Dir {
         None
     }
 
+    /// A number of the mount that the directory is on, where [`Dir::mount_and_id`] has none: for as
+    /// long as the directory is open, no other mount has it. Zero where the system does not number
+    /// mounts: there a directory has another identity by each.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn mount(&self) -> u64 {
+        use rustix::fs::StatxFlags;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        match rustix::fs::statx(&self.fd, c"", flags, StatxFlags::MNT_ID) {
+            Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => stat.stx_mnt_id,
+            // Before Linux 5.8.
+            _ => self.mount_by_procfs().and_then(|mount| mount.parse().ok()).unwrap_or_default(),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn mount(&self) -> u64 {
+        0
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn mount_by_procfs(&self) -> Option<String> {
+        use std::os::fd::AsRawFd;
+        let about = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
+        let about = std::fs::read_to_string(about).ok()?;
+        Some(about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().to_owned())
+    }
+
     pub(crate) fn id(&self) -> io::Result<FileId> {
         Ok(super::convert(&retry_on_intr(|| rustix::fs::fstat(&self.fd))?).id)
     }
@@ -138,13 +165,10 @@ impl Dir {
     /// The kind and the options of the mount that the directory is on.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn mounted(&self) -> Option<(String, String)> {
-        use std::os::fd::AsRawFd;
-        let about = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
-        let about = std::fs::read_to_string(about).ok()?;
-        let id = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+        let id = self.mount_by_procfs()?;
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
         // "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
-        let mount = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+        let mount = mounts.lines().find(|line| line.split(' ').next() == Some(&*id))?;
         let mut fields = mount.split_once(" - ")?.1.split(' ');
         let kind = fields.next()?.to_owned();
         let options = fields.nth(1).unwrap_or_default().to_owned();

@@ -81,6 +81,11 @@ impl Dir {
         None
     }
 
+    /// A directory has one mode here, whatever path it was opened by.
+    pub(crate) fn mount(&self) -> u64 {
+        0
+    }
+
     pub(crate) fn id(&self) -> io::Result<FileId> {
         super::file_id(&self.handle)
     }
