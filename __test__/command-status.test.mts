@@ -86,10 +86,10 @@ withFlock('a holder that leaves no record is known by what the system tells', as
   const seen = parse((await run(t, 'status', '--json', root)).out)
   t.like(seen, { state: 'exclusive', heartbeatMs: undefined })
   t.like(seen.holder, { pid: other.pid })
-  t.regex(seen.holder!.command, /^flock /)
+  t.regex(seen.holder!.command, /^flock$/)
   t.regex((await run(t, 'status', root)).out, /its holder keeps no record/)
   const denied = await run(t, 'run', '-n', root, '--', process.execPath, '-e', '0')
-  t.regex(denied.err, new RegExp(`store is locked by pid ${other.pid} \\(flock `))
+  t.regex(denied.err, new RegExp(`store is locked by pid ${other.pid} \\(flock\\) `))
 })
 
 onUnix('a frozen holder is called stale by its own terms', async (t) => {

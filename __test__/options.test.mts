@@ -103,6 +103,19 @@ test('staleMs must be three times heartbeatMs', async (t) => {
   )()
 })
 
+test('a third of staleMs is a good heartbeatMs, whatever staleMs is', async (t) => {
+  const root = await temporaryRoot(t)
+  const values = [150, 151, 1_000, 2_000, 5_000, 20_000, 1e3 / 6, 4_999.999_999, 2 ** 40 + 1]
+  for (let value = 150; value < 2_000; value += 37) values.push(value, value + 1 / 3)
+  for (const staleMs of values) {
+    for (const take of [tryLock, tryRLock]) {
+      const unlock = await take(root, { heartbeatMs: staleMs / 3, staleMs })
+      await unlock()
+    }
+  }
+  t.pass()
+})
+
 test('the smallest and the largest values are good', async (t) => {
   const root = await temporaryRoot(t)
   for (const options of [

@@ -160,11 +160,3 @@ test('two processes hand the lock to and fro', async (t) => {
     ;[has, waits] = [waits, has]
   }
 })
-
-test('the first grants of a process are told in the order in which they were asked for', async (t) => {
-  const root = await temporaryRoot(t)
-  for (const pause of [0, 1, 5, 20]) {
-    const { order } = await child(t, 'first-readers', { root, pause }).says('served')
-    t.deepEqual(order, count(4), `${pause} ms between them`)
-  }
-})

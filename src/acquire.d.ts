@@ -1,4 +1,4 @@
-import { type UnlockFunc } from './held-lock';
+import { type Reporting, type UnlockFunc } from './held-lock';
 import type { Holder } from './holder';
 import { type Logger } from './logger';
 /** How a lock is taken and kept. */
@@ -42,5 +42,27 @@ export interface LockOptions {
     /** Called once, with the holder if known, when the lock was not free at once. */
     onWait?: ((holder: Holder | undefined) => void) | undefined;
 }
+type OnWait = NonNullable<LockOptions['onWait']>;
+/**
+ * A request, read and checked. All of the caller's code that reading may run (getters, polyfills,
+ * proxies) has run before anything is asked: what it throws leaves nothing behind.
+ */
+export interface Request {
+    readonly key: number;
+    readonly where: string | number;
+    readonly fileName: string | undefined;
+    readonly shared: boolean;
+    readonly heartbeatMs: number;
+    readonly staleMs: number;
+    readonly ask: number;
+    readonly signal: AbortSignal | undefined;
+    readonly onWait: OnWait | undefined;
+    readonly reporting: Reporting;
+}
 /** The one way to a lock, shared or exclusive. */
 export declare function acquire(root: unknown, shared: boolean, given: LockOptions | undefined): Promise<UnlockFunc>;
+export declare function read(root: unknown, shared: boolean, given: LockOptions | undefined): Request;
+/** Asks. What it throws, the promise is to reject with. */
+export declare function take(request: Request): Promise<UnlockFunc>;
+export declare function throwIfAborted({ signal, reporting }: Request): void;
+export {};

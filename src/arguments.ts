@@ -3,10 +3,9 @@
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
+import { MIN_HEARTBEAT_MS, MIN_STALE_IN_HEARTBEATS } from './binding'
 import { absolute } from './paths'
 
-const MIN_HEARTBEAT_MS = 50
-const MIN_STALE_IN_HEARTBEATS = 3
 const MAX_FILE_NAME_BYTES = 240
 
 export const defaults = {
@@ -104,15 +103,20 @@ export function fileName(value: unknown): string | undefined {
   return value
 }
 
-export function heartbeatMs(value: unknown): number {
-  if (value === undefined) return defaults.heartbeatMs
-  return milliseconds('options.heartbeatMs', value, MIN_HEARTBEAT_MS, `>= ${MIN_HEARTBEAT_MS}`)
-}
-
-export function staleMs(value: unknown, heartbeat: number): number {
-  const least = MIN_STALE_IN_HEARTBEATS * heartbeat
+/** Times as the core keeps them: in whole microseconds, rounded to the safe side. */
+export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
+  const heartbeatMs =
+    givenHeartbeatMs === undefined
+      ? defaults.heartbeatMs
+      : milliseconds(
+          'options.heartbeatMs',
+          givenHeartbeatMs,
+          MIN_HEARTBEAT_MS,
+          `>= ${MIN_HEARTBEAT_MS}`
+        )
+  const least = MIN_STALE_IN_HEARTBEATS * heartbeatMs
   const expected = `>= ${least} (${MIN_STALE_IN_HEARTBEATS} x heartbeatMs)`
-  if (value === undefined && defaults.staleMs < least) {
+  if (givenStaleMs === undefined && defaults.staleMs < least) {
     // Said of the default, which the caller has not written down.
     throw outOfRange(
       'options.staleMs',
@@ -120,7 +124,21 @@ export function staleMs(value: unknown, heartbeat: number): number {
       defaults.staleMs
     )
   }
-  return milliseconds('options.staleMs', value ?? defaults.staleMs, least, expected)
+  // A third of it is good, however the division was rounded.
+  const third = typeof givenStaleMs === 'number' && givenStaleMs / MIN_STALE_IN_HEARTBEATS
+  const staleMs =
+    third === heartbeatMs
+      ? milliseconds('options.staleMs', givenStaleMs, 0, expected)
+      : milliseconds('options.staleMs', givenStaleMs ?? defaults.staleMs, least, expected)
+  return {
+    heartbeatMs: Math.floor(heartbeatMs * 1000) / 1000,
+    staleMs: Math.ceil(staleMs * 1000) / 1000
+  }
+}
+
+/** From when on a look calls a lock stale. */
+export function staleAge(value: unknown): number {
+  return milliseconds('options.staleMs', value ?? defaults.staleMs, 0, '>= 0')
 }
 
 function milliseconds(name: string, value: unknown, least: number, expected: string): number {
@@ -140,7 +158,13 @@ export function boolean(name: string, value: unknown, otherwise: boolean): boole
 export function signal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined
   // By shape, as Node itself does it: signals of polyfills and of other realms are welcome.
-  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
+  const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>
+  if (
+    typeof value !== 'object' ||
+    typeof aborted !== 'boolean' ||
+    typeof addEventListener !== 'function' ||
+    typeof removeEventListener !== 'function'
+  ) {
     throw invalidType('options.signal', 'an instance of AbortSignal', value)
   }
   return value as AbortSignal

@@ -24,6 +24,8 @@ export const {
   ASK_TELL,
   ASK_WAIT,
   BindingEnvironment,
+  MIN_HEARTBEAT_MS,
+  MIN_STALE_IN_HEARTBEATS,
   TOOK_OVER,
   currentDirectory
 } = load()

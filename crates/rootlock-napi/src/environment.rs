@@ -105,6 +105,17 @@ impl BindingEnvironment {
         self.session.lost(whole(key)).map(rootlock::LostReason::as_str)
     }
 
+    /// Whether a lock that is held is the one that would be asked for there.
+    #[napi]
+    pub fn is_lock_of(
+        &self,
+        key: f64,
+        #[napi(ts_arg_type = "string | number")] place: Either<String, f64>,
+        file_name: String,
+    ) -> napi::Result<bool> {
+        Ok(self.session.is_lock_of(whole(key), &self.place(place)?, &file_name))
+    }
+
     /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will
     /// tell, with the error; or, when it is done, with the key and the token of the caller in this
     /// environment that the lock went on to.

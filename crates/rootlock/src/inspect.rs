@@ -9,7 +9,7 @@ use crate::ledger::{Grantee, Ledger, Record};
 use crate::root::Root;
 use crate::site::Site;
 use crate::sys::{Create, Nanos, Stat, clock, flock, process};
-use crate::{Holder, Mode};
+use crate::{Holder, Mode, command};
 
 /// How long a look waits for the guard.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
@@ -156,9 +156,10 @@ fn named_by_kernel(stat: &Stat) -> Option<Holder> {
     Some(Holder {
         pid,
         hostname: Some(Process::this().hostname.clone()),
-        command: Some(process::command(pid)).filter(|command| !command.is_empty()),
+        command: Some(command::of(pid)).filter(|command| !command.is_empty()),
         acquired_at: None,
         mode,
         token: None,
+        own: pid == std::process::id(),
     })
 }

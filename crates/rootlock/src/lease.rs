@@ -18,7 +18,7 @@ use crate::lockfile::LockFile;
 use crate::options::Terms;
 use crate::site::{self, Site, Waiter};
 use crate::sync::{self, Mutex};
-use crate::sys::{Locality, Stat, clock};
+use crate::sys::{FileId, Locality, Stat, clock};
 use crate::timer::{self, Task, TimerKey};
 use crate::{Mode, Released, pool, promise};
 
@@ -40,6 +40,8 @@ pub(crate) struct Lease {
     /// Since when it has been this process's turn, on the awake clock.
     pub(crate) turn_since: Duration,
     events: Arc<dyn Events>,
+    /// What the lock file's name must stand for.
+    id: FileId,
     /// `None` once released.
     file: Mutex<Option<LockFile>>,
     phase: Mutex<Phase>,
@@ -98,6 +100,7 @@ impl Lease {
             terms,
             turn_since,
             events: Arc::clone(&waiter.events),
+            id: file.id(),
             file: Mutex::new(Some(file)),
             phase: Mutex::new(Phase::Held(Held {
                 refreshed: grant.from.since_boot,
@@ -404,30 +407,35 @@ impl Lease {
         self.site.details(&self.path).with("token", &self.grant.token.to_string())
     }
 
-    /// Why it was lost, if it was; asked of the file itself when a beat is overdue, because then
-    /// whoever could have told was stopped too.
+    /// Why it is not held any more, as far as this process can know now.
+    ///
+    /// A process that was stopped for longer than its lease wakes up with all of its threads at once:
+    /// whoever asks may come before the timer has. So the clock is asked too, and if the lease is over
+    /// by it, the file: whoever takes a lock over puts another one in its place. That it is still this
+    /// one is no refresh; that is left to the beat and the expiry, with their grace.
     pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
-        let overdue = match &*sync::lock(&self.phase) {
+        let unrefreshed = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
             Phase::Lost(reason) => return Some(*reason),
             Phase::Released => return None,
-            Phase::Held(held) => {
-                clock::since_boot().saturating_sub(held.refreshed) >= self.patience()
-            }
         };
-        if overdue && self.site.locality == Locality::Local {
-            let moved = sync::try_lock(&self.file).is_some_and(|file| {
-                file.as_ref().is_some_and(|file| {
-                    matches!(file.check_identity(&self.site.dir, &self.site.names), Ok(None))
-                })
-            });
-            if moved {
-                self.lose(LostReason::Hijacked);
-            }
+        if unrefreshed < self.patience() {
+            return None;
         }
-        match &*sync::lock(&self.phase) {
-            Phase::Lost(reason) => Some(*reason),
-            _ => None,
-        }
+        let reason = match self.site.locality {
+            Locality::Local => self.is_replaced().then_some(LostReason::Hijacked)?,
+            // To look may block for as long as the storage hangs.
+            Locality::Remote if unrefreshed < self.patience() + self.grace() => return None,
+            Locality::Remote => LostReason::HeartbeatFailed,
+        };
+        self.lose(reason);
+        Some(reason)
+    }
+
+    /// Not by way of `file`, which a beat may have.
+    fn is_replaced(&self) -> bool {
+        let Site { dir, names, .. } = &*self.site;
+        dir.stat(&names.lock).is_ok_and(|stat| stat.is_none_or(|stat| stat.id != self.id))
     }
 
     /// Stops the heartbeat, releases the kernel lock, closes the descriptor; in that order, because

@@ -355,6 +355,7 @@ impl Record {
             acquired_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.granted_at)),
             mode: self.mode,
             token: Some(self.token),
+            own: self.grantee == *Grantee::this(),
         })
     }
 }

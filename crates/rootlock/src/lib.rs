@@ -29,6 +29,7 @@
 //! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
 //! operating system, and nothing else is.
 
+mod command;
 mod error;
 mod events;
 #[cfg(any(test, fuzzing))]

@@ -146,6 +146,19 @@ impl Session {
         lease.lost()
     }
 
+    /// Whether a lock that is held is the one that would be asked for there. Where to look may block,
+    /// the same path must do.
+    pub fn is_lock_of(&self, tag: u64, place: &Place, file_name: &str) -> bool {
+        let opened = match place {
+            Place::Root(root) => Some(root.clone()),
+            Place::Path(path) => Root::open_cached(path),
+        };
+        self.inner.requests().held(tag).is_some_and(|lock| match &opened {
+            Some(root) => lock.is_of(root, file_name),
+            None => lock.is_at(place.path(), file_name),
+        })
+    }
+
     /// Releases a lock; `None` when there is none to be released.
     pub fn release(&self, tag: u64) -> Option<Released> {
         let lock = self.inner.requests().release(tag);

@@ -72,6 +72,11 @@ impl State {
 }
 
 impl Site {
+    /// Whether it is the site of that name in that directory, by whatever mount.
+    pub(crate) fn is_of(&self, dir: FileId, name: &str) -> bool {
+        self.id.0 == dir && &*self.id.2 == name
+    }
+
     pub(crate) fn volume(&self) -> u64 {
         self.id.0.volume
     }

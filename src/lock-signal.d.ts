@@ -1,0 +1,2 @@
+/** Has `look` called whenever somebody looks at the signal. */
+export declare function askedBy(signal: AbortSignal, look: () => void): void;
