@@ -31,11 +31,12 @@ pub(crate) type Key = u64;
 /// Names a wait in the kernel; unique in the queue.
 pub(crate) type WaitId = u64;
 
-/// How long after a stop was asked for it is asked for again.
-pub(crate) const NUDGE: Duration = Duration::from_millis(1);
+/// How long after a stop was asked for it is asked for again; then after twice as long, and so on.
+const NUDGE: Duration = Duration::from_millis(1);
 
-/// After so many nudges the thread is left to itself: it hangs in a call that no signal ends.
-const NUDGES: u32 = 20;
+/// After so many nudges, an eighth of a second, the thread is left to itself: it hangs in a call that
+/// no signal ends.
+const NUDGES: u32 = 7;
 
 /// How long a cancelled request waits for the thread that makes its grant: on storage that answers,
 /// the thread is done by then.
@@ -69,8 +70,8 @@ pub(crate) struct Wants {
 pub(crate) enum Effect {
     /// Start the thread of a wait; [`Queue::wait_failed`] if there is none.
     StartWait(WaitId),
-    /// Interrupt the thread of a wait, and [`Queue::nudge`] after [`NUDGE`].
-    Interrupt(WaitId),
+    /// Interrupt the thread of a wait, and [`Queue::nudge`] after that time.
+    Interrupt(WaitId, Duration),
     /// [`Queue::give_up`] after [`GIVE_UP`].
     GiveUpLater(Key),
     /// [`Queue::take_cancelled`] on another thread, and tell them.
@@ -402,7 +403,7 @@ impl<P: Clone> Queue<P> {
             // A wait may be blocked on the guard; one that was left to itself is not nudged again.
             let interrupt = match (granting.worker, &mut self.wait) {
                 (Worker::Wait(id), Some(wait)) if wait.id == id => stop(wait),
-                (Worker::Wait(id), _) => Some(Effect::Interrupt(id)),
+                (Worker::Wait(id), _) => Some(Effect::Interrupt(id, NUDGE)),
                 (Worker::Other, _) => None,
             };
             return interrupt.into_iter().chain([Effect::GiveUpLater(key)]).collect();
@@ -551,7 +552,7 @@ impl<P: Clone> Queue<P> {
         let Some(nudges) = &mut wait.stopping else { return Vec::new() };
         *nudges += 1;
         if *nudges < NUDGES {
-            return vec![Effect::Interrupt(id)];
+            return vec![Effect::Interrupt(id, NUDGE * (1 << *nudges))];
         }
         self.wait = None;
         let mut effects = self.tell_cancelled();
@@ -677,7 +678,7 @@ fn stop(wait: &mut Wait) -> Option<Effect> {
         return None;
     }
     wait.stopping = Some(0);
-    Some(Effect::Interrupt(wait.id))
+    Some(Effect::Interrupt(wait.id, NUDGE))
 }
 
 #[cfg(test)]

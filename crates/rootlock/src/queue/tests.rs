@@ -214,7 +214,7 @@ impl World {
                     let thread = Thread { at: At::Queue, interrupted: false, hangs: false };
                     assert!(self.threads.insert(id, thread).is_none(), "ids are unique");
                 }
-                Effect::Interrupt(id) => {
+                Effect::Interrupt(id, _) => {
                     if let Some(thread) = self.threads.get_mut(&id) {
                         thread.interrupted = true;
                     }

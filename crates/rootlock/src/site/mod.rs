@@ -16,6 +16,7 @@ mod waiter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::Holder;
 use crate::error::Fault;
@@ -23,7 +24,7 @@ use crate::events::Details;
 use crate::guard::Guard;
 use crate::options::Names;
 use crate::pool;
-use crate::queue::{Effect, GIVE_UP, Key, NUDGE, Queue, WaitId};
+use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
 use crate::sync::{self, Mutex};
 use crate::sys::{Dir, FileId, Interrupt, Locality, clock};
 use crate::timer;
@@ -117,7 +118,7 @@ impl Site {
             for effect in effects {
                 match effect {
                     Effect::StartWait(id) => more.extend(self.start_wait(id)),
-                    Effect::Interrupt(id) => self.interrupt(id),
+                    Effect::Interrupt(id, again_after) => self.interrupt(id, again_after),
                     Effect::GiveUpLater(key) => more.extend(self.give_up_later(key)),
                     Effect::TellCancelled => self.on_pool(|site| site.tell_cancelled()),
                     Effect::Notify => self.on_pool(|site| site.notify_waiting()),
@@ -149,7 +150,7 @@ impl Site {
         effects
     }
 
-    fn interrupt(self: &Arc<Self>, id: WaitId) {
+    fn interrupt(self: &Arc<Self>, id: WaitId, again_after: Duration) {
         let interrupt = {
             let state = sync::lock(&self.state);
             let own = state.interrupts.iter().find(|(wait, _)| *wait == id);
@@ -160,7 +161,7 @@ impl Site {
         }
         let site = Arc::clone(self);
         // Without the timer the one signal must do.
-        let _ = timer::set(clock::awake() + NUDGE, move |_| {
+        let _ = timer::set(clock::awake() + again_after, move |_| {
             site.tell(|queue| queue.nudge(id));
             None
         });
