@@ -1,4 +1,4 @@
-// `npm run test:install`: what would be published, published to a registry on this machine and installed
+// `npm run check -- install`: what would be published, published to a registry on this machine and installed
 // from there as users install it, with install scripts blocked.
 
 import assert from 'node:assert/strict'

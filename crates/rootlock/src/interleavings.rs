@@ -1,4 +1,4 @@
-//! What several threads do at once, in thousands of orders: `npm run interleavings` builds the crate
+//! What several threads do at once, in thousands of orders: `npm run check -- interleavings` builds the crate
 //! with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables instead of
 //! the system's, and a clock that a test sets. The files and the kernel locks are real ones.
 //!
