@@ -114,12 +114,3 @@ for (const when of ['before it is loaded', 'before the wait', 'during the wait']
     t.deepEqual(await waits.ends(), { code: 0, signal: null })
   })
 }
-
-test('the first grants of a process are told in the order of the calls', async (t) => {
-  // The first call of a process opens its directory on another thread: where that is done decides.
-  for (let round = 0; round < 8; round++) {
-    const root = await temporaryRoot(t)
-    const { order } = await child(t, 'first-readers', { root, pauses: round }).says('told')
-    t.deepEqual(order, [0, 1, 2, 3], `round ${round}`)
-  }
-})

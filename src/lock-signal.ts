@@ -1,40 +1,24 @@
 // A signal that asks before it answers: work that blocks the event loop looks at `signal.aborted`,
 // and no event can have come.
 
-const ask = Symbol('ask')
-
-interface Asked extends AbortSignal {
-  [ask](): void
-}
-
-/** Between a signal and the prototype it had; made once for each such prototype, which is one. */
-let prototype: object | undefined
-
 /** Has `look` called whenever somebody looks at the signal. */
 export function askedBy(signal: AbortSignal, look: () => void): void {
   const base: object = Object.getPrototypeOf(signal)
-  if (!prototype || Object.getPrototypeOf(prototype) !== base) prototype = over(base)
-  Object.defineProperty(signal, ask, { value: look })
-  Object.setPrototypeOf(signal, prototype)
-}
-
-function over(base: object): object {
-  const getter = (name: 'aborted' | 'reason'): PropertyDescriptor => ({
+  const asks = (name: 'aborted' | 'reason') => ({
     configurable: true,
-    get(this: Asked): unknown {
-      this[ask]()
-      return Reflect.get(base, name, this)
+    get: (): unknown => {
+      look()
+      return Reflect.get(base, name, signal)
     }
   })
-  return Object.create(base, {
-    aborted: getter('aborted'),
-    reason: getter('reason'),
-    throwIfAborted: {
-      configurable: true,
-      writable: true,
-      value(this: Asked): void {
-        if (this.aborted) throw this.reason
-      }
+  // On the signal itself: a prototype of its own, or a symbol beside, takes as long as making it.
+  Object.defineProperty(signal, 'aborted', asks('aborted'))
+  Object.defineProperty(signal, 'reason', asks('reason'))
+  Object.defineProperty(signal, 'throwIfAborted', {
+    configurable: true,
+    writable: true,
+    value: () => {
+      if (signal.aborted) throw signal.reason
     }
   })
 }
