@@ -24,7 +24,7 @@ export type { UnlockFunc } from './src/held-lock';
 export type { AcquireMessage, FailMessage, LockMessage, LostMessage, ReleaseMessage, WaitMessage } from './src/diagnostics';
 export type { Holder } from './src/holder';
 export { inspect, type InspectOptions, type LockState } from './src/inspect';
-export { LockError, type LockErrorCode, type LostReason } from './src/lock-error';
+export { LockError, type LockErrorCode, type LockErrorReason, type LostReason } from './src/lock-error';
 export { withLogger, type Logger } from './src/logger';
 export { openRoot, type Root } from './src/root';
 export { withLock, type WithLockOptions } from './src/with-lock';

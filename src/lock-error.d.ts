@@ -4,6 +4,8 @@ import type { Holder } from './holder';
 export type LockErrorCode = 'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' | 'ERR_LOCK_LOST' | 'ERR_ROOT_CLOSED';
 /** Why a lock that was held is not one any more. */
 export type LostReason = 'hijacked' | 'heartbeat-failed';
+/** What is behind a code, where the code is not enough. */
+export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason;
 /** Everything that goes wrong with a lock. */
 export declare class LockError extends Error {
     /** What went wrong: match this. */
@@ -12,13 +14,13 @@ export declare class LockError extends Error {
     readonly path: string;
     /** Who holds the lock, as far as known; only when somebody does. */
     readonly holder?: Holder;
-    /** Only with `ERR_LOCK_LOST`. */
-    readonly reason?: LostReason;
+    /** Why: match this where the code is not enough. Missing with `ERR_ROOT_CLOSED`, which says it all. */
+    readonly reason?: LockErrorReason;
     /** @internal */
     constructor(code: LockErrorCode, message: string, path: string, more?: {
         cause?: unknown;
         holder?: Holder | undefined;
-        reason?: LostReason;
+        reason?: LockErrorReason;
     });
 }
 /** A wait that was aborted, before or after it began. */

@@ -11,6 +11,9 @@ export type LockErrorCode =
 /** Why a lock that was held is not one any more. */
 export type LostReason = 'hijacked' | 'heartbeat-failed'
 
+/** What is behind a code, where the code is not enough. */
+export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason
+
 /** Everything that goes wrong with a lock. */
 export class LockError extends Error {
   /** What went wrong: match this. */
@@ -19,15 +22,15 @@ export class LockError extends Error {
   readonly path: string
   /** Who holds the lock, as far as known; only when somebody does. */
   declare readonly holder?: Holder
-  /** Only with `ERR_LOCK_LOST`. */
-  declare readonly reason?: LostReason
+  /** Why: match this where the code is not enough. Missing with `ERR_ROOT_CLOSED`, which says it all. */
+  declare readonly reason?: LockErrorReason
 
   /** @internal */
   constructor(
     code: LockErrorCode,
     message: string,
     path: string,
-    more: { cause?: unknown; holder?: Holder | undefined; reason?: LostReason } = {}
+    more: { cause?: unknown; holder?: Holder | undefined; reason?: LockErrorReason } = {}
   ) {
     super(message, 'cause' in more ? { cause: more.cause } : undefined)
     this.code = code
@@ -51,12 +54,12 @@ export function aborted(
   error: BindingError | undefined
 ): LockError {
   const cause: unknown = signal.reason
-  if (error?.kind === 'cancelled') return held(error, { cause })
+  if (error?.kind === 'cancelled') return held('aborted', error, { cause })
   return new LockError(
     'ERR_LOCK_UNSUCCESSFUL',
     `could not lock store: the wait was aborted`,
     path,
-    { cause }
+    { cause, reason: 'aborted' }
   )
 }
 
@@ -64,14 +67,15 @@ export function aborted(
 export function fromBinding(error: BindingError): LockError {
   switch (error.kind) {
     case 'held':
+      return held('held', error, {})
     case 'cancelled':
-      return held(error, {})
+      return held('aborted', error, {})
     default: {
       const cause = error.system ? systemError(error.system) : notAFile(error)
       const release = error.operation === 'release'
       const message = `${release ? 'could not unlock store' : 'could not lock store'}: ${cause.message}`
       const code = release ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
-      return new LockError(code, message, error.path, { cause })
+      return new LockError(code, message, error.path, { cause, reason: 'system' })
     }
   }
 }
@@ -102,7 +106,7 @@ export function toHolder(holder: BindingHolder): Holder {
   }
 }
 
-function held(error: BindingError, cause: { cause?: unknown }): LockError {
+function held(reason: LockErrorReason, error: BindingError, cause: { cause?: unknown }): LockError {
   const holder = error.holder && toHolder(error.holder)
   let message = 'store is locked'
   if (holder) {
@@ -116,7 +120,7 @@ function held(error: BindingError, cause: { cause?: unknown }): LockError {
     const { message: why } = systemError(error.refusal)
     message += `; the lock is stale, but could not be taken over (${why}): look at ${error.refusal.path}`
   }
-  return new LockError('ERR_LOCK_UNSUCCESSFUL', message, error.path, { ...cause, holder })
+  return new LockError('ERR_LOCK_UNSUCCESSFUL', message, error.path, { ...cause, holder, reason })
 }
 
 /** Shaped as Node shapes its own: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
