@@ -4,7 +4,7 @@
 import { exits } from './exits'
 import { Failure, misused } from './failure'
 import { help } from './help'
-import { PARTNER } from './partner-verb'
+import { PARTNER } from './inner-verbs'
 import { version } from '../src/version'
 
 type Verb = (args: string[]) => Promise<number>
@@ -46,7 +46,7 @@ async function loaded(load: () => Promise<Verb>): Promise<Verb> {
 
 async function main(): Promise<void> {
   // Whoever reads may have read enough (`| head`); what was begun is ended all the same.
-  process.stdout.on('error', () => {})
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     process.exitCode = await command(process.argv.slice(2))
   } catch (error) {
