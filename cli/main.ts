@@ -4,13 +4,14 @@
 import { exits } from './exits'
 import { Failure, misused } from './failure'
 import { help } from './help'
-import { PARTNER } from './inner-verbs'
+import { KEEPER, PARTNER } from './inner-verbs'
 import { version } from '../src/version'
 
 type Verb = (args: string[]) => Promise<number>
 
 const verbs: Record<string, () => Promise<Verb>> = {
   [PARTNER]: async () => (await import('./partner.js')).partner,
+  [KEEPER]: async () => (await import('./keeper.js')).keeper,
   run: async () => (await import('./run.js')).run,
   status: async () => (await import('./status.js')).status,
   doctor: async () => (await import('./doctor.js')).doctor
