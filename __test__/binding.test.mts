@@ -116,6 +116,22 @@ test('a binding that does not load is named with the reason of the system', asyn
   t.regex(message, /the system refuses it/)
 })
 
+test('addons that are switched off are told by how to switch them on, not by installing', async (t) => {
+  const at = await withoutBinding(t)
+  await copyFile(join(built, binary), join(at, binary))
+  const permission = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission'
+  for (const flags of [['--no-addons'], [permission, '--allow-fs-read=*']]) {
+    const code = `try { require('rootlock') } catch ({ code, message }) { console.log(JSON.stringify({ code, message })) }`
+    const { stdout } = await run(process.execPath, [...flags, '--eval', code], { cwd: dirname(at) })
+    const { code: coded, message } = JSON.parse(stdout) as Loaded
+    t.is(coded, 'ERR_DLOPEN_FAILED', flags.join(' '))
+    t.regex(message, /without --no-addons; under its permission model\n +with --allow-addons/)
+    t.notRegex(message, /omit=optional|Install (again|on)|refuses it/)
+  }
+})
+
 test('a binding of another version is refused', async (t) => {
   const at = await withoutBinding(t)
   await copyFile(join(built, binary), join(at, binary))

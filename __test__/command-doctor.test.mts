@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, link, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import test from 'ava'
@@ -8,6 +8,7 @@ import { rootlock, run } from './helpers/command.mjs'
 import { linux, namespaces, needing, superuser, unix } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
+const onLinux = needing(test, linux)
 const asSuperuser = needing(test, unix, superuser)
 const withMounts = needing(test, linux, superuser, namespaces)
 
@@ -89,4 +90,74 @@ withMounts('the doctor finds a directory read-only, and tries nothing there', as
     /^fail {2}no file can be made in it: EROFS.*\n {6}It is mounted read-only/m
   )
   t.regex(there.printed, /^warn {2}clock and locks were not tried/m)
+})
+
+withMounts('on a full disk the doctor and a run say that it is full', async (t) => {
+  const root = await temporaryRoot(t)
+  // Room for the directory itself and nothing more.
+  const script = 'mount -t tmpfs -o nr_inodes=1 none "$0" && exec "$@"'
+  const onFull = (line: string[]) =>
+    program(t, 'unshare', ['--mount', 'sh', '-c', script, root, ...line])
+  const doctor = onFull(rootlock('doctor', root))
+  t.is((await doctor.ends()).code, 1, doctor.printed)
+  t.regex(doctor.printed, /^fail {2}.*ENOSPC.*\n {6}The disk is full/m)
+  t.notRegex(doctor.printed, /Locks do not work here/)
+  const locks = onFull(rootlock('run', root, '--', 'true'))
+  t.is((await locks.ends()).code, 69, locks.printed)
+  t.regex(locks.printed, /ENOSPC.*\n {2}The disk is full/)
+})
+
+withMounts('where only some files fit, the trial says that the disk is full', async (t) => {
+  const root = await temporaryRoot(t)
+  // The directory, the file for the clock, and the lock file, but not its guard.
+  const script = 'mount -t tmpfs -o nr_inodes=2 none "$0" && exec "$@"'
+  const line = ['--mount', 'sh', '-c', script, root, ...rootlock('doctor', root)]
+  const there = program(t, 'unshare', line)
+  t.is((await there.ends()).code, 1, there.printed)
+  t.regex(there.printed, /^fail {2}.*ENOSPC.*\n {6}The disk is full/m)
+  t.notRegex(there.printed, /Locks do not work here/)
+})
+
+onLinux('the doctor finds a lock file that can not be opened though it is allowed', async (t) => {
+  const root = await temporaryRoot(t)
+  // What is running may not be written to, whoever asks.
+  await copyFile('/bin/sleep', join(root, '.lock'))
+  await chmod(join(root, '.lock'), 0o755)
+  program(t, join(root, '.lock'), ['600'])
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 1, out)
+  t.regex(out, /^fail {2}ETXTBSY.*\n {6}Whoever locks opens it to read and to write/m)
+})
+
+test('the doctor finds a lock file with another name elsewhere', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, 'app.conf'), '')
+  await link(join(root, 'app.conf'), join(root, '.lock.guard'))
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 1)
+  t.regex(out, /^fail {2}.*\.lock\.guard has 2 names \(hard links\)\n {6}\S/m)
+})
+
+test('the doctor warns of a lock file with content', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, 'data.json'), '{}')
+  const { code, out } = await run(t, 'doctor', '--file', 'data.json', root)
+  t.is(code, 0, out)
+  t.regex(out, /^warn {2}.*data\.json has content.*\n {6}\S/m)
+})
+
+test('the doctor looks at the lock file that it is asked for, and at no other', async (t) => {
+  const root = await temporaryRoot(t)
+  await mkdir(join(root, 'app.lock'))
+  t.is((await run(t, 'doctor', root)).code, 0)
+  const { code, out } = await run(t, 'doctor', '--file', 'app.lock', root)
+  t.is(code, 1)
+  t.regex(out, /^fail {2}.*app\.lock is not a regular file$/m)
+  t.is((await run(t, 'doctor', '--file', 'a/b', root)).code, 64)
+
+  const holder = child(t, 'holder', { root, options: { fileName: 'other.lock' } })
+  await holder.says('held')
+  const other = await run(t, 'doctor', '--file', 'other.lock', root)
+  t.regex(other.out, new RegExp(`^ok {4}pid ${holder.pid} \\(.*has the lock now$`, 'm'))
+  t.regex((await run(t, 'doctor', root)).out, /^ok {4}nobody has the lock now$/m)
 })

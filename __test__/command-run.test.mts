@@ -1,11 +1,10 @@
-import { constants } from 'node:os'
 import { join } from 'node:path'
 import { access, rename, writeFile } from 'node:fs/promises'
 
 import test from 'ava'
 import { tryRLock } from 'rootlock'
 
-import { child } from './helpers/child.mjs'
+import { child, program } from './helpers/child.mjs'
 import { command, inTerminal, rootlock, run } from './helpers/command.mjs'
 import { eventually } from './helpers/eventually.mjs'
 import { kernelLocks } from './helpers/kernel-locks.mjs'
@@ -70,16 +69,16 @@ test('a lock that is not got is said with its holder, what to do, and an exit co
   await t.throwsAsync(access(mark), { code: 'ENOENT' })
 })
 
-test('run waits for the lock, and says nothing of it on a pipe', async (t) => {
+test('run waits for the lock, and says on a pipe in one line for whom', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const waits = command(t, 'run', '--wait', '600', root, '--', ...node('console.log("mine")'))
-  if (process.platform === 'linux') {
-    await eventually('it waits', () => kernelLocks(root).some((lock) => lock.waits))
-  }
+  await waits.prints('\n')
   await unlock()
   t.is((await waits.ends()).code, 0)
-  t.is(waits.printed, 'mine\n')
+  const [line, ...rest] = waits.printed.split('\n')
+  t.true(line!.startsWith(`rootlock: waiting for pid ${process.pid} (`), line)
+  t.deepEqual(rest, ['mine', ''])
 })
 
 withTerminal('on a terminal a wait says who is waited for and for how long', async (t) => {
@@ -97,68 +96,22 @@ withTerminal('on a terminal a wait says who is waited for and for how long', asy
   t.true(waits.printed.endsWith('\r\x1b[Kmine\r\n'), 'the line is gone when the command begins')
 })
 
-withTerminal('Ctrl-C on a terminal reaches the command once', async (t) => {
-  const root = await temporaryRoot(t)
-  const script = `let times = 0
-    process.on("SIGINT", () => { times++; setTimeout(() => { console.log("times " + times); process.exit(4) }, 200) })
-    console.log("ready")
-    setInterval(() => {}, 1e6)`
-  const there = inTerminal(t, rootlock('run', root, '--', ...node(script)))
-  await there.prints('ready')
-  there.process.stdin!.write('\x03')
-  t.is((await there.ends()).code, 4)
-  t.regex(there.printed, /times 1\r\n/)
-})
-
-withTerminal('run --quiet says nothing of a wait on a terminal either', async (t) => {
-  const root = await temporaryRoot(t)
-  const unlock = await hold(t, root)
-  const waits = inTerminal(t, rootlock('run', '-q', root, '--', ...node('console.log("mine")')))
-  if (process.platform === 'linux') {
-    await eventually('it waits', () => kernelLocks(root).some((lock) => lock.waits))
-  }
-  await unlock()
-  await waits.ends()
-  t.is(waits.printed, 'mine\r\n')
-})
-
-onUnix('a command that is ended by a signal gives 128 + its number', async (t) => {
-  const root = await temporaryRoot(t)
-  const killed = await run(t, 'run', root, '--', 'sh', '-c', 'kill -KILL $$')
-  t.is(killed.code, 128 + constants.signals.SIGKILL)
-})
-
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
-  onUnix(`${signal} is forwarded, and the lock is kept until the command has ended`, async (t) => {
+for (const [where, declare, start, printed] of [
+  ['on a pipe', test, (t, line) => program(t, line[0]!, line.slice(1)), 'mine\n'],
+  ['on a terminal', withTerminal, inTerminal, 'mine\r\n']
+] as [string, typeof test, typeof inTerminal, string][]) {
+  declare(`run --quiet says nothing of a wait ${where}`, async (t) => {
     const root = await temporaryRoot(t)
-    const wrapped = command(
-      t,
-      'run',
-      root,
-      '--',
-      ...node(
-        `process.on("${signal}", () => { console.log("told"); process.stdin.on("end", () => process.exit(9)).resume() }); console.log("ready"); setInterval(() => {}, 1e6)`
-      )
-    )
-    await wrapped.prints('ready')
-    wrapped.kill(signal)
-    await wrapped.prints('told')
-    t.is((await run(t, 'run', '-n', root, '--', ...node('0'))).code, 75)
-    wrapped.process.stdin!.end()
-    t.is((await wrapped.ends()).code, 9)
+    const unlock = await hold(t, root)
+    const waits = start(t, rootlock('run', '-q', root, '--', ...node('console.log("mine")')))
+    if (process.platform === 'linux') {
+      await eventually('it waits', () => kernelLocks(root).some((lock) => lock.waits))
+    }
+    await unlock()
+    await waits.ends()
+    t.is(waits.printed, printed)
   })
 }
-
-onUnix('a signal before the lock is got ends the wait', async (t) => {
-  const root = await temporaryRoot(t)
-  await hold(t, root)
-  const waits = command(t, 'run', root, '--', ...node('0'))
-  if (process.platform === 'linux') {
-    await eventually('it waits', () => kernelLocks(root).some((lock) => lock.waits))
-  }
-  waits.kill('SIGTERM')
-  t.is((await waits.ends()).signal, 'SIGTERM')
-})
 
 onUnix('when the lock is lost the command gets SIGTERM, and the exit code says so', async (t) => {
   const root = await temporaryRoot(t)

@@ -92,6 +92,47 @@ withFlock('a holder that leaves no record is known by what the system tells', as
   t.regex(denied.err, new RegExp(`store is locked by pid ${other.pid} \\(flock\\) `))
 })
 
+/** A window title, a line of its own, a C1 control, and text from right to left. */
+const ACTS = '\x1b]0;title\x07\nrootlock: \x9bforged \u202etxt\u2028'
+
+withFlock('what a holder calls itself is read, and does nothing to a terminal', async (t) => {
+  const root = await temporaryRoot(t)
+  const line = [join(root, '.lock'), 'sh', '-c', 'echo held; read end', ACTS]
+  const other = program(t, 'flock', line)
+  await other.prints('held')
+  const never = ['--', process.execPath, '-e', '0']
+  for (const args of [
+    ['status', root],
+    ['status', '--json', root],
+    ['doctor', root],
+    ['run', '-n', root, ...never],
+    ['run', '-w', '0.5', root, ...never]
+  ]) {
+    const { out, err } = await run(t, ...args)
+    t.regex(out + err, /title/, args.join(' '))
+    const lines = (out + err).split('\n')
+    t.notRegex(lines.join(''), /[\p{Cc}\p{Bidi_Control}\u2028]/u, args.join(' '))
+    t.true(
+      lines.every((told) => !/^rootlock: \W*forged/.test(told)),
+      args.join(' ')
+    )
+  }
+  const { out } = await run(t, 'status', '--json', root)
+  t.true(parse(out).holder!.command.includes(ACTS), 'JSON keeps what it escapes')
+})
+
+withFlock('nor does it in the line of a wait on a terminal', async (t) => {
+  const root = await temporaryRoot(t)
+  // Short, to be seen in a line of 80 columns.
+  const line = ['.lock', 'sh', '-c', 'echo held; read end', ACTS]
+  const other = program(t, 'flock', line, 'pipe', { cwd: root })
+  await other.prints('held')
+  const waits = inTerminal(t, rootlock('run', root, '--', 'true'))
+  await waits.prints('waiting for pid')
+  await waits.prints('title')
+  t.false(waits.printed.includes('\x1b]0;title'))
+})
+
 onUnix('a frozen holder is called stale by its own terms', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: { heartbeatMs: 200, staleMs: 40_000 } })

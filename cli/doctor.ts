@@ -2,14 +2,17 @@
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, lstat, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { access, lstat, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { release } from 'node:os'
 
+import { defaults, fileName as checkedFileName } from '../src/arguments'
 import { within } from '../src/paths'
+import { printable } from '../src/printable'
 import { survey } from '../src/survey'
 import { version } from '../src/version'
 import { parse } from './arguments'
 import { exits } from './exits'
+import { codeOf, misused, remedy } from './failure'
 import { trial } from './trial'
 import { duration, reach, who } from './words'
 
@@ -31,12 +34,12 @@ const warn = (what: string, next: string): Finding => ({ verdict: 'warn', what, 
 const fail = (what: string, next: string): Finding => ({ verdict: 'fail', what, next })
 
 export async function doctor(args: string[]): Promise<number> {
-  const { directory } = parse('doctor', args, {})
+  const { values, directory } = parse('doctor', args, { file: { type: 'string' } })
   const verdicts = new Set<Verdict>()
-  for await (const { verdict, what, next } of examine(directory)) {
+  for await (const { verdict, what, next } of examine(directory, nameOf(values.file))) {
     verdicts.add(verdict)
-    const more = next === undefined ? '' : `      ${next}\n`
-    process.stdout.write(`${verdict.padEnd(4)}  ${what}\n${more}`)
+    const more = next === undefined ? '' : `      ${printable(next)}\n`
+    process.stdout.write(`${verdict.padEnd(4)}  ${printable(what)}\n${more}`)
   }
   process.stdout.write(
     verdicts.has('fail')
@@ -48,7 +51,15 @@ export async function doctor(args: string[]): Promise<number> {
   return verdicts.has('fail') ? exits.unwell : exits.ok
 }
 
-async function* examine(directory: string): AsyncGenerator<Finding> {
+function nameOf(file: string | undefined): string {
+  try {
+    return checkedFileName(file) ?? defaults.fileName
+  } catch (error) {
+    throw misused((error as Error).message)
+  }
+}
+
+async function* examine(directory: string, fileName: string): AsyncGenerator<Finding> {
   yield ok(
     `rootlock ${version}, Node ${process.versions.node}, ${process.platform} ${process.arch} ${release()}`
   )
@@ -60,15 +71,18 @@ async function* examine(directory: string): AsyncGenerator<Finding> {
   yield await storage(directory, name)
   const permission = await permissions(directory)
   yield* permission
-  const files = await lockFiles(directory)
+  const files = await lockFiles(directory, fileName)
   yield* files
-  yield await state(directory)
+  yield await state(directory, fileName)
   if (permission.some(({ verdict }) => verdict === 'fail')) {
     return yield warn('clock and locks were not tried', 'They need permission to make files')
   }
   try {
     yield await clock(within(directory, `${name}.clock`))
     yield* trial(directory, name)
+  } catch (error) {
+    const next = remedy(codeOf(error), directory) ?? 'See what is in the way of making files'
+    yield fail(`no file can be made in it: ${(error as Error).message}`, next)
   } finally {
     for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
       await rm(within(directory, file), { force: true }).catch(() => {})
@@ -111,38 +125,59 @@ async function permissions(directory: string): Promise<Finding[]> {
   }
 }
 
-/** Those that are there already. */
-async function lockFiles(directory: string): Promise<Finding[]> {
+/** Those that are there already: opened as whoever locks opens them, for what is allowed may fail. */
+async function lockFiles(directory: string, fileName: string): Promise<Finding[]> {
   const findings: Finding[] = []
-  for (const name of ['.lock', '.lock.guard']) {
-    const path = within(directory, name)
-    try {
-      if (!(await lstat(path)).isFile()) {
-        findings.push(
-          fail(`${path} is not a regular file`, 'See what it is; nothing else may have its name')
-        )
-        continue
-      }
-      await access(path, constants.R_OK | constants.W_OK)
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') continue
-      const next = 'It belongs to whoever locked first: use one user, or chmod it for all who may'
-      findings.push(fail(message, next))
-    }
+  for (const name of [fileName, `${fileName}.guard`]) {
+    const finding = await lockFile(within(directory, name), name === fileName).catch(cantBeOpened)
+    if (finding) findings.push(finding)
   }
   return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]
 }
 
-async function state(directory: string): Promise<Finding> {
+async function lockFile(path: string, carriesLock: boolean): Promise<Finding | undefined> {
+  if (!(await lstat(path)).isFile()) {
+    return fail(`${path} is not a regular file`, 'See what it is; nothing else may have its name')
+  }
+  const { O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
+  const file = await open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
   try {
-    const { state: now, holder, ageMs } = await survey(directory)
+    const { nlink, size } = await file.stat()
+    if (nlink > 1) {
+      const next =
+        'Whoever locks would write into a file elsewhere: remove this name while nobody locks'
+      return fail(`${path} has ${nlink} names (hard links)`, next)
+    }
+    if (carriesLock && size > 0) {
+      const next = 'If its holder freezes, nobody takes the lock over: lock an empty file (--file)'
+      return warn(`${path} has content, which is never replaced`, next)
+    }
+  } finally {
+    await file.close()
+  }
+  return undefined
+}
+
+function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
+  const { code, message } = error
+  if (code === 'ENOENT') return undefined
+  const next =
+    code === 'EACCES'
+      ? 'It belongs to whoever locked first: use one user, or chmod it for all who may'
+      : 'Whoever locks opens it to read and to write: see what keeps that from it (lsattr, mount)'
+  return fail(message, next)
+}
+
+async function state(directory: string, fileName: string): Promise<Finding> {
+  try {
+    const { state: now, holder, ageMs } = await survey(directory, fileName)
     if (now === 'free') return ok('nobody has the lock now')
     const whom = holder ? who(holder) : 'somebody'
     if (now !== 'stale') return ok(`${whom} has the lock now`)
+    const file = fileName === defaults.fileName ? '' : ` --file ${fileName}`
     return warn(
       `${whom} has the lock and has given no sign of life for ${duration(ageMs ?? 0)}`,
-      `Whoever waits for it takes it over. See: rootlock status ${directory}`
+      `Whoever waits for it takes it over. See: rootlock status${file} ${directory}`
     )
   } catch (error) {
     return fail((error as Error).message, 'The lock can not be looked at: see the other findings')

@@ -1,4 +1,5 @@
 import type { LockError } from '../index'
+import { printable } from '../src/printable'
 import { exits } from './exits'
 
 /** Why the command ends, what to do about it, and with which exit code. */
@@ -18,7 +19,7 @@ export class Failure extends Error {
 }
 
 export function misused(message: string, next = 'See: rootlock --help'): Failure {
-  return new Failure(message, next, exits.usage)
+  return new Failure(printable(message), next, exits.usage)
 }
 
 const isLockError = (error: unknown): error is LockError =>
@@ -27,28 +28,45 @@ const isLockError = (error: unknown): error is LockError =>
 /** Somebody has the lock, or the time was over before that could be seen. */
 export function isHeld(error: unknown): error is LockError {
   if (!isLockError(error)) return false
-  const late = error.cause instanceof Error && error.cause.name === 'TimeoutError'
-  return late || error.message.startsWith('store is locked')
+  return error.reason === 'held' || (error.cause as Error | undefined)?.name === 'TimeoutError'
 }
 
 /** An error of the library, about a directory. */
 export function locking(error: unknown, directory: string, heldExit: number): unknown {
   if (isHeld(error)) {
-    const next = `Wait longer (--wait SECONDS), or see who it is: rootlock status ${directory}`
-    return new Failure(error.message, next, heldExit)
+    const next = `Wait longer (--wait SECONDS), or see who it is: rootlock status ${printable(directory)}`
+    return new Failure(printable(error.message), next, heldExit)
   }
   if (!isLockError(error)) return error instanceof RangeError ? misused(error.message) : error
-  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
-  return new Failure(error.message, remedy(code, directory), exits.unavailable)
+  const next = remedy(codeOf(error), directory) ?? lookCloser(directory)
+  return new Failure(printable(error.message), next, exits.unavailable)
 }
 
-function remedy(code: string | undefined, directory: string): string {
+/** The system's code of an error, or of what was behind it. */
+export function codeOf(error: unknown): string | undefined {
+  const { code, cause } = error as NodeJS.ErrnoException
+  return (cause as NodeJS.ErrnoException | undefined)?.code ?? code
+}
+
+const lookCloser = (directory: string) =>
+  `See what is in the way: rootlock doctor ${printable(directory)}`
+
+/** What to do about an error of the system, where the error tells. */
+export function remedy(code: string | undefined, directory: string): string | undefined {
   switch (code) {
     case 'ENOENT':
-      return `Check the path, or make the directory: mkdir -p ${directory}`
+      return `Check the path, or make the directory: mkdir -p ${printable(directory)}`
     case 'ENOTDIR':
       return 'A directory is locked, not a file: name the one that the file is in'
-    default:
-      return `See what is in the way: rootlock doctor ${directory}`
+    case 'ENOSPC':
+      return 'The disk is full: a lock needs room for two small files (df -h, df -i)'
+    case 'EDQUOT':
+      return 'The quota is used up: a lock needs room for two small files (quota -s)'
+    case 'EROFS':
+      return 'It is mounted read-only: remount it, or lock a directory elsewhere that all agree on'
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'Too many files are open: close some, or raise the limit (ulimit -n)'
   }
+  return undefined
 }

@@ -4,13 +4,14 @@
 import { exits } from './exits'
 import { Failure, misused } from './failure'
 import { help } from './help'
-import { PARTNER } from './partner-verb'
+import { KEEPER, PARTNER } from './inner-verbs'
 import { version } from '../src/version'
 
 type Verb = (args: string[]) => Promise<number>
 
 const verbs: Record<string, () => Promise<Verb>> = {
   [PARTNER]: async () => (await import('./partner.js')).partner,
+  [KEEPER]: async () => (await import('./keeper.js')).keeper,
   run: async () => (await import('./run.js')).run,
   status: async () => (await import('./status.js')).status,
   doctor: async () => (await import('./doctor.js')).doctor
@@ -46,7 +47,7 @@ async function loaded(load: () => Promise<Verb>): Promise<Verb> {
 
 async function main(): Promise<void> {
   // Whoever reads may have read enough (`| head`); what was begun is ended all the same.
-  process.stdout.on('error', () => {})
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     process.exitCode = await command(process.argv.slice(2))
   } catch (error) {

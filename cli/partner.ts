@@ -4,7 +4,10 @@ import { once } from 'node:events'
 
 import { tryLock, type UnlockFunc } from '../index'
 import { exits } from './exits'
-import { misused } from './failure'
+import { codeOf, misused } from './failure'
+
+/** To being told to lock. */
+export type Answer = 'locked' | { message: string; code?: string | undefined }
 
 export async function partner([directory, fileName]: string[]): Promise<number> {
   if (!process.send) throw misused('this is for the doctor', 'Ask for: rootlock doctor DIR')
@@ -14,7 +17,7 @@ export async function partner([directory, fileName]: string[]): Promise<number> 
       unlock = await tryLock(directory!, { fileName, wait: false })
       process.send!('locked')
     } catch (error) {
-      process.send!((error as Error).message)
+      process.send!({ message: (error as Error).message, code: codeOf(error) })
     }
   }
   process.on('message', (command) => {

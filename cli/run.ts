@@ -1,21 +1,31 @@
-// `rootlock run`: a command under the lock.
+// `rootlock run`: a command under the lock. This process starts it, passes signals on and tells how it
+// ended; the lock is kept by another one (keeper.ts).
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
 
-import { tryLock, tryRLock, type LockError, type UnlockFunc } from '../index'
+import { environmentOf } from './ancestors'
 import { number, parse, whole } from './arguments'
+import { inheritedDescriptors } from './descriptors'
 import { exits } from './exits'
-import { Failure, isHeld, locking, misused } from './failure'
-import { WaitLine } from './wait-line'
+import { Failure, misused } from './failure'
+import { KeptLock } from './kept-lock'
+import type { Terms } from './keeper-words'
+import { dieOf, hangupsIgnored, Relay, sharesGroup, SIGNALS } from './signals'
+import { printable } from '../src/printable'
 
 /** What timers can count. */
 const MOST_SECONDS = 2_147_483
 
-const FORWARDED: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']
+/** For a wait that is given up to end by itself, so that its line is gone from the terminal. */
+const LEAVE_MS = 1000
 
-/** What a terminal itself sends to all of its foreground processes: the command has it already. */
-const OF_TERMINAL = new Set<NodeJS.Signals>(['SIGINT', 'SIGQUIT'])
+/**
+ * The descriptor by which the command and what it starts keep the lock: out of the way of those that
+ * scripts choose, and above those that Node closes in the programs that it starts (npm!).
+ */
+const LEAST_DESCRIPTOR = 40
 
 const options = {
   shared: { type: 'boolean', short: 's' },
@@ -23,6 +33,7 @@ const options = {
   'no-wait': { type: 'boolean', short: 'n' },
   'conflict-exit-code': { type: 'string', short: 'E' },
   quiet: { type: 'boolean', short: 'q' },
+  close: { type: 'boolean', short: 'o' },
   file: { type: 'string' }
 } as const
 
@@ -41,96 +52,127 @@ function read(args: string[]) {
   const seconds =
     values.wait === undefined ? undefined : number('--wait', values.wait, 0, MOST_SECONDS)
   const conflict = values['conflict-exit-code']
-  return {
+  const terms: Terms = {
     directory,
-    command,
-    rest,
     shared: values.shared ?? false,
     quiet: values.quiet ?? false,
     fileName: values.file,
     wait: !values['no-wait'] && seconds !== 0,
     ms: seconds && seconds * 1000,
-    heldExit: conflict === undefined ? exits.held : whole('--conflict-exit-code', conflict, 0, 255)
+    heldExit: conflict === undefined ? exits.held : whole('--conflict-exit-code', conflict, 0, 255),
+    // On Windows a handle is not handed down further than to the command.
+    inherited: !values.close && process.platform !== 'win32'
   }
+  return { terms, command, rest }
 }
+
+/** How the command ended. */
+type End = { code: number } | { signal: NodeJS.Signals }
 
 export async function run(args: string[]): Promise<number> {
-  const given = read(args)
-  let unlock: UnlockFunc
-  try {
-    unlock = await lock(given)
-  } catch (error) {
-    if (given.quiet && isHeld(error)) return given.heldExit
-    throw locking(error, given.directory, given.heldExit)
-  }
-  const code = await under(unlock, given.command, given.rest)
-  try {
-    await unlock()
-  } catch (error) {
-    // The command has done its work, and the end of this process frees the lock.
-    process.stderr.write(`rootlock: ${(error as Error).message}\n`)
-  }
-  return code
-}
-
-async function lock({
-  directory,
-  shared,
-  quiet,
-  fileName,
-  wait,
-  ms
-}: ReturnType<typeof read>): Promise<UnlockFunc> {
-  const line = process.stderr.isTTY && !quiet ? new WaitLine(directory, fileName) : undefined
-  try {
-    return await (shared ? tryRLock : tryLock)(directory, {
-      wait,
-      fileName,
-      signal: ms ? AbortSignal.timeout(Math.ceil(ms)) : undefined,
-      onWait: wait && line ? (holder) => line.begin(holder) : undefined
-    })
-  } finally {
-    line?.end()
-  }
-}
-
-/** Runs the command to its end. */
-async function under(unlock: UnlockFunc, command: string, args: string[]): Promise<number> {
+  const { terms, command, rest } = read(args)
+  // Before anything is opened here.
+  const descriptors = inheritedDescriptors()
+  const deaf = hangupsIgnored()
+  const lock = new KeptLock(terms)
   let child: ChildProcess | undefined
-  const terminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
-  const forward = (signal: NodeJS.Signals) => {
-    if (!(terminal && OF_TERMINAL.has(signal))) child?.kill(signal)
+  let stop: (signal: NodeJS.Signals) => void
+  let stopped: NodeJS.Signals | undefined
+  const stopping = new Promise<void>((resolve) => {
+    stop = (signal) => {
+      stopped ??= signal
+      resolve()
+    }
+  })
+  const relay = new Relay(
+    lock,
+    (signal) => child?.kill(signal),
+    (signal) => child?.pid !== undefined && sharesGroup(child.pid, signal)
+  )
+  // From the beginning on: process 1 has no other way to end a wait, and a signal between the lock and
+  // the command would leave the command without a lock.
+  const came = (signal: NodeJS.Signals) => {
+    if (deaf && signal === 'SIGHUP') return
+    if (child) void relay.came(signal)
+    else stop(signal)
   }
-  const tell = () => {
-    const { message } = unlock.signal.reason as LockError
+  for (const signal of SIGNALS) process.on(signal, came)
+  lock.on('signal', (signal) => {
+    if (deaf && signal === 'SIGHUP') return
+    if (child) void relay.cameToWitness(signal)
+    else stop(signal)
+  })
+  lock.on('lost', (message) => {
     process.stderr.write(
-      `rootlock: ${message}\n  Told the command by SIGTERM; what it still writes may meet the next holder's\n`
+      `rootlock: ${printable(message)}\n  Told the command by SIGTERM; what it still writes may meet the next holder's\n`
     )
     child?.kill('SIGTERM')
+  })
+
+  await Promise.race([lock.answered, stopping])
+  if (stopped) {
+    lock.letGo()
+    await Promise.race([lock.ended, pause(LEAVE_MS, undefined, { ref: false })])
+    await dieOf(stopped)
+    return exits.signal + constants.signals[stopped]
   }
-  // Before there is a command: a signal that came first would end this process and leave the
-  // command without a lock.
-  for (const signal of FORWARDED) process.on(signal, forward)
+  const grant = await lock.answered
+  if (!grant) return lock.exitCode()
+
+  let end: End
   try {
-    const env = { ...process.env, ROOTLOCK_TOKEN: String(unlock.token) }
-    child = spawn(command, args, { stdio: 'inherit', env })
-    unlock.signal.addEventListener('abort', tell)
-    const code = await ended(child, command)
-    return unlock.signal.aborted ? exits.lost : code
-  } finally {
-    unlock.signal.removeEventListener('abort', tell)
-    for (const signal of FORWARDED) process.off(signal, forward)
+    const env = {
+      ...process.env,
+      ROOTLOCK_TOKEN: String(grant.token),
+      ...environmentOf(grant.as)
+    }
+    const line = deaf ? deafened(command, rest) : [command, ...rest]
+    const stdio = streams(descriptors, terms.inherited ? lock.line : undefined)
+    const started = (child = spawn(line[0]!, line.slice(1), { stdio, env }))
+    if (lock.lost) child.kill('SIGTERM')
+    end = await ended(started, command)
+  } catch (error) {
+    await lock.workEnded()
+    throw error instanceof Failure ? error : notStarted(command, error as NodeJS.ErrnoException)
   }
+  if ((await lock.workEnded()) === 'kept' && !terms.quiet) {
+    const directory = printable(terms.directory)
+    process.stderr.write(
+      `rootlock: the command has ended, but not all that it started: that keeps the lock of ${directory}\n`
+    )
+  }
+  if (lock.lost) return exits.lost
+  if ('code' in end) return end.code
+  await dieOf(end.signal)
+  return exits.signal + constants.signals[end.signal]
 }
 
-function ended(child: ChildProcess, command: string): Promise<number> {
+/** What the command has: all that this process was given, and the line that keeps the lock. */
+function streams(descriptors: number[], line: KeptLock['line'] | undefined) {
+  const given = new Map<number, number | KeptLock['line']>(descriptors.map((fd) => [fd, fd]))
+  if (line) {
+    let free = LEAST_DESCRIPTOR
+    while (given.has(free)) free++
+    given.set(free, line)
+  }
+  return Array.from({ length: Math.max(2, ...given.keys()) + 1 }, (_, fd) =>
+    fd < 3 ? 'inherit' : (given.get(fd) ?? 'ignore')
+  )
+}
+
+/** Node resets all signals in what it starts. */
+function deafened(command: string, args: string[]): string[] {
+  return ['sh', '-c', 'trap "" HUP; exec "$@"', 'sh', command, ...args]
+}
+
+function ended(child: ChildProcess, command: string): Promise<End> {
   return new Promise((resolve, reject) => {
     child.on('error', (error) => {
       // Only what kept it from being started: signals that can't be sent are told here too.
       if (child.pid === undefined) reject(notStarted(command, error))
     })
     child.on('exit', (code, signal) => {
-      resolve(code ?? exits.signal + constants.signals[signal!])
+      resolve(code === null ? { signal: signal! } : { code })
     })
   })
 }

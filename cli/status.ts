@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 
+import { printable } from '../src/printable'
 import { survey, type Party, type Survey } from '../src/survey'
 import { parse } from './arguments'
 import { exits } from './exits'
@@ -65,7 +66,15 @@ function json(seen: Survey): string {
     waiters: waiters ?? null,
     fileSystem: { kind: fileSystem, options: mountOptions, worth }
   }
-  return `${JSON.stringify(told)}\n`
+  return `${escaped(JSON.stringify(told))}\n`
+}
+
+/** JSON escapes only some of what acts on a terminal; its own escapes stand for the rest. */
+function escaped(line: string): string {
+  return line.replace(
+    /[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  )
 }
 
 function text(seen: Survey): string {
@@ -92,7 +101,7 @@ function text(seen: Survey): string {
   if (holders.length > 1) lines.push(['readers', all(holders)])
   if (waiters?.length) lines.push(['waiting', all(waiters)])
   lines.push(['storage', `${fileSystem || 'not known'}: ${reach[worth]}`])
-  return lines.map(([name, value]) => `${name.padEnd(10)} ${value}\n`).join('')
+  return lines.map(([name, value]) => `${name.padEnd(10)} ${printable(value)}\n`).join('')
 }
 
 function stateOf({ state, holders }: Survey): string {

@@ -5,11 +5,13 @@ import { once } from 'node:events'
 
 import { tryLock } from '../index'
 import type { Finding } from './doctor'
-import { isHeld } from './failure'
-import { PARTNER } from './partner-verb'
+import { codeOf, isHeld, remedy } from './failure'
+import { PARTNER } from './inner-verbs'
+import type { Answer } from './partner'
 
 const DEADLINE_MS = 30_000
 
+/** Where the system's error says nothing else. */
 const NEXT =
   'Locks do not work here: use a directory on a local file system, and report what you saw'
 
@@ -29,8 +31,8 @@ class Partner {
 
   async lock(): Promise<void> {
     this.#process.send('lock')
-    const [answer] = (await once(this.#process, 'message', deadline())) as [string]
-    if (answer !== 'locked') throw new Error(answer)
+    const [answer] = (await once(this.#process, 'message', deadline())) as [Answer]
+    if (answer !== 'locked') throw Object.assign(new Error(answer.message), answer)
   }
 
   unlock(): void {
@@ -50,7 +52,8 @@ export async function* trial(directory: string, fileName: string): AsyncGenerato
     for (const step of [excludes, handsOver, frees]) yield await step(partner, directory, fileName)
   } catch (error) {
     const { message } = error as Error
-    yield { verdict: 'fail', what: `two processes tried to lock it: ${message}`, next: NEXT }
+    const next = remedy(codeOf(error), directory) ?? NEXT
+    yield { verdict: 'fail', what: `two processes tried to lock it: ${message}`, next }
   } finally {
     partner.kill()
   }

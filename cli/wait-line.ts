@@ -7,7 +7,7 @@ const EVERY_MS = 1000
 /** Forgets the line that the cursor is in. */
 const CLEAR = '\r\x1b[K'
 
-/** One line of a terminal that says who is waited for, and for how long. */
+/** Says who is waited for: on a terminal in a line that also counts how long, else once. */
 export class WaitLine {
   readonly #directory: string
   readonly #fileName: string | undefined
@@ -23,6 +23,10 @@ export class WaitLine {
 
   begin(holder: Holder | undefined): void {
     this.#holder = holder
+    if (!process.stderr.isTTY) {
+      process.stderr.write(`rootlock: waiting for ${this.#whom}\n`)
+      return
+    }
     this.#draw()
     this.#timer = setInterval(() => void this.#refresh(), EVERY_MS)
   }
@@ -46,13 +50,16 @@ export class WaitLine {
     if (this.#timer) this.#draw()
   }
 
+  get #whom(): string {
+    return this.#holder ? who(this.#holder) : 'somebody'
+  }
+
   #draw(): void {
-    const whom = this.#holder ? who(this.#holder) : 'somebody'
     const silent = this.#stale ? ', which gives no sign of life' : ''
     const waited = duration(performance.now() - this.#begun)
     const columns = process.stderr.columns || 80
     const tail = `${silent}: ${waited}`
-    const line = `waiting for ${whom}`.slice(0, Math.max(0, columns - tail.length - 1))
+    const line = `waiting for ${this.#whom}`.slice(0, Math.max(0, columns - tail.length - 1))
     process.stderr.write(CLEAR + line + tail)
   }
 }

@@ -1,4 +1,5 @@
 import type { Holder } from '../index'
+import { printable } from '../src/printable'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
@@ -17,9 +18,11 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / size)} ${unit}`
 }
 
-/** Who it is: `pid 4242 (node build.js) on host ci-7`. */
+/** Who it is: `pid 4242 (node build.js) on host ci-7`. What others call themselves is only read. */
 export function who({ pid, command, hostname }: Partial<Holder> & { pid: number }): string {
-  return `pid ${pid}${command ? ` (${command})` : ''}${hostname ? ` on host ${hostname}` : ''}`
+  return printable(
+    `pid ${pid}${command ? ` (${command})` : ''}${hostname ? ` on host ${hostname}` : ''}`
+  )
 }
 
 /** What `worth` of a survey means. */

@@ -12,6 +12,9 @@ export interface Attempt {
   error?: unknown
 }
 
+/** Node's code where addons are switched off. */
+const DISABLED = 'ERR_DLOPEN_DISABLED'
+
 /** The platforms that there are packages for. */
 const targets = [
   'darwin-arm64',
@@ -44,7 +47,7 @@ export function explain(target: string, version: string, here: string, attempts:
 
 /** It is there, but it is not to be used; anything else says in its own words that nothing is there. */
 function isRefused({ binding, error }: Attempt): boolean {
-  return binding !== undefined || codeOf(error) === 'ERR_DLOPEN_FAILED'
+  return binding !== undefined || ['ERR_DLOPEN_FAILED', DISABLED].includes(codeOf(error) ?? '')
 }
 
 function codeOf(error: unknown): string | undefined {
@@ -64,6 +67,12 @@ function firstLine(error: unknown): string {
 function advice(target: string, here: string, refused: Attempt[]): string[] {
   if (refused.some(({ binding }) => binding)) {
     return ['Bring both to one version: install again, build again, or copy the file again.']
+  }
+  if (refused.some(({ error }) => codeOf(error) === DISABLED)) {
+    return [
+      'This process may not load native addons: start Node without --no-addons; under its permission model',
+      'with --allow-addons. (See also NODE_OPTIONS.) Nothing has to be installed.'
+    ]
   }
   if (refused.length > 0) {
     return [

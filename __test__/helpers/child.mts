@@ -124,7 +124,7 @@ export function program(
   command: string,
   args: string[],
   stdio: StdioOptions = 'pipe',
-  more: Pick<SpawnOptions, 'cwd' | 'env'> = {}
+  more: Pick<SpawnOptions, 'cwd' | 'detached' | 'env'> = {}
 ): Child {
   const started = new Child(spawn(command, args, { stdio, ...more }))
   t.teardown(async () => {

@@ -1,0 +1,97 @@
+// A run inside a run: which locks the processes around this one hold, known by the environment.
+
+import { stat } from 'node:fs/promises'
+
+import { survey } from '../src/survey'
+import { misused, type Failure } from './failure'
+import { printable } from '../src/printable'
+
+const VARIABLE = 'ROOTLOCK_HELD'
+
+/** A lock that a command runs under. */
+export interface Ancestor {
+  /** The directory's. As text: they may be greater than numbers can be. */
+  dev: string
+  ino: string
+  file: string
+  mode: 'exclusive' | 'shared'
+  /** Of the process that holds it. */
+  pid: number
+  token: number
+}
+
+/** What a command's environment has for a lock that it runs under. */
+export function environmentOf(ancestor: Ancestor): Record<string, string> {
+  return { [VARIABLE]: JSON.stringify([...ancestors(), ancestor]) }
+}
+
+/** Which directory it is, whatever path leads there. */
+export async function identity(directory: string): Promise<{ dev: string; ino: string }> {
+  const { dev, ino } = await stat(directory, { bigint: true })
+  return { dev: String(dev), ino: String(ino) }
+}
+
+/** The refusal, if the wait would be for a process that waits for this one. */
+export async function deadlock(
+  directory: string,
+  file: string,
+  shared: boolean
+): Promise<Failure | undefined> {
+  const all = ancestors()
+  if (all.length === 0) return undefined
+  // What can't be looked at can't be locked either; the lock itself says it best.
+  const here = await identity(directory).catch(() => undefined)
+  for (const ancestor of all) {
+    const { dev, ino, mode } = ancestor
+    if (dev !== here?.dev || ino !== here.ino || ancestor.file !== file) continue
+    if (shared && mode === 'shared') continue
+    if (!(await holds(ancestor, directory))) continue
+    const what = mode === 'shared' ? 'shared by' : 'locked by'
+    return misused(
+      `${printable(directory)} is ${what} the rootlock run that this one runs under (pid ${ancestor.pid}): it would wait for itself, for ever`,
+      'Leave out the inner run, give it another --file, or have it fail at once with --no-wait'
+    )
+  }
+  return undefined
+}
+
+/** The environment may be that of a run that is long over. */
+async function holds({ pid, token, mode, file }: Ancestor, directory: string): Promise<boolean> {
+  if (!lives(pid)) return false
+  // Of readers the record names only the last one that came.
+  if (mode === 'shared') return true
+  const seen = await survey(directory, file).catch(() => undefined)
+  return seen !== undefined && seen.state !== 'free' && seen.holder?.token === token
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Whatever is not ours in the variable is as good as nothing. */
+function ancestors(): Ancestor[] {
+  try {
+    const told: unknown = JSON.parse(process.env[VARIABLE] ?? '[]')
+    return Array.isArray(told) ? told.filter(isAncestor) : []
+  } catch {
+    return []
+  }
+}
+
+function isAncestor(told: unknown): told is Ancestor {
+  const { dev, ino, file, mode, pid, token } = (told ?? {}) as Record<string, unknown>
+  return (
+    typeof dev === 'string' &&
+    typeof ino === 'string' &&
+    typeof file === 'string' &&
+    (mode === 'exclusive' || mode === 'shared') &&
+    Number.isSafeInteger(pid) &&
+    (pid as number) > 0 &&
+    Number.isSafeInteger(token)
+  )
+}

@@ -1,0 +1,64 @@
+// Descriptors that this process was started with, beyond the three: they are the command's.
+
+import { fstatSync, readdirSync, readlinkSync } from 'node:fs'
+
+/**
+ * Those to pass on. Node has marked them close-on-exec as its own, so they are told apart by what
+ * they are: it begins with event queues, with pipes that have both ends here, with /dev/null once or
+ * twice, and with the channel to a parent that is Node too. Of an inherited pipe there is one end as a rule; the one exception that is
+ * common, the jobserver of make, is named in MAKEFLAGS.
+ */
+export function inheritedDescriptors(): number[] {
+  if (process.platform === 'win32') return []
+  const named = jobserver(process.env['MAKEFLAGS'] ?? '')
+  const channel = process.channel as { fd?: number } | null | undefined
+  const candidates = open().filter(({ fd }) => fd > 2 && fd !== channel?.fd)
+  const own = candidates.find(({ is }) => is === 'anon_inode:[eventpoll]')?.fd ?? Infinity
+  return candidates
+    .filter(({ fd, is }) => {
+      if (named.includes(fd)) return true
+      if (is.startsWith('pipe:')) return candidates.filter((other) => other.is === is).length === 1
+      if (is === '/dev/null') return fd < own
+      return !is.startsWith('anon_inode:') && is !== 'unknown'
+    })
+    .map(({ fd }) => fd)
+}
+
+/** `--jobserver-auth=3,4`; a named pipe needs no descriptor. */
+function jobserver(flags: string): number[] {
+  const found = /--jobserver-(?:auth|fds)=(\d+),(\d+)/.exec(flags)
+  return found ? [Number(found[1]), Number(found[2])] : []
+}
+
+interface Open {
+  fd: number
+  /** What it leads to, as Linux names it. */
+  is: string
+}
+
+function open(): Open[] {
+  for (const [folder, look] of [
+    ['/proc/self/fd', (fd: number) => readlinkSync(`/proc/self/fd/${fd}`)],
+    ['/dev/fd', kind]
+  ] as const) {
+    try {
+      // The one by which they are listed is closed by then.
+      return readdirSync(folder).flatMap((name) => {
+        try {
+          return [{ fd: Number(name), is: look(Number(name)) }]
+        } catch {
+          return []
+        }
+      })
+    } catch {
+      continue
+    }
+  }
+  return []
+}
+
+/** Where the system names nothing, a pipe and an event queue look the same: neither is passed on. */
+function kind(fd: number): string {
+  const stat = fstatSync(fd)
+  return stat.isFile() || stat.isDirectory() || stat.isCharacterDevice() ? 'file' : 'unknown'
+}

@@ -1,0 +1,116 @@
+// The lock of a run, which another process keeps, as the run sees it.
+
+import { fork, type ChildProcess } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import type { Socket } from 'node:net'
+
+import { exits } from './exits'
+import { Failure } from './failure'
+import { KEEPER } from './inner-verbs'
+import { LINE, type FromKeeper, type Terms, type ToKeeper } from './keeper-words'
+import type { Witness } from './signals'
+
+type Grant = Extract<FromKeeper, { kind: 'granted' }>
+
+interface Events {
+  /** The keeper was sent a signal. */
+  signal: [signal: NodeJS.Signals]
+  /** The lock was lost. */
+  lost: [message: string]
+  told: []
+  kept: []
+}
+
+export class KeptLock extends EventEmitter<Events> implements Witness {
+  /** What the lock is kept by: as long as anybody has this end. */
+  readonly line: Socket
+  /** The grant, or nothing if there was none. */
+  readonly answered: Promise<Grant | undefined>
+  /** The keeper has ended. */
+  readonly ended: Promise<void>
+  lost = false
+  readonly #keeper: ChildProcess
+  #workEnded = false
+
+  constructor(terms: Terms) {
+    super()
+    const keeper = fork(__filename, [KEEPER, terms.directory], {
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe', 'ipc']
+    })
+    this.#keeper = keeper
+    keeper.send(terms, () => {})
+    this.line = keeper.stdio[LINE] as Socket
+    this.line.on('error', () => {})
+    let granted: Grant | undefined
+    this.ended = new Promise((resolve, reject) => {
+      keeper.on('exit', () => resolve())
+      keeper.on('error', (error) => {
+        if (keeper.pid !== undefined) return
+        const next = 'It takes a process of its own: see what keeps Node from starting one'
+        reject(new Failure(`the lock can't be kept: ${error.message}`, next, exits.unavailable))
+      })
+    })
+    this.answered = new Promise((resolve, reject) => {
+      keeper.on('message', (words: FromKeeper) => {
+        if (words.kind === 'granted') resolve((granted = words))
+      })
+      this.ended.then(() => resolve(undefined), reject)
+    })
+    keeper.on('message', (words: FromKeeper) => {
+      if (words.kind === 'signal') this.emit('signal', words.signal)
+      else if (words.kind === 'lost') this.#lose(words.message)
+      else if (words.kind !== 'granted') this.emit(words.kind)
+    })
+    keeper.on('exit', () => {
+      if (!granted || this.#workEnded) return
+      this.#lose(`lock was lost: the process that keeps it, pid ${keeper.pid}, was ended`)
+    })
+  }
+
+  #lose(message: string): void {
+    if (this.lost) return
+    this.lost = true
+    this.emit('lost', message)
+  }
+
+  async hasTold(): Promise<void> {
+    const told = once(this, 'told')
+    this.#say({ kind: 'tell' })
+    await Promise.race([told, this.ended])
+  }
+
+  /** Lets go of this end of the line. */
+  letGo(): void {
+    this.line.destroy()
+  }
+
+  /** Whether the lock was released with the command, or is kept by what the command has started. */
+  async workEnded(): Promise<'released' | 'kept'> {
+    this.#workEnded = true
+    this.letGo()
+    const kept = once(this, 'kept').then(() => 'kept' as const)
+    this.#say({ kind: 'ended' })
+    const how = await Promise.race([kept, this.ended.then(() => 'released' as const)])
+    if (how === 'kept') {
+      this.#keeper.disconnect()
+      this.#keeper.unref()
+    }
+    return how
+  }
+
+  /** What the keeper ended with; it has said why. */
+  exitCode(): number {
+    const { exitCode, signalCode, pid } = this.#keeper
+    if (exitCode !== null) return exitCode
+    const next = 'Nothing was run: try again'
+    throw new Failure(
+      `the process that was to keep the lock, pid ${pid}, was ended by ${signalCode}`,
+      next,
+      exits.unavailable
+    )
+  }
+
+  #say(words: ToKeeper): void {
+    if (this.#keeper.connected) this.#keeper.send(words, () => {})
+  }
+}
