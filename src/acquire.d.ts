@@ -5,7 +5,8 @@ import { type Logger } from './logger';
 export interface LockOptions {
     /**
      * Stops the waiting; the promise rejects with `ERR_LOCK_UNSUCCESSFUL` and the signal's reason as
-     * its `cause`. Already aborted: nothing is created, opened or recovered.
+     * its `cause`, once nothing is locked. Also when it aborts in the turn of the call and the lock was
+     * free. Already aborted: nothing is created, opened or recovered.
      */
     signal?: AbortSignal | undefined;
     /**
@@ -39,7 +40,10 @@ export interface LockOptions {
      * @default true
      */
     recover?: boolean | undefined;
-    /** Called once, with the holder if known, when the lock was not free at once. */
+    /**
+     * Called once, with the holder if known, before the grant, when the lock was not free at once; in the
+     * asynchronous context of the call. What it throws ends the wait, and the promise rejects with it.
+     */
     onWait?: ((holder: Holder | undefined) => void) | undefined;
 }
 type OnWait = NonNullable<LockOptions['onWait']>;

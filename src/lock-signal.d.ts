@@ -1,2 +1,2 @@
-/** Has `look` called whenever somebody looks at the signal. */
+/** Has `look` called whenever somebody asks whether the signal has aborted. */
 export declare function askedBy(signal: AbortSignal, look: () => void): void;

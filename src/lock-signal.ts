@@ -1,24 +1,21 @@
 // A signal that asks before it answers: work that blocks the event loop looks at `signal.aborted`,
 // and no event can have come.
 
-/** Has `look` called whenever somebody looks at the signal. */
+/** Has `look` called whenever somebody asks whether the signal has aborted. */
 export function askedBy(signal: AbortSignal, look: () => void): void {
   const base: object = Object.getPrototypeOf(signal)
-  const asks = (name: 'aborted' | 'reason') => ({
+  // On the signal itself: a prototype of its own takes as long as making it.
+  Object.defineProperty(signal, 'throwIfAborted', {
+    configurable: true,
+    value: () => {
+      if (signal.aborted) throw signal.reason
+    }
+  })
+  Object.defineProperty(signal, 'aborted', {
     configurable: true,
     get: (): unknown => {
       look()
-      return Reflect.get(base, name, signal)
-    }
-  })
-  // On the signal itself: a prototype of its own, or a symbol beside, takes as long as making it.
-  Object.defineProperty(signal, 'aborted', asks('aborted'))
-  Object.defineProperty(signal, 'reason', asks('reason'))
-  Object.defineProperty(signal, 'throwIfAborted', {
-    configurable: true,
-    writable: true,
-    value: () => {
-      if (signal.aborted) throw signal.reason
+      return Reflect.get(base, 'aborted', signal)
     }
   })
 }

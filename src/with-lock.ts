@@ -1,7 +1,7 @@
 import { read, take, throwIfAborted, type LockOptions } from './acquire'
 import { boolean, callback, options as checked } from './arguments'
 import { LockError } from './lock-error'
-import { inside } from './nesting'
+import { enter, leave } from './nesting'
 import type { Root } from './root'
 
 /** How `withLock` takes its lock. */
@@ -37,7 +37,7 @@ export async function withLock<T>(
   try {
     // Whatever ran between the grant and here may have aborted.
     throwIfAborted(request)
-    result = await inside(request.key, shared, () => fn(signal))
+    result = await inContext(request.key, shared, () => fn(signal))
   } catch (error) {
     // What `fn` has to say comes first: that the unlock failed too would only hide it.
     await unlock().catch(() => {})
@@ -46,6 +46,18 @@ export async function withLock<T>(
   await unlock()
   if (signal.aborted) throw signal.reason
   return result
+}
+
+async function inContext<T>(
+  key: number,
+  shared: boolean,
+  fn: () => T | PromiseLike<T>
+): Promise<Awaited<T>> {
+  try {
+    return await enter(key, shared, fn)
+  } finally {
+    leave()
+  }
 }
 
 function lostDuring(lost: LockError, error: unknown): LockError {
