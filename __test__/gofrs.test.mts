@@ -90,7 +90,7 @@ needing(
   await peer.prints('held')
   const error = await t.throwsAsync<LockError>(tryLock(root, { wait: false, recover: false }), {
     instanceOf: LockError,
-    message: new RegExp(`^store is locked by pid ${peer.pid} \\(gofrs lock `)
+    message: new RegExp(`^store is locked by pid ${peer.pid} \\(gofrs\\)`)
   })
   t.like(error.holder, { pid: peer.pid, mode: 'exclusive' })
 })

@@ -12,6 +12,8 @@ export interface Violation {
   parties: string[]
   from: number
   until: number
+  /** So soon that no machine can have stood still for long enough. */
+  early?: boolean
 }
 
 /**
@@ -19,7 +21,8 @@ export interface Violation {
  * happens in time. That two have the lock, that an update is lost, that a token does not rise or that
  * somebody crashes is nobody's fault but ours.
  */
-export function mayBeTheMachines({ claim }: Violation): boolean {
+export function mayBeTheMachines({ claim, early }: Violation): boolean {
+  if (early === true) return false
   return [
     'a living heart is not robbed',
     'a robbed holder is told',
@@ -180,6 +183,7 @@ class Check {
         victim.who,
         robber.who
       )
+      this.#violations.at(-1)!.early = at - victim.granted < this.#stale - this.#heartbeat
     } else if (!stalled.frozen) {
       // Nobody froze it: the machine was busy with others for so long.
       this.#tally.starved += 1

@@ -38,7 +38,7 @@ pub(super) fn deferring(call: impl FnOnce()) {
         let mut deferred = deferred.borrow_mut();
         let outermost = deferred.is_none();
         deferred.get_or_insert_default();
-        outermost.then_some(Outermost)
+        outermost.then(|| Outermost)
     });
     call();
     drop(outermost);
