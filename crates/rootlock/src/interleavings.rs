@@ -151,7 +151,10 @@ mod tests {
     use crate::pool;
     use crate::root::Acquired;
     use crate::sys::flock;
-    use crate::{Error, Holder, Lock, Mode, Options, Released, Request, Root, timer};
+    use crate::{
+        Answer, Error, Event, Holder, Lock, Mode, Observer, Options, Place, Released, Request,
+        Root, Session, timer,
+    };
 
     const START: Duration = Duration::from_secs(1_000);
     const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -421,6 +424,88 @@ mod tests {
             until(|| modified(&path) != granted);
             assert!(lock.is_held());
             let _ = lock.unlock();
+        });
+    }
+
+    /// Counts what a session's user is told.
+    #[derive(Default)]
+    struct Observed {
+        granted: Mutex<Vec<u64>>,
+        failed: Mutex<Vec<u64>>,
+    }
+
+    impl Observer for Observed {
+        fn observe(&self, tag: u64, event: Event) {
+            let told = match event {
+                Event::Granted(_) => &self.granted,
+                Event::Failed(_) | Event::Cancelled => &self.failed,
+                Event::Lost(reason) => panic!("{tag} is lost: {reason:?}"),
+                _ => return,
+            };
+            told.lock().unwrap_or_else(PoisonError::into_inner).push(tag);
+        }
+    }
+
+    impl Observed {
+        fn granted(&self) -> Vec<u64> {
+            self.granted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+
+        fn failed(&self) -> Vec<u64> {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+    }
+
+    /// A session that has the lock, with two more requests behind.
+    fn queued() -> (tempfile::TempDir, File, Arc<Observed>, Arc<Session>) {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let root = Root::open(directory.path()).expect("opens");
+        let observed = Arc::<Observed>::default();
+        let session = Arc::new(Session::new(Arc::clone(&observed) as _));
+        let ask = |tag| {
+            let place = Place::Root(root.clone());
+            session.acquire(tag, place, Request::default()).expect("asks")
+        };
+        assert!(matches!(ask(1), Answer::Granted(_)));
+        assert_eq!([ask(2), ask(3)], [Answer::Later, Answer::Later]);
+        let file = File::open(directory.path().join(".lock")).expect("opens");
+        (directory, file, observed, session)
+    }
+
+    #[test]
+    fn a_hand_over_that_meets_a_cancellation_settles_everybody_once() {
+        explore(|| {
+            let (_directory, file, observed, session) = queued();
+            let cancels = {
+                let session = Arc::clone(&session);
+                thread::spawn(move || session.cancel(2))
+            };
+            session.release(1);
+            cancels.join().expect("cancels");
+            until(|| observed.granted().contains(&2) || observed.failed().contains(&2));
+            if observed.granted().contains(&2) {
+                session.release(2);
+            }
+            until(|| observed.granted().contains(&3));
+            session.release(3);
+            until(|| is_free(&file));
+            assert_eq!(observed.granted().len() + observed.failed().len(), 2);
+        });
+    }
+
+    #[test]
+    fn a_hand_over_that_meets_the_end_of_its_session_leaves_the_lock_free() {
+        explore(|| {
+            let (_directory, file, observed, session) = queued();
+            let ends = {
+                let session = Arc::clone(&session);
+                thread::spawn(move || session.close())
+            };
+            session.release(1);
+            ends.join().expect("ends");
+            until(|| is_free(&file));
+            assert!(observed.granted().len() <= 1);
+            assert_eq!(observed.failed().len(), 0, "nobody is there to be told");
         });
     }
 }
