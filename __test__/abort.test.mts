@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import test from 'ava'
 import { LockError, tryLock, tryRLock, withLock } from 'rootlock'
 
-import { child } from './helpers/child.mjs'
-import { inTime } from './helpers/eventually.mjs'
+import { child, program } from './helpers/child.mjs'
+import { eventually, inTime } from './helpers/eventually.mjs'
+import { kernelLocks } from './helpers/kernel-locks.mjs'
 import { hold } from './helpers/locks.mjs'
-import { mustBlock } from './helpers/must-block.mjs'
+import { mustBlock, quiet } from './helpers/must-block.mjs'
+import { linux, needing, tool } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 const unsuccessful = { instanceOf: LockError, code: 'ERR_LOCK_UNSUCCESSFUL' }
@@ -124,4 +126,46 @@ test('an abort of one leaves the others waiting, in their order', async (t) => {
   await unlock()
   await inTime('the others had it', Promise.all([waiting[1], waiting[3], waiting[4]]))
   t.deepEqual(order, [1, 3, 4])
+})
+
+needing(
+  test,
+  linux,
+  tool('flock', '--version')
+)('an abort rejects while another process is stopped inside the guard', async (t) => {
+  const root = await temporaryRoot(t)
+  await (
+    await tryLock(root)
+  )()
+  const guard = program(t, 'flock', [join(root, '.lock.guard'), 'sh', '-c', 'echo in; cat'])
+  await guard.prints('in')
+  const controllers = Array.from({ length: 3 }, () => new AbortController())
+  const locks = controllers.map(({ signal }) => tryLock(root, { signal }))
+  await eventually('the first has the kernel lock', () =>
+    kernelLocks(root).some(({ pid }) => pid === process.pid)
+  )
+  // Until somebody has looked what they wait for.
+  for (let time = 0; time < 5; time++) await quiet()
+  for (const [index, controller] of controllers.entries()) {
+    controller.abort()
+    await t.throwsAsync(inTime('the wait ends', locks[index]!), unsuccessful)
+  }
+  t.deepEqual(kernelLocks(root), [], 'nothing is left of them')
+})
+
+test('an abort of the last one rejects though another gets in line at once', async (t) => {
+  const root = await temporaryRoot(t)
+  const holder = child(t, 'holder', { root })
+  await holder.says('held')
+  for (let round = 0; round < 100; round++) {
+    const controller = new AbortController()
+    const lock = tryLock(root, { signal: controller.signal })
+    for (let turn = 0; turn < round % 10; turn++) await new Promise(setImmediate)
+    controller.abort()
+    const next = new AbortController()
+    const other = tryLock(root, { signal: next.signal })
+    await t.throwsAsync(inTime('the wait ends', lock), unsuccessful)
+    next.abort()
+    await t.throwsAsync(inTime('the wait ends', other), unsuccessful)
+  }
 })

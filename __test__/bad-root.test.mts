@@ -15,18 +15,18 @@ async function refuses(
   code: string,
   path = root
 ): Promise<void> {
-  for (const call of [
-    () => tryLock(root),
-    () => tryRLock(root),
-    () => tryLock(root, { wait: false }),
-    () => withLock(root, () => t.fail()),
-    () => openRoot(root),
-    () => inspect(root)
-  ]) {
+  for (const [what, call] of [
+    ['lock store', () => tryLock(root)],
+    ['lock store', () => tryRLock(root)],
+    ['lock store', () => tryLock(root, { wait: false })],
+    ['lock store', () => withLock(root, () => t.fail())],
+    ['open root', () => openRoot(root)],
+    ['inspect store', () => inspect(root)]
+  ] as [string, () => Promise<unknown>][]) {
     const error = await t.throwsAsync<LockError>(inTime<unknown>('it is refused', call()), {
       instanceOf: LockError,
       code: 'ERR_LOCK_UNSUCCESSFUL',
-      message: /^could not lock store: /
+      message: new RegExp(`^could not ${what}: `)
     })
     const cause = error.cause as NodeJS.ErrnoException
     t.is(cause.code, code)

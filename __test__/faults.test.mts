@@ -4,7 +4,7 @@ import { PHASES } from './faults/phases.mjs'
 import { crash, discover, fault } from './faults/run.mjs'
 import { linux, needing, superuser, tool } from './helpers/needing.mjs'
 
-// A sample: `npm run test:faults` makes every call fail in every way.
+// A sample: `npm run check -- faults` makes every call fail in every way.
 const traced = needing(test, linux, superuser, tool('strace', '--version'))
 
 /** So many at once: most of the time of each goes by until idle threads have gone. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { getSystemErrorName, inspect as show, types } from 'node:util'
 
 import test from 'ava'
-import { LockError, tryLock } from 'rootlock'
+import { inspect, LockError, openRoot, tryLock } from 'rootlock'
 
 import { child } from './helpers/child.mjs'
 import { hold } from './helpers/locks.mjs'
@@ -77,4 +77,38 @@ test('cause is there only when there is one, and is not enumerable', async (t) =
   const aborted = await t.throwsAsync(tryLock(root, { signal: AbortSignal.abort() }))
   t.true('cause' in aborted)
   t.false(Object.keys(aborted).includes('cause'))
+})
+
+test('a LockError says why the lock was not acquired', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root)
+  const reason = async (asked: Promise<unknown>) => {
+    const error = await t.throwsAsync<LockError>(asked, { code: 'ERR_LOCK_UNSUCCESSFUL' })
+    return error.reason
+  }
+  t.is(await reason(tryLock(root, { wait: false })), 'held')
+  t.is(await reason(tryLock(root, { signal: AbortSignal.abort() })), 'aborted')
+  t.is(await reason(tryLock(root, { signal: AbortSignal.timeout(20) })), 'aborted')
+  t.is(await reason(tryLock(join(root, 'missing'))), 'system')
+  t.is(await reason(inspect(join(root, 'missing'))), 'system')
+  t.is(await reason(openRoot(join(root, 'missing'))), 'system')
+})
+
+test('what failed is what the message says', async (t) => {
+  const missing = join(await temporaryRoot(t), 'missing')
+  await t.throwsAsync(tryLock(missing), { message: /^could not lock store: ENOENT: .+ open / })
+  await t.throwsAsync(inspect(missing), { message: /^could not inspect store: ENOENT: .+ open / })
+  await t.throwsAsync(openRoot(missing), { message: /^could not open root: ENOENT: .+ open / })
+})
+
+test('who waits for this process is told so', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root)
+  const message = new RegExp(`^store is locked by pid ${process.pid} .+, which is this process$`)
+  await t.throwsAsync(tryLock(root, { wait: false }), { message })
+  await t.throwsAsync(tryLock(root, { signal: AbortSignal.timeout(20) }), { message })
+  const elsewhere = await temporaryRoot(t)
+  await child(t, 'holder', { root: elsewhere }).says('held')
+  const error = await t.throwsAsync(tryLock(elsewhere, { wait: false }))
+  t.notRegex(error.message, /this process/)
 })

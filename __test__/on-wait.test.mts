@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 
 import test from 'ava'
@@ -37,7 +38,7 @@ test('onWait is called once, before the grant, with the holder', async (t) => {
   t.deepEqual(order, ['waiting', 'granted'])
   t.like(heard[0], { pid: holder.pid, hostname: hostname(), mode: 'exclusive', token })
   t.true(heard[0]!.acquiredAt instanceof Date)
-  t.regex(heard[0]!.command!, /^node(\.exe)? .*holder\.mjs /)
+  t.regex(heard[0]!.command!, /^node(\.exe)? .*holder\.mjs$/)
 })
 
 test('onWait is not called when the lock is free', async (t) => {
@@ -136,4 +137,68 @@ test('onWait of one attempt that fails is called before it fails', async (t) => 
   const { heard, onWait } = ear()
   await t.throwsAsync(tryLock(root, { wait: false, onWait }), { code: 'ERR_LOCK_UNSUCCESSFUL' })
   t.is(heard.length, 1)
+})
+
+/** Does not let the event loop turn. */
+function busy(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
+
+test('onWait is called before the grant when an unlock hands the lock on in the same turn', async (t) => {
+  const root = await temporaryRoot(t)
+  for (let round = 0; round < 100; round++) {
+    const order: string[] = []
+    const unlock = await tryLock(root)
+    const lock = tryLock(root, { onWait: () => order.push('waiting') })
+    const granted = lock.then(() => order.push('granted'))
+    // That it waits is said by another thread meanwhile; this one has not heard of it yet.
+    busy(round % 4)
+    await unlock()
+    await inTime('the lock is granted', granted)
+    t.deepEqual(order, ['waiting', 'granted'], `round ${round}`)
+    await (
+      await lock
+    )()
+  }
+})
+
+test('onWait that throws in a hand-over gives the lock back before the promise rejects', async (t) => {
+  const root = await temporaryRoot(t)
+  for (let round = 0; round < 20; round++) {
+    const unlock = await tryLock(root)
+    // Whatever is thrown, also nothing at all.
+    const mine = round % 2 ? new Error('I will not wait') : undefined
+    const onWait = () => {
+      throw mine
+    }
+    const lock = tryLock(root, { onWait }).then(
+      () => t.fail(),
+      (error: unknown) => t.is(error, mine)
+    )
+    busy(round % 4)
+    await unlock()
+    await inTime('it settles', lock)
+    await (
+      await tryLock(root, { wait: false })
+    )()
+  }
+})
+
+test('ten thousand who wait are each told once', async (t) => {
+  const root = await temporaryRoot(t)
+  const unlock = await hold(t, root)
+  const heard: number[] = []
+  const controller = new AbortController()
+  const { signal } = controller
+  setMaxListeners(0, signal)
+  const locks = Array.from({ length: 10_000 }, (_, index) =>
+    tryLock(root, { signal, onWait: () => heard.push(index) })
+  )
+  const ends = Promise.allSettled(locks)
+  await eventually('all are told', () => heard.length === locks.length)
+  t.is(new Set(heard).size, locks.length)
+  controller.abort()
+  t.true((await inTime('all end', ends)).every(({ status }) => status === 'rejected'))
+  await unlock()
 })

@@ -35,7 +35,22 @@ const wrong: [option: string, code: string, values: unknown[]][] = [
       'C:',
       'a\0b',
       'x'.repeat(241),
-      'ö'.repeat(121)
+      'ö'.repeat(121),
+      // What is derived from `x`, or could be taken for it.
+      'x.guard',
+      'x.next',
+      'X.Guard',
+      'x.NEXT',
+      'x.gu\u200card',
+      'x.guard\ufeff',
+      'x.guard.\u200b',
+      '.guard',
+      // Another name of another lock's file.
+      'x.',
+      'x ',
+      '.lock. .',
+      'LOCK~1.GUA',
+      'DATA~1'
     ]
   ],
   ['heartbeatMs', TYPE, [null, '50', 100n, {}, new Date()]],
@@ -86,6 +101,19 @@ test('staleMs must be three times heartbeatMs', async (t) => {
   await (
     await tryLock(root, { heartbeatMs, staleMs: 36_000 })
   )()
+})
+
+test('a third of staleMs is a good heartbeatMs, whatever staleMs is', async (t) => {
+  const root = await temporaryRoot(t)
+  const values = [150, 151, 1_000, 2_000, 5_000, 20_000, 1e3 / 6, 4_999.999_999, 2 ** 40 + 1]
+  for (let value = 150; value < 2_000; value += 37) values.push(value, value + 1 / 3)
+  for (const staleMs of values) {
+    for (const take of [tryLock, tryRLock]) {
+      const unlock = await take(root, { heartbeatMs: staleMs / 3, staleMs })
+      await unlock()
+    }
+  }
+  t.pass()
 })
 
 test('the smallest and the largest values are good', async (t) => {

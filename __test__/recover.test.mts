@@ -8,8 +8,9 @@ import { tryLock } from 'rootlock'
 import { child } from './helpers/child.mjs'
 import { eventually, inTime } from './helpers/eventually.mjs'
 import { hold, QUICK, waiter } from './helpers/locks.mjs'
-import { mustBlock } from './helpers/must-block.mjs'
-import { needing, unix } from './helpers/needing.mjs'
+import { mustBlock, quiet } from './helpers/must-block.mjs'
+import { linux, needing, unix } from './helpers/needing.mjs'
+import { openFiles } from './helpers/open-files.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 const onUnix = needing(test, unix)
@@ -81,7 +82,7 @@ onUnix('what a takeover that died has left over does not hinder the next one', a
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
   await holder.freeze(root)
-  await writeFile(join(root, '.lock.next'), 'left over')
+  await writeFile(join(root, '.lock.next'), '')
   await hold(t, root, QUICK)
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
 })
@@ -101,3 +102,51 @@ onUnix(
     t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
   }
 )
+
+/** Who waits on such terms looks every minute and more. */
+const PATIENT = { heartbeatMs: 200_000, staleMs: 600_000 }
+
+onUnix('a wait that has ended does not make the next one look late', async (t) => {
+  const root = await temporaryRoot(t)
+  const holder = child(t, 'holder', { root, options: QUICK })
+  await holder.says('held')
+  const patient = waiter(t, root, PATIENT)
+  await looked()
+  patient.abort()
+  await t.throwsAsync(inTime('the wait ends', patient.lock))
+  await holder.freeze(root)
+  await hold(t, root, QUICK)
+  t.pass()
+})
+
+onUnix('somebody patient in front does not make the next one look late', async (t) => {
+  const root = await temporaryRoot(t)
+  const holder = child(t, 'holder', { root, options: QUICK })
+  await holder.says('held')
+  const patient = waiter(t, root, { ...PATIENT, recover: false })
+  await looked()
+  await holder.freeze(root)
+  await hold(t, root, QUICK)
+  patient.abort()
+  t.pass()
+})
+
+needing(test, linux)('nothing is open once nobody waits, however rarely they looked', async (t) => {
+  const root = await temporaryRoot(t)
+  const unlock = await hold(t, root)
+  const { lock } = waiter(t, root, PATIENT)
+  await looked()
+  await unlock()
+  await (
+    await inTime('the lock is granted', lock)
+  )()
+  await eventually('the directory is closed', () =>
+    openFiles().every(([, path]) => !path.startsWith(root))
+  )
+  t.pass()
+})
+
+/** Until those who wait have looked for the first time what they wait for. */
+async function looked(): Promise<void> {
+  for (let time = 0; time < 4; time++) await quiet()
+}

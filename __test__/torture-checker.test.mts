@@ -1,4 +1,4 @@
-// The checker of `npm run torture` must see each violation in a history that has it, and none in one
+// The checker of `npm run check -- torture` must see each violation in a history that has it, and none in one
 // that only looks bad.
 
 import test from 'ava'

@@ -1,4 +1,4 @@
-// A short round of `npm run torture`, and proof that it can fail. Longer ones: docs/reliability.md.
+// A short round of `npm run check -- torture`, and proof that it can fail. Longer ones: docs/reliability.md.
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -33,7 +33,7 @@ needing(test.serial, unix)('a naive lock is caught, and the story is told', asyn
   const { code, said } = await torture(t, '--seed', '1', '--rounds', '20', ...lock)
   t.is(code, 1, said)
   t.regex(said, /Violated: (a living heart is not robbed|exclusion|a robbed holder is told)\./)
-  t.regex(said, /npm run torture -- --seed 1 --round \d+ --climate frozen --lock naive\n/)
+  t.regex(said, /npm run check -- torture --seed 1 --round \d+ --climate frozen --lock naive\n/)
   t.regex(said, /\d ms {2}p\d\S* +granted /)
 })
 
@@ -46,6 +46,6 @@ for (const [what, args] of Object.entries({
   needing(test, unix)(`${what} is refused, and what there is is said`, async (t) => {
     const { code, said } = await torture(t, ...args)
     t.is(code, 2)
-    t.regex(said, /usage: npm run torture/)
+    t.regex(said, /usage: npm run check -- torture/)
   })
 }

@@ -4,9 +4,9 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { release } from 'node:os'
-import { join } from 'node:path'
 
 import { defaults, fileName as checkedFileName } from '../src/arguments'
+import { within } from '../src/paths'
 import { printable } from '../src/printable'
 import { survey } from '../src/survey'
 import { version } from '../src/version'
@@ -78,14 +78,14 @@ async function* examine(directory: string, fileName: string): AsyncGenerator<Fin
     return yield warn('clock and locks were not tried', 'They need permission to make files')
   }
   try {
-    yield await clock(join(directory, `${name}.clock`))
+    yield await clock(within(directory, `${name}.clock`))
     yield* trial(directory, name)
   } catch (error) {
     const next = remedy(codeOf(error), directory) ?? 'See what is in the way of making files'
     yield fail(`no file can be made in it: ${(error as Error).message}`, next)
   } finally {
     for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
-      await rm(join(directory, file), { force: true }).catch(() => {})
+      await rm(within(directory, file), { force: true }).catch(() => {})
     }
   }
 }
@@ -129,7 +129,7 @@ async function permissions(directory: string): Promise<Finding[]> {
 async function lockFiles(directory: string, fileName: string): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const name of [fileName, `${fileName}.guard`]) {
-    const finding = await lockFile(join(directory, name), name === fileName).catch(cantBeOpened)
+    const finding = await lockFile(within(directory, name), name === fileName).catch(cantBeOpened)
     if (finding) findings.push(finding)
   }
   return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]

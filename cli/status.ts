@@ -1,6 +1,5 @@
 // `rootlock status`: what can be seen of a lock.
 
-import { resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { printable } from '../src/printable'
@@ -22,7 +21,6 @@ const options = {
 
 export async function status(args: string[]): Promise<number> {
   const { values, directory } = parse('status', args, options)
-  const path = resolve(directory, values.file ?? '.lock')
   const look = async () => {
     try {
       return await survey(directory, values.file)
@@ -32,7 +30,7 @@ export async function status(args: string[]): Promise<number> {
   }
   const show = values.json ? json : text
   if (!values.watch) {
-    process.stdout.write(show(path, await look()))
+    process.stdout.write(show(await look()))
     return exits.ok
   }
   // A reader that has heard enough closes the pipe.
@@ -41,11 +39,11 @@ export async function status(args: string[]): Promise<number> {
   for (let before = ''; ; await pause(EVERY_MS)) {
     const seen = await look()
     if (redraw) {
-      process.stdout.write(TOP_LEFT_AND_CLEAR + show(path, seen))
+      process.stdout.write(TOP_LEFT_AND_CLEAR + show(seen))
       continue
     }
     const now = JSON.stringify(lasting(seen))
-    if (now !== before) process.stdout.write(show(path, seen))
+    if (now !== before) process.stdout.write(show(seen))
     before = now
   }
 }
@@ -54,8 +52,8 @@ export async function status(args: string[]): Promise<number> {
 const lasting = (seen: Survey) => ({ ...seen, ageMs: undefined })
 
 /** One line. */
-function json(path: string, seen: Survey): string {
-  const { state, holder, ageMs, heartbeatMs, staleMs, holders, waiters } = seen
+function json(seen: Survey): string {
+  const { path, state, holder, ageMs, heartbeatMs, staleMs, holders, waiters } = seen
   const { fileSystem, mountOptions, worth } = seen
   const told = {
     path,
@@ -79,9 +77,9 @@ function escaped(line: string): string {
   )
 }
 
-function text(path: string, seen: Survey): string {
+function text(seen: Survey): string {
   const lines: [string, string][] = [
-    ['lock', path],
+    ['lock', seen.path],
     ['state', stateOf(seen)]
   ]
   const { holder, ageMs, heartbeatMs, staleMs, holders = [], waiters, fileSystem, worth } = seen

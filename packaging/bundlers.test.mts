@@ -1,4 +1,4 @@
-// `npm run test:bundlers`: each example of examples/bundlers is built beside an installed package, moved to
+// `npm run check -- bundlers`: each example of examples/bundlers is built beside an installed package, moved to
 // where no node_modules is, and run.
 
 import assert from 'node:assert/strict'

@@ -1,4 +1,4 @@
-// `npm run coverage`: which lines of the core, the border and the face the tests run: cargo's tests
+// `npm run check -- coverage`: which lines of the core, the border and the face the tests run: cargo's tests
 // and AVA's together, on a build made for it. Needs cargo-llvm-cov, and LLVM's tools in the version
 // of the compiler's (`rustup component add llvm-tools`). Processes that are killed do not report,
 // so what only they run seems uncovered. Builds anew what it measures: `npm run build` afterwards.

@@ -1,4 +1,4 @@
-// `npm run build:darwin`: builds and links the binding for both kinds of Mac, as it is released but
+// `npm run check -- darwin`: builds and links the binding for both kinds of Mac, as it is released but
 // for its symbols, on Debian. Nothing here runs it; what is checked is what it is and what it wants.
 
 import { execFileSync } from 'node:child_process'

@@ -1,4 +1,4 @@
-// `npm run test:arm64`, `test:armv7`, `test:arm64-musl`: builds for another processor, and runs the core's tests and the
+// `npm run check -- arm64`, `check -- armv7`, `check -- arm64-musl`: builds for another processor, and runs the core's tests and the
 // suite on a Node of that processor's under qemu's user mode; of the suite the files that are named, if
 // some are. For armv7 no promised Node could be had: an older one runs the contract, as the musl one does.
 

@@ -1,4 +1,4 @@
-// `npm run test:faults`: makes every system call of every phase fail in every way, and kills the
+// `npm run check -- faults`: makes every system call of every phase fail in every way, and kills the
 // process at every one. Which calls there are is found out by tracing an undisturbed run.
 //
 // With arguments: only phases whose name has one of them in it.

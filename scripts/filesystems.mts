@@ -1,4 +1,4 @@
-// `npm run test:filesystems`: the tests on every file system that can be mounted here, after
+// `npm run check -- filesystems`: the tests on every file system that can be mounted here, after
 // installing what makes and serves them.
 
 import { debian } from './debian.mjs'

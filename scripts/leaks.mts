@@ -1,4 +1,4 @@
-// `npm run test:leaks`: 100 000 locks, taken in every way, and what is left of them: descriptors,
+// `npm run check -- leaks`: 100 000 locks, taken in every way, and what is left of them: descriptors,
 // threads, memory. An argument is another number.
 
 import { readdirSync, readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// `npm run test:musl`: builds for musl, and runs the core's tests and the suite on a musl Node,
+// `npm run check -- musl`: builds for musl, and runs the core's tests and the suite on a musl Node,
 // in a Debian 13 that has a musl new enough for it.
 
 import { copyFileSync, mkdirSync, readdirSync } from 'node:fs'

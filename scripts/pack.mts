@@ -1,4 +1,4 @@
-// `npm run build:packages`: what would be published, as tarballs in .build/packages.
+// `node .build/scripts/pack.mjs`: what would be published, as tarballs in .build/packages.
 //
 // The root package names the platforms' packages as optional dependencies only there: in the committed
 // package.json they would keep `npm ci` from working between a change of version and its publication,
@@ -60,7 +60,7 @@ export async function pack(binaries: string, into: string): Promise<Packed[]> {
     const described = manifest(at)
     const { name, version, main } = described
     if (version !== root.version) {
-      throw new Error(`${name} is of version ${version}, not ${root.version}: npm run build:npm`)
+      throw new Error(`${name} is of version ${version}, not ${root.version}: npx napi create-npm-dirs`)
     }
     const staged = stage(at, ['README.md'], described, join(into, name))
     copyFileSync(join(checkout, 'LICENSE'), join(staged, 'LICENSE'))

@@ -1,4 +1,4 @@
-// `npm run release:publish`: packs everything and publishes it; with `--dry-run` it does all but that.
+// `node .build/scripts/publish.mjs`: packs everything and publishes it; with `--dry-run` it does all but that.
 // Run again after a failure, it goes on with what is missing.
 
 import { readdirSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// `npm run test:runtimes`: the tests over the built package on every promised Node, its contract on
+// `npm run check -- runtimes`: the tests over the built package on every promised Node, its contract on
 // Bun and Deno too. Installs the runtimes from npm, under `.build`.
 
 import { existsSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// `npm run test:sanitizers [thread|address|miri…]`: the core's tests under ThreadSanitizer and
+// `npm run check -- sanitizers [thread|address|miri…]`: the core's tests under ThreadSanitizer and
 // AddressSanitizer (with LeakSanitizer), the standard library built the same way, and its pure
 // modules under Miri. Needs the nightly toolchain with the components rust-src and miri.
 

@@ -1,4 +1,4 @@
-// `npm run test:windows`: builds for Windows, and runs the core's tests and the suite under Wine 10,
+// `npm run check -- windows`: builds for Windows, and runs the core's tests and the suite under Wine 10,
 // in a Debian 13. What Wine can't show is in docs/platforms.md.
 
 import { execFileSync } from 'node:child_process'

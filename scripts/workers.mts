@@ -1,4 +1,4 @@
-// `npm run test:workers`: 1 000 worker threads terminated with locks and waits in flight, on every
+// `npm run check -- workers`: 1 000 worker threads terminated with locks and waits in flight, on every
 // Node version that is promised. An argument is another number, `--node VERSION` one version.
 
 import { spawnSync } from 'node:child_process'

@@ -1,11 +1,12 @@
-import { type UnlockFunc } from './held-lock';
+import { type Reporting, type UnlockFunc } from './held-lock';
 import type { Holder } from './holder';
 import { type Logger } from './logger';
 /** How a lock is taken and kept. */
 export interface LockOptions {
     /**
      * Stops the waiting; the promise rejects with `ERR_LOCK_UNSUCCESSFUL` and the signal's reason as
-     * its `cause`. Already aborted: nothing is created, opened or recovered.
+     * its `cause`, once nothing is locked. Also when it aborts in the turn of the call and the lock was
+     * free. Already aborted: nothing is created, opened or recovered.
      */
     signal?: AbortSignal | undefined;
     /**
@@ -39,8 +40,33 @@ export interface LockOptions {
      * @default true
      */
     recover?: boolean | undefined;
-    /** Called once, with the holder if known, when the lock was not free at once. */
+    /**
+     * Called once, with the holder if known, before the grant, when the lock was not free at once; in the
+     * asynchronous context of the call. What it throws ends the wait, and the promise rejects with it.
+     */
     onWait?: ((holder: Holder | undefined) => void) | undefined;
+}
+type OnWait = NonNullable<LockOptions['onWait']>;
+/**
+ * A request, read and checked. All of the caller's code that reading may run (getters, polyfills,
+ * proxies) has run before anything is asked: what it throws leaves nothing behind.
+ */
+export interface Request {
+    readonly key: number;
+    readonly where: string | number;
+    readonly fileName: string | undefined;
+    readonly shared: boolean;
+    readonly heartbeatMs: number;
+    readonly staleMs: number;
+    readonly ask: number;
+    readonly signal: AbortSignal | undefined;
+    readonly onWait: OnWait | undefined;
+    readonly reporting: Reporting;
 }
 /** The one way to a lock, shared or exclusive. */
 export declare function acquire(root: unknown, shared: boolean, given: LockOptions | undefined): Promise<UnlockFunc>;
+export declare function read(root: unknown, shared: boolean, given: LockOptions | undefined): Request;
+/** Asks. What it throws, the promise is to reject with. */
+export declare function take(request: Request): Promise<UnlockFunc>;
+export declare function throwIfAborted({ signal, reporting }: Request): void;
+export {};

@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks'
+
 import {
   ASK_RECOVER,
   ASK_REPORT,
@@ -12,15 +14,19 @@ import { observe } from './diagnostics'
 import { environment, hold, ignore, listen, nextKey, unhold, type Listener } from './environment'
 import { lockFile, report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
-import { aborted, fromBinding, toHolder, type LockError } from './lock-error'
+import { throwLater } from './later'
+import { aborted, deadlock, fromBinding, toHolder } from './lock-error'
 import { loggerOf, type Logger } from './logger'
+import { waitsForItself } from './nesting'
 import { pathOf, place } from './root'
+import { onAbort } from './signals'
 
 /** How a lock is taken and kept. */
 export interface LockOptions {
   /**
    * Stops the waiting; the promise rejects with `ERR_LOCK_UNSUCCESSFUL` and the signal's reason as
-   * its `cause`. Already aborted: nothing is created, opened or recovered.
+   * its `cause`, once nothing is locked. Also when it aborts in the turn of the call and the lock was
+   * free. Already aborted: nothing is created, opened or recovered.
    */
   signal?: AbortSignal | undefined
   /**
@@ -54,11 +60,31 @@ export interface LockOptions {
    * @default true
    */
   recover?: boolean | undefined
-  /** Called once, with the holder if known, when the lock was not free at once. */
+  /**
+   * Called once, with the holder if known, before the grant, when the lock was not free at once; in the
+   * asynchronous context of the call. What it throws ends the wait, and the promise rejects with it.
+   */
   onWait?: ((holder: Holder | undefined) => void) | undefined
 }
 
 type OnWait = NonNullable<LockOptions['onWait']>
+
+/**
+ * A request, read and checked. All of the caller's code that reading may run (getters, polyfills,
+ * proxies) has run before anything is asked: what it throws leaves nothing behind.
+ */
+export interface Request {
+  readonly key: number
+  readonly where: string | number
+  readonly fileName: string | undefined
+  readonly shared: boolean
+  readonly heartbeatMs: number
+  readonly staleMs: number
+  readonly ask: number
+  readonly signal: AbortSignal | undefined
+  readonly onWait: OnWait | undefined
+  readonly reporting: Reporting
+}
 
 /** The one way to a lock, shared or exclusive. */
 export function acquire(
@@ -67,48 +93,90 @@ export function acquire(
   given: LockOptions | undefined
 ): Promise<UnlockFunc> {
   try {
-    const options = check.options(given)
-    const signal = check.signal(options.signal)
-    const onWait =
-      options.onWait === undefined
-        ? undefined
-        : check.callback<OnWait>('options.onWait', options.onWait)
-    const logger = loggerOf(options.logger)
-    const fileName = check.fileName(options.fileName)
-    const heartbeatMs = check.heartbeatMs(options.heartbeatMs)
-    const staleMs = check.staleMs(options.staleMs, heartbeatMs)
-    const key = nextKey()
-    const observer = observe(key, shared)
-    const ask =
-      (shared ? ASK_SHARED : 0) |
-      (check.boolean('options.wait', options.wait, check.defaults.wait) ? ASK_WAIT : 0) |
-      (check.boolean('options.recover', options.recover, check.defaults.recover)
-        ? ASK_RECOVER
-        : 0) |
-      (onWait || observer ? ASK_TELL : 0) |
-      (logger ? ASK_REPORT : 0)
-    const where = place(root)
-    const reporting: Reporting = {
-      root: pathOf(root, where),
-      fileName: fileName ?? check.defaults.fileName,
-      logger,
-      observer
-    }
-    observer?.at(lockFile(reporting))
-    if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
-
-    const answer = environment.acquire(key, where, fileName, heartbeatMs, staleMs, ask)
-    if (typeof answer !== 'number') throw failed(reporting, fromBinding(answer))
-    if (answer > 0) {
-      observer?.granted(answer)
-      return Promise.resolve(unlockFunc(key, answer, reporting))
-    }
-    return new Promise(
-      (resolve, reject) => new Waiting(key, reporting, signal, onWait, resolve, reject)
-    )
+    return take(read(root, shared, given))
   } catch (error) {
     return Promise.reject(error)
   }
+}
+
+export function read(root: unknown, shared: boolean, given: LockOptions | undefined): Request {
+  const options = check.options(given)
+  const signal = check.signal(options.signal)
+  const { onWait: givenOnWait } = options
+  const onWait =
+    givenOnWait === undefined ? undefined : check.callback<OnWait>('options.onWait', givenOnWait)
+  const logger = loggerOf(options.logger)
+  const fileName = check.fileName(options.fileName)
+  const { heartbeatMs, staleMs } = check.terms(options.heartbeatMs, options.staleMs)
+  const wait = check.boolean('options.wait', options.wait, check.defaults.wait)
+  const recover = check.boolean('options.recover', options.recover, check.defaults.recover)
+  const where = place(root)
+  const key = nextKey()
+  const observer = observe(key, shared)
+  const reporting: Reporting = {
+    root: pathOf(root, where),
+    fileName: fileName ?? check.defaults.fileName,
+    logger,
+    observer,
+    // The logger and `onWait` run in the context of the one who asked: its span, its stores.
+    context: logger || onWait ? new AsyncResource('RootlockRequest') : undefined
+  }
+  observer?.at(lockFile(reporting))
+  const ask =
+    (shared ? ASK_SHARED : 0) |
+    (wait ? ASK_WAIT : 0) |
+    (recover ? ASK_RECOVER : 0) |
+    (onWait || observer ? ASK_TELL : 0) |
+    (logger ? ASK_REPORT : 0)
+  return {
+    key,
+    where,
+    fileName,
+    shared,
+    heartbeatMs,
+    staleMs,
+    ask,
+    signal,
+    onWait,
+    reporting
+  }
+}
+
+/** Asks. What it throws, the promise is to reject with. */
+export function take(request: Request): Promise<UnlockFunc> {
+  const { key, where, fileName, heartbeatMs, staleMs, ask, signal, reporting } = request
+  if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
+  const answer = environment.acquire(key, where, fileName, heartbeatMs, staleMs, ask)
+  if (typeof answer !== 'number') throw failed(reporting, fromBinding(answer, 'lock'))
+  if (answer === 0) return new Promise((resolve, reject) => new Waiting(request, resolve, reject))
+  return Promise.resolve(granted(request, answer))
+}
+
+/** What the promise resolves with. From here on the lock listens under the request's key. */
+function granted(request: Request, token: number): UnlockFunc | Promise<UnlockFunc> {
+  const { key, signal, reporting } = request
+  const unlock = unlockFunc(key, token, reporting)
+  if (signal) return unlessAborted(request, unlock)
+  reporting.observer?.granted(token)
+  return unlock
+}
+
+/** For a caller who may yet abort in the turn of the call, when the lock is free or just handed on. */
+async function unlessAborted(request: Request, unlock: UnlockFunc): Promise<UnlockFunc> {
+  await undefined
+  try {
+    throwIfAborted(request)
+  } catch (error) {
+    // The lock is given back before that is said.
+    await unlock().catch(() => {})
+    throw failed(request.reporting, error)
+  }
+  request.reporting.observer?.granted(unlock.token)
+  return unlock
+}
+
+export function throwIfAborted({ signal, reporting }: Request): void {
+  if (signal?.aborted) throw aborted(lockFile(reporting), signal, undefined)
 }
 
 /** Tells those who observe. */
@@ -119,100 +187,114 @@ function failed<E>({ observer }: Reporting, error: E): E {
 
 /** A request that was not answered at once: settles its promise by the first event that ends it. */
 class Waiting implements Listener {
-  readonly #key: number
-  readonly #reporting: Reporting
-  readonly #signal: AbortSignal | undefined
-  readonly #onWait: OnWait | undefined
-  readonly #resolve: (unlock: UnlockFunc) => void
+  readonly #request: Request
+  readonly #resolve: (unlock: UnlockFunc | Promise<UnlockFunc>) => void
   readonly #reject: (error: unknown) => void
   /** Why the lock is not wanted any more. It is given back before that is said. */
   #unwanted: ((event: BindingEvent | undefined) => unknown) | undefined
+  #deaf: (() => void) | undefined
 
   constructor(
-    key: number,
-    reporting: Reporting,
-    signal: AbortSignal | undefined,
-    onWait: OnWait | undefined,
-    resolve: (unlock: UnlockFunc) => void,
+    request: Request,
+    resolve: (unlock: UnlockFunc | Promise<UnlockFunc>) => void,
     reject: (error: unknown) => void
   ) {
-    this.#key = key
-    this.#reporting = reporting
-    this.#signal = signal
-    this.#onWait = onWait
+    this.#request = request
     this.#resolve = resolve
     this.#reject = reject
-    listen(key, this)
+    listen(request.key, this)
     hold()
-    // Not `onabort`, which is the user's; and removed at the end, because one signal serves many calls.
-    signal?.addEventListener('abort', this)
-  }
-
-  handleEvent(): void {
-    this.#cancel((event) => this.#aborted(event))
-  }
-
-  #cancel(why: (event: BindingEvent | undefined) => unknown): void {
-    this.#unwanted ??= why
-    environment.cancel(this.#key)
-  }
-
-  #aborted(event: BindingEvent | undefined): LockError {
-    return aborted(lockFile(this.#reporting), this.#signal!, event?.error)
-  }
-
-  granted(token: number): void {
-    if (this.#unwanted) return this.#giveBack(token)
-    // The lock listens under the same key from here on.
-    this.#end()
-    this.#reporting.observer?.granted(token)
-    this.#resolve(unlockFunc(this.#key, token, this.#reporting))
-  }
-
-  on(event: BindingEvent): void {
-    switch (event.kind) {
-      case 'log':
-        if (event.message === TOOK_OVER) this.#reporting.observer?.takesOver()
-        return report(this.#reporting.logger, event)
-      case 'waiting':
-        return this.#waiting(event)
-      case 'failed':
-        ignore(this.#key)
-        this.#end()
-        return this.#rejected(this.#unwanted?.(event) ?? this.#failed(event))
-    }
-  }
-
-  #waiting(event: BindingEvent): void {
-    if (this.#unwanted) return
-    const holder = event.holder && toHolder(event.holder)
-    this.#reporting.observer?.waits(holder)
+    // From here on there is a request: whatever is thrown withdraws it.
     try {
-      this.#onWait?.(holder)
+      this.#begin(request)
     } catch (error) {
       this.#cancel(() => error)
     }
   }
 
-  #failed(event: BindingEvent): LockError {
-    return event.error ? fromBinding(event.error) : this.#aborted(event)
+  #begin({ where, shared, ask, signal, reporting }: Request): void {
+    if ((ask & ASK_WAIT) !== 0 && waitsForItself(where, reporting.fileName, shared)) {
+      return this.#cancel(() => deadlock(lockFile(reporting)))
+    }
+    if (!signal) return
+    const abort = () => this.#cancel((event) => this.#aborted(event))
+    this.#deaf = onAbort(signal, abort)
+    if (signal.aborted) abort()
+  }
+
+  #cancel(why: (event: BindingEvent | undefined) => unknown): void {
+    this.#unwanted ??= why
+    environment.cancel(this.#request.key)
+  }
+
+  #aborted(event: BindingEvent | undefined): unknown {
+    const { signal, reporting } = this.#request
+    try {
+      return aborted(lockFile(reporting), signal!, event?.error)
+    } catch (error) {
+      // A signal that throws when it is asked for its reason.
+      return error
+    }
+  }
+
+  granted(token: number): void {
+    if (this.#unwanted) return this.#giveBack(token)
+    this.#end()
+    this.#resolve(granted(this.#request, token))
+  }
+
+  on(event: BindingEvent): void {
+    const { key, reporting } = this.#request
+    switch (event.kind) {
+      case 'log':
+        if (event.message === TOOK_OVER) reporting.observer?.takesOver()
+        return report(reporting, event)
+      case 'waiting':
+        return this.#waiting(event)
+      case 'failed':
+        ignore(key)
+        this.#end()
+        return this.#rejected(this.#unwanted ? this.#unwanted(event) : this.#failed(event))
+    }
+  }
+
+  #waiting(event: BindingEvent): void {
+    if (this.#unwanted) return
+    const { onWait, reporting } = this.#request
+    const holder = event.holder && toHolder(event.holder)
+    reporting.observer?.waits(holder)
+    if (!onWait) return
+    try {
+      reporting.context!.runInAsyncScope(onWait, undefined, holder)
+    } catch (error) {
+      this.#cancel(() => error)
+    }
+  }
+
+  #failed(event: BindingEvent): unknown {
+    return event.error ? fromBinding(event.error, 'lock') : this.#aborted(event)
   }
 
   /** The grant and the abort met. */
   #giveBack(token: number): void {
+    const { key, reporting } = this.#request
     const reason = this.#unwanted!(undefined)
-    const unlock = unlockFunc(this.#key, token, this.#reporting)
+    const unlock = unlockFunc(key, token, reporting)
     const rejected = () => this.#rejected(reason)
     this.#end()
     unlock().then(rejected, rejected)
   }
 
   #rejected(reason: unknown): void {
-    this.#reject(failed(this.#reporting, reason))
+    this.#reject(failed(this.#request.reporting, reason))
   }
 
   #end(): void {
     unhold()
-    this.#signal?.removeEventListener('abort', this)
+    try {
+      this.#deaf?.()
+    } catch (error) {
+      throwLater(error)
+    }
   }
 }

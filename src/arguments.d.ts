@@ -7,13 +7,18 @@ export declare const defaults: {
 };
 export declare function invalidType(name: string, expected: string, actual: unknown): TypeError;
 export declare function outOfRange(name: string, expected: string, actual: unknown): RangeError;
-/** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
+/** A path as the binding wants it. */
 export declare function path(name: string, value: unknown): string;
 export declare function options<T extends object>(value: T | undefined): Partial<T>;
 /** `undefined` is the default, and stays so: the binding knows it. */
 export declare function fileName(value: unknown): string | undefined;
-export declare function heartbeatMs(value: unknown): number;
-export declare function staleMs(value: unknown, heartbeat: number): number;
+/** Times as the core keeps them: in whole microseconds, rounded to the safe side. */
+export declare function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown): {
+    heartbeatMs: number;
+    staleMs: number;
+};
+/** From when on a look calls a lock stale. */
+export declare function staleAge(value: unknown): number;
 export declare function boolean(name: string, value: unknown, otherwise: boolean): boolean;
 export declare function signal(value: unknown): AbortSignal | undefined;
 export declare function callback<F extends (...args: never[]) => unknown>(name: string, value: unknown): F;

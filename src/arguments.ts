@@ -1,11 +1,11 @@
 // Wrong types and ranges, in Node's own words: the option's name, what was expected, what came.
 
-import { isAbsolute, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
-const MIN_HEARTBEAT_MS = 50
-const MIN_STALE_IN_HEARTBEATS = 3
+import { MIN_HEARTBEAT_MS, MIN_STALE_IN_HEARTBEATS } from './binding'
+import { absolute } from './paths'
+
 const MAX_FILE_NAME_BYTES = 240
 
 export const defaults = {
@@ -41,7 +41,7 @@ export function outOfRange(name: string, expected: string, actual: unknown): Ran
   return coded(new RangeError(message), 'ERR_OUT_OF_RANGE')
 }
 
-/** A path as the binding wants it: absolute, so that a later `chdir` does not move it. */
+/** A path as the binding wants it. */
 export function path(name: string, value: unknown): string {
   if (value instanceof URL) {
     if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
@@ -50,8 +50,7 @@ export function path(name: string, value: unknown): string {
   if (typeof value !== 'string')
     throw invalidType(name, 'of type string, a file: URL or a Root', value)
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
-  // An empty path is left to the system, which says ENOENT; resolved it would be the current directory.
-  return value === '' || isAbsolute(value) ? value : resolve(value)
+  return absolute(value)
 }
 
 export function options<T extends object>(value: T | undefined): Partial<T> {
@@ -61,27 +60,63 @@ export function options<T extends object>(value: T | undefined): Partial<T> {
   return value
 }
 
+/** The names of a lock's other files: another lock's file would be removed, or written to. */
+const DERIVED_NAME = /\.(guard|next)$/
+
+/** A name as the least particular file system compares it. */
+function fold(name: string): string {
+  return name
+    .replace(/[^\p{ASCII}]/gu, '')
+    .replace(/[. ]+$/, '')
+    .toLowerCase()
+}
+
+/** What Windows may have made for a longer name: by it, that name's file would have a second guard. */
+function isShort(name: string): boolean {
+  const [, base = '', extension = ''] = /^(.*?)(?:\.([^.]*))?$/s.exec(name)!
+  return /~\d+$/.test(base) && Buffer.byteLength(base) <= 8 && Buffer.byteLength(extension) <= 3
+}
+
 /** `undefined` is the default, and stays so: the binding knows it. */
 export function fileName(value: unknown): string | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
   if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
+  // Of nothing but these, it is at least no other's.
+  if (/[^. ][. ]+$/.test(value)) {
+    throw outOfRange('options.fileName', 'a name that does not end in a dot or a space', value)
+  }
+  if (isShort(value)) {
+    throw outOfRange('options.fileName', 'a name that is not a short one (8.3) of another', value)
+  }
+  if (DERIVED_NAME.test(fold(value))) {
+    throw outOfRange(
+      'options.fileName',
+      'a name that does not end in .guard or .next, in whatever case, with what is not ASCII left out',
+      value
+    )
+  }
   if (Buffer.byteLength(value) > MAX_FILE_NAME_BYTES) {
     throw outOfRange('options.fileName', `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
   }
   return value
 }
 
-export function heartbeatMs(value: unknown): number {
-  if (value === undefined) return defaults.heartbeatMs
-  return milliseconds('options.heartbeatMs', value, MIN_HEARTBEAT_MS, `>= ${MIN_HEARTBEAT_MS}`)
-}
-
-export function staleMs(value: unknown, heartbeat: number): number {
-  const least = MIN_STALE_IN_HEARTBEATS * heartbeat
+/** Times as the core keeps them: in whole microseconds, rounded to the safe side. */
+export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
+  const heartbeatMs =
+    givenHeartbeatMs === undefined
+      ? defaults.heartbeatMs
+      : milliseconds(
+          'options.heartbeatMs',
+          givenHeartbeatMs,
+          MIN_HEARTBEAT_MS,
+          `>= ${MIN_HEARTBEAT_MS}`
+        )
+  const least = MIN_STALE_IN_HEARTBEATS * heartbeatMs
   const expected = `>= ${least} (${MIN_STALE_IN_HEARTBEATS} x heartbeatMs)`
-  if (value === undefined && defaults.staleMs < least) {
+  if (givenStaleMs === undefined && defaults.staleMs < least) {
     // Said of the default, which the caller has not written down.
     throw outOfRange(
       'options.staleMs',
@@ -89,7 +124,21 @@ export function staleMs(value: unknown, heartbeat: number): number {
       defaults.staleMs
     )
   }
-  return milliseconds('options.staleMs', value ?? defaults.staleMs, least, expected)
+  // A third of it is good, however the division was rounded.
+  const third = typeof givenStaleMs === 'number' && givenStaleMs / MIN_STALE_IN_HEARTBEATS
+  const staleMs =
+    third === heartbeatMs
+      ? milliseconds('options.staleMs', givenStaleMs, 0, expected)
+      : milliseconds('options.staleMs', givenStaleMs ?? defaults.staleMs, least, expected)
+  return {
+    heartbeatMs: Math.floor(heartbeatMs * 1000) / 1000,
+    staleMs: Math.ceil(staleMs * 1000) / 1000
+  }
+}
+
+/** From when on a look calls a lock stale. */
+export function staleAge(value: unknown): number {
+  return milliseconds('options.staleMs', value ?? defaults.staleMs, 0, '>= 0')
 }
 
 function milliseconds(name: string, value: unknown, least: number, expected: string): number {
@@ -109,7 +158,13 @@ export function boolean(name: string, value: unknown, otherwise: boolean): boole
 export function signal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined
   // By shape, as Node itself does it: signals of polyfills and of other realms are welcome.
-  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
+  const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>
+  if (
+    typeof value !== 'object' ||
+    typeof aborted !== 'boolean' ||
+    typeof addEventListener !== 'function' ||
+    typeof removeEventListener !== 'function'
+  ) {
     throw invalidType('options.signal', 'an instance of AbortSignal', value)
   }
   return value as AbortSignal

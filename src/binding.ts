@@ -24,7 +24,10 @@ export const {
   ASK_TELL,
   ASK_WAIT,
   BindingEnvironment,
-  TOOK_OVER
+  MIN_HEARTBEAT_MS,
+  MIN_STALE_IN_HEARTBEATS,
+  TOOK_OVER,
+  currentDirectory
 } = load()
 
 function load(): typeof Binding {

@@ -5,6 +5,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
 
 import type { Holder } from './holder'
+import { throwLater } from './later'
 import type { LockError, LostReason } from './lock-error'
 
 /** What every message of a request has. Times are milliseconds, with fractions. */
@@ -137,6 +138,11 @@ export class Observer {
   #publish(on: typeof release, more: object): void {
     if (!on.hasSubscribers) return
     const message = { id: this.#id, path: this.#path, mode: this.#mode, ...more }
-    this.#context.runInAsyncScope(() => on.publish(message))
+    try {
+      this.#context.runInAsyncScope(() => on.publish(message))
+    } catch (error) {
+      // Node itself throws later what a subscriber throws; not every runtime does.
+      throwLater(error)
+    }
   }
 }

@@ -1,9 +1,12 @@
 // This environment's side of the binding: one object, one stream of events, and what keeps the
 // event loop alive while something is waited for.
 
+import { MessageChannel } from 'node:worker_threads'
+
 import { BindingEnvironment, type BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
-import { fromBinding } from './lock-error'
+import { throwLater } from './later'
+import { fromBinding, type LockError } from './lock-error'
 
 /** Hears what happens to a request. */
 export interface Listener {
@@ -39,14 +42,19 @@ export function release(key: number, observer: Observer | undefined): boolean {
     return true
   }
   if (!Array.isArray(released)) {
-    const error = fromBinding(released)
+    const error = fromBinding(released, 'unlock') as LockError
     observer?.released(error)
     throw error
   }
   observer?.released(undefined)
-  // The lock went on to the next caller, who is here too.
+  // The lock went on to the next caller, who is here too, and has heard everything that was before.
   const [next, token] = released
-  dispatch(next!, token!)
+  try {
+    dispatch(next!, token!)
+  } catch (error) {
+    // Not the error of who releases.
+    throwLater(error)
+  }
   return true
 }
 
@@ -60,15 +68,18 @@ export function ignore(key: number): void {
 }
 
 let pending = 0
-let keepAlive: NodeJS.Timeout | undefined
+/** Not a timer: tests put fakes in the place of those, which keep nothing alive, or never let go. */
+let keepAlive: MessageChannel | undefined
 
 /** Events do not keep the event loop alive, so that a held lock does not. What is waited for does. */
 export function hold(): void {
-  if (pending++ === 0) keepAlive = setInterval(() => {}, 2 ** 31 - 1)
+  if (pending++ > 0) return
+  keepAlive ??= new MessageChannel()
+  keepAlive.port1.ref()
 }
 
 export function unhold(): void {
-  if (--pending === 0) clearInterval(keepAlive)
+  if (--pending === 0) keepAlive!.port1.unref()
 }
 
 /** A request that ends with one event: the event, while the event loop is kept alive. */

@@ -1,10 +1,14 @@
-import { join } from 'node:path'
+import { AsyncResource } from 'node:async_hooks'
 
 import type { BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
-import { hold, ignore, listen, release, unhold, type Listener } from './environment'
-import { fromBinding, lost, type LockError } from './lock-error'
+import { environment, hold, ignore, listen, release, unhold, type Listener } from './environment'
+import { throwLater } from './later'
+import { fromBinding, lost, type LockError, type LostReason } from './lock-error'
 import type { Logger } from './logger'
+import { askedBy } from './lock-signal'
+import { within } from './paths'
+import { printable } from './printable'
 
 /** Releases a lock. Also carries what its holder needs to know of it. */
 export interface UnlockFunc {
@@ -21,6 +25,9 @@ export interface UnlockFunc {
    * Aborts, with an `ERR_LOCK_LOST` error as its reason, as soon as a heartbeat finds that the lock
    * was hijacked, or has failed for so long that another process may take the lock over. Pass it to
    * the work that the lock protects.
+   *
+   * Work that blocks the event loop keeps the `abort` event from being dispatched, but not the loss
+   * from being seen: `unlock.signal.aborted` asks, each time.
    */
   readonly signal: AbortSignal
   /**
@@ -33,47 +40,85 @@ export interface UnlockFunc {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** An asynchronous context, to run what belongs there in. */
+export interface Context {
+  runInAsyncScope<A extends unknown[]>(
+    fn: (...args: A) => unknown,
+    self?: unknown,
+    ...args: A
+  ): unknown
+}
+
 /** What a lock reports to, and under which path. */
 export interface Reporting {
   readonly root: string
   readonly fileName: string
   readonly logger: Logger | undefined
   readonly observer: Observer | undefined
+  /** Of the one who asked for the lock; there if there is a logger. */
+  readonly context: Context | undefined
 }
 
 export function lockFile({ root, fileName }: Reporting): string {
-  return join(root, fileName)
+  return within(root, fileName)
 }
 
 /** The part of a request's events that goes to the operator. */
-export function report(logger: Logger | undefined, event: BindingEvent): void {
-  logger?.[event.level!](event.message!, event.details!)
+export function report(
+  { logger, context }: Reporting,
+  { level, message, details }: Pick<BindingEvent, 'level' | 'message' | 'details'>
+): void {
+  const facts = Object.entries(details!).map(([name, value]) => [name, printable(value)])
+  try {
+    context?.runInAsyncScope(() => logger?.[level!](message!, Object.fromEntries(facts)))
+  } catch (error) {
+    throwLater(error)
+  }
 }
 
 class HeldLock implements Listener {
   readonly #key: number
+  readonly #token: number
   readonly #reporting: Reporting
   #lost: LockError | undefined
   /** Made when first asked for: most holders never look. */
   #controller: AbortController | undefined
+  /** Of whoever looked first: those who listen are called in it. */
+  #context: AsyncResource | undefined
   #released: Promise<void> | undefined
 
-  constructor(key: number, reporting: Reporting) {
+  constructor(key: number, token: number, reporting: Reporting) {
     this.#key = key
+    this.#token = token
     this.#reporting = reporting
     listen(key, this)
   }
 
   get signal(): AbortSignal {
+    this.#look()
     if (!this.#controller) {
       this.#controller = new AbortController()
+      this.#context = new AsyncResource('RootlockSignal')
+      askedBy(this.#controller.signal, () => this.#look())
       if (this.#lost) this.#controller.abort(this.#lost)
     }
     return this.#controller.signal
   }
 
+  /**
+   * The state is the truth, the event a courtesy: it comes when the event loop turns, and may be too
+   * late then for whoever asks.
+   */
+  #look(): void {
+    if (this.#lost || this.#released) return
+    const reason = environment.lost(this.#key)
+    if (reason) this.#lose(reason)
+  }
+
   release(): Promise<void> {
-    return (this.#released ??= this.#release())
+    if (this.#released) return this.#released
+    this.#look()
+    return (this.#released = this.#release())
   }
 
   #release(): Promise<void> {
@@ -91,7 +136,7 @@ class HeldLock implements Listener {
           if (event.kind !== 'released') return this.on(event)
           ignore(this.#key)
           unhold()
-          const error = event.error && fromBinding(event.error)
+          const error = event.error && (fromBinding(event.error, 'unlock') as LockError)
           this.#reporting.observer?.released(error)
           if (error) reject(error)
           else resolve()
@@ -101,11 +146,19 @@ class HeldLock implements Listener {
   }
 
   on(event: BindingEvent): void {
-    if (event.kind === 'log') return report(this.#reporting.logger, event)
-    if (event.kind !== 'lost') return
-    this.#lost = lost(event.reason!, lockFile(this.#reporting))
-    this.#reporting.observer?.lost(event.reason!)
-    this.#controller?.abort(this.#lost)
+    if (event.kind === 'lost') this.#lose(event.reason!)
+    // Of a loss the log comes with the loss, whoever finds it first.
+    else if (event.kind === 'log' && event.level !== 'error') report(this.#reporting, event)
+  }
+
+  #lose(reason: LostReason): void {
+    if (this.#lost) return
+    const path = lockFile(this.#reporting)
+    const error = (this.#lost = lost(reason, path))
+    const details = { path, token: String(this.#token), reason }
+    report(this.#reporting, { level: 'error', message: 'lock was lost', details })
+    this.#reporting.observer?.lost(reason)
+    this.#context?.runInAsyncScope(() => this.#controller!.abort(error))
   }
 }
 
@@ -130,7 +183,7 @@ const UnlockPrototype: object = Object.create(Function.prototype, {
 
 /** The face of a lock that was granted. */
 export function unlockFunc(key: number, token: number, reporting: Reporting): UnlockFunc {
-  const lock = new HeldLock(key, reporting)
+  const lock = new HeldLock(key, token, reporting)
   const unlock = (() => lock.release()) as (() => Promise<void>) & Record<string | symbol, unknown>
   unlock['token'] = token
   unlock[held] = lock

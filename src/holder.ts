@@ -9,7 +9,10 @@ export interface Holder {
   readonly mode: 'exclusive' | 'shared'
   /** Name of its host. */
   readonly hostname?: string
-  /** Its command line, the program's name without its folder; long ones are cut. */
+  /**
+   * Its program, and the script if the program is an interpreter; no other arguments, which may be
+   * secrets. Long ones are cut. What acts on a terminal is escaped, here and in `hostname`.
+   */
   readonly command?: string
   /** When it was granted the lock, by its own wall clock. */
   readonly acquiredAt?: Date

@@ -43,10 +43,10 @@ export async function inspect(
 ): Promise<LockState> {
   const given = check.options(options)
   const fileName = check.fileName(given.fileName) ?? check.defaults.fileName
-  const staleMs = check.staleMs(given.staleMs, 0)
+  const staleMs = check.staleAge(given.staleMs)
   const where = place(root)
   const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
-  if (!event.state) throw fromBinding(event.error!)
+  if (!event.state) throw fromBinding(event.error!, 'inspect')
   const { state, holder, ageMs } = event.state
   return {
     state,

@@ -3,6 +3,7 @@ import { getSystemErrorMap } from 'node:util'
 
 import type { BindingError, BindingHolder, BindingSystemError } from './binding'
 import type { Holder } from './holder'
+import { printable } from './printable'
 
 /** What `LockError.code` can be; match it, not the message. */
 export type LockErrorCode =
@@ -11,7 +12,11 @@ export type LockErrorCode =
 /** Why a lock that was held is not one any more. */
 export type LostReason = 'hijacked' | 'heartbeat-failed'
 
-/** What is behind a code, where the code is not enough. */
+/**
+ * What is behind a code. Of `ERR_LOCK_UNSUCCESSFUL`: somebody has the lock (`held`), the signal
+ * aborted the wait (`aborted`), the lock is that of the `withLock` around the call, which would have
+ * waited for itself (`deadlock`), or the system said no (`system`). Of `ERR_LOCK_LOST`: how.
+ */
 export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason
 
 /** Everything that goes wrong with a lock. */
@@ -28,15 +33,16 @@ export class LockError extends Error {
   /** @internal */
   constructor(
     code: LockErrorCode,
+    reason: LockErrorReason | undefined,
     message: string,
     path: string,
-    more: { cause?: unknown; holder?: Holder | undefined; reason?: LockErrorReason } = {}
+    more: { cause?: unknown; holder?: Holder | undefined } = {}
   ) {
     super(message, 'cause' in more ? { cause: more.cause } : undefined)
     this.code = code
     this.path = path
+    if (reason) this.reason = reason
     if (more.holder) this.holder = more.holder
-    if (more.reason) this.reason = more.reason
   }
 }
 
@@ -57,25 +63,45 @@ export function aborted(
   if (error?.kind === 'cancelled') return held('aborted', error, { cause })
   return new LockError(
     'ERR_LOCK_UNSUCCESSFUL',
-    `could not lock store: the wait was aborted`,
+    'aborted',
+    'could not lock store: the wait was aborted',
     path,
-    { cause, reason: 'aborted' }
+    { cause }
   )
 }
 
-/** An error of the binding, as users see it. */
-export function fromBinding(error: BindingError): LockError {
+/** A wait for a lock that only ends when the wait has ended. */
+export function deadlock(path: string): LockError {
+  return new LockError(
+    'ERR_LOCK_UNSUCCESSFUL',
+    'deadlock',
+    'store is locked by the withLock that this call was made in: it would wait for itself, for ever',
+    path
+  )
+}
+
+const attempts = {
+  lock: 'could not lock store',
+  unlock: 'could not unlock store',
+  inspect: 'could not inspect store',
+  open: 'could not open root'
+} as const
+
+/** An error of the binding, as users see it; `attempt` is what they asked for. */
+export function fromBinding(error: BindingError, attempt: keyof typeof attempts): Error {
   switch (error.kind) {
     case 'held':
       return held('held', error, {})
     case 'cancelled':
       return held('aborted', error, {})
+    case 'invalid':
+      // The face lets none of it through; should it, that is no fault of a file.
+      return Object.assign(new RangeError(error.message), { code: 'ERR_OUT_OF_RANGE' })
     default: {
       const cause = error.system ? systemError(error.system) : notAFile(error)
-      const release = error.operation === 'release'
-      const message = `${release ? 'could not unlock store' : 'could not lock store'}: ${cause.message}`
-      const code = release ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
-      return new LockError(code, message, error.path, { cause, reason: 'system' })
+      const code = attempt === 'unlock' ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
+      const message = `${attempts[attempt]}: ${cause.message}`
+      return new LockError(code, 'system', message, error.path, { cause })
     }
   }
 }
@@ -86,27 +112,38 @@ export function lost(reason: LostReason, path: string): LockError {
     reason === 'hijacked'
       ? 'its file was replaced or removed, so somebody else may hold it'
       : 'its heartbeat has failed for so long that somebody else may take it'
-  return new LockError('ERR_LOCK_LOST', `lock was lost: ${why}`, path, { reason })
+  return new LockError('ERR_LOCK_LOST', reason, `lock was lost: ${why}`, path)
 }
 
 export function rootClosed(path: string): LockError {
-  return new LockError('ERR_ROOT_CLOSED', 'root is closed', path)
+  return new LockError('ERR_ROOT_CLOSED', undefined, 'root is closed', path)
 }
 
-/** The face's own words for a holder. */
+/** The face's own words for a holder. Whatever another process wrote: it is read, and does nothing. */
 export function toHolder(holder: BindingHolder): Holder {
-  const { pid, hostname, command, acquiredAt, mode, token } = holder
+  const { pid, hostname, command, mode, token } = holder
+  const acquiredAt = date(holder.acquiredAt)
   return {
     pid,
     mode,
-    ...(hostname !== undefined && { hostname }),
-    ...(command !== undefined && { command }),
-    ...(acquiredAt !== undefined && { acquiredAt: new Date(acquiredAt) }),
+    ...(hostname !== undefined && { hostname: printable(hostname) }),
+    ...(command !== undefined && { command: printable(command) }),
+    ...(acquiredAt && { acquiredAt }),
     ...(token !== undefined && { token })
   }
 }
 
-function held(reason: LockErrorReason, error: BindingError, cause: { cause?: unknown }): LockError {
+/** A time that no `Date` can hold is none. */
+function date(ms: number | undefined): Date | undefined {
+  const time = new Date(ms ?? NaN)
+  return Number.isNaN(time.getTime()) ? undefined : time
+}
+
+function held(
+  reason: 'held' | 'aborted',
+  error: BindingError,
+  cause: { cause?: unknown }
+): LockError {
   const holder = error.holder && toHolder(error.holder)
   let message = 'store is locked'
   if (holder) {
@@ -115,12 +152,16 @@ function held(reason: LockErrorReason, error: BindingError, cause: { cause?: unk
     if (command) message += ` (${command})`
     if (hostname) message += ` on host ${hostname}`
     if (acquiredAt) message += ` since ${acquiredAt.toISOString().replace(/\.\d+Z$/, 'Z')}`
+    if (error.holder!.own) message += ', which is this process'
   }
   if (error.refusal) {
-    const { message: why } = systemError(error.refusal)
+    const { errno, code } = error.refusal
+    // What was refused before the system was asked has no name of the system's.
+    const ours = errno === undefined && code === undefined
+    const why = ours ? error.refusal.message : systemError(error.refusal).message
     message += `; the lock is stale, but could not be taken over (${why}): look at ${error.refusal.path}`
   }
-  return new LockError('ERR_LOCK_UNSUCCESSFUL', message, error.path, { ...cause, holder, reason })
+  return new LockError('ERR_LOCK_UNSUCCESSFUL', reason, message, error.path, { ...cause, holder })
 }
 
 /** Shaped as Node shapes its own: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
@@ -151,6 +192,7 @@ function nameOf(errno: number | undefined): string {
 /** The system has no error for this: it would have opened it. */
 function notAFile(error: BindingError): NodeJS.ErrnoException {
   const { path } = error
-  const text = error.kind === 'not-a-file' ? `not a regular file, open '${path}'` : error.message
+  const why = error.kind === 'not-a-file' ? 'not a regular file' : error.message
+  const text = `${why}, open '${path}'`
   return Object.assign(new Error(`EINVAL: ${text}`), { code: 'EINVAL', syscall: 'open', path })
 }

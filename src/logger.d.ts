@@ -1,6 +1,9 @@
 /**
  * Where a lock reports what an operator wants to read. `console` and winston fit as they are; pino
  * in one line: `{ warn: (message, details) => log.warn(details, message), error: … }`.
+ *
+ * Called in the asynchronous context of whoever asked for the lock. What it throws is an uncaught
+ * exception, and does nothing to the lock.
  */
 export interface Logger {
     /**

@@ -48,7 +48,7 @@ class OpenRoot implements Root {
 export async function openRoot(path: string | URL): Promise<Root> {
   const opened = checkedPath('path', path)
   const event = await ask((key) => environment.openRoot(key, opened))
-  if (event.kind !== 'opened') throw fromBinding(event.error!)
+  if (event.kind !== 'opened') throw fromBinding(event.error!, 'open')
   return new OpenRoot(opened, event.key)
 }
 

@@ -14,6 +14,20 @@ export interface Violation {
   until: number
 }
 
+/**
+ * Whether a machine that ran nobody for a while, unseen, could look like this: claims that something
+ * happens in time. That two have the lock, that an update is lost, that a token does not rise or that
+ * somebody crashes is nobody's fault but ours.
+ */
+export function mayBeTheMachines({ claim }: Violation): boolean {
+  return [
+    'a living heart is not robbed',
+    'a robbed holder is told',
+    'nobody loses a lock for nothing',
+    'nobody waits for a free lock'
+  ].includes(claim)
+}
+
 /** What happened, as far as it was worth counting. */
 export interface Tally {
   grants: number

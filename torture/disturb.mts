@@ -107,7 +107,8 @@ export class Disturber {
         rmSync(file, { force: true })
         return this.#log.say({ what: 'unlink', from })
       case 'replace':
-        writeFileSync(this.#here('other'), 'a file of somebody else')
+        // Empty: one with content is never taken over.
+        writeFileSync(this.#here('other'), '')
         renameSync(this.#here('other'), file)
         return this.#log.say({ what: 'replace', from })
       case 'truncate':
@@ -183,9 +184,11 @@ function scribble(guard: string, seed: number): void {
   try {
     switch (random.of(['over', 'somewhere', 'cut', 'long', 'empty'])) {
       case 'over':
-        return void writeSync(file, bytes, 0, bytes.length, 0)
+        // Behind what every record begins with: a guard without it is somebody else's, and refused.
+        for (const slot of [0, 512]) writeSync(file, Buffer.from('rootlock'), 0, 8, slot)
+        return void writeSync(file, bytes, 0, Math.min(bytes.length, 504), 8)
       case 'somewhere':
-        return void writeSync(file, bytes, 0, 1, random.between(0, 1_023))
+        return void writeSync(file, bytes, 0, 1, random.of([0, 512]) + random.between(8, 511))
       case 'cut':
         return truncateSync(guard, random.between(0, 1_023))
       case 'long':

@@ -22,7 +22,7 @@ export const unix: Missing = process.platform === 'win32' && 'Unix'
 /** What Wine can't show may hold on Windows. */
 export const notWine: Missing = 'WINELOADER' in process.env && 'a real Windows'
 
-/** What `test:arm64` runs on: qemu's user mode has no `openat2`, and its programs are called by qemu's name. */
+/** What `check -- arm64` runs on: qemu's user mode has no `openat2`, and its programs are called by qemu's name. */
 export const notEmulated: Missing = 'ROOTLOCK_EMULATED' in process.env && 'a real processor'
 
 /** To become somebody else, or to mount. */

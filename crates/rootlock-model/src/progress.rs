@@ -130,7 +130,7 @@ impl Edges {
                     later = to;
                     continue;
                 }
-                Action::Sleep | Action::ForeignUnlink => continue,
+                Action::Sleep | Action::ForeignUnlink | Action::RemoveGuard => continue,
             };
             let stops = matches!(step, Crash | GiveUp | UnlockKernel | StopHeartbeat);
             if !open || s.processes[i].is_holder() || stops {

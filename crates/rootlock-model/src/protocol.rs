@@ -47,6 +47,10 @@ pub enum Step {
     Unlink,
     /// The guard is not to be had for a beat.
     RefuseBeat,
+    /// There is no guard for a beat; or, after its stamp, still none.
+    MissGuard,
+    /// After a beat's stamp without a guard: there is one.
+    FindGuard,
     /// `heartbeat-failed`, by the holder's own clock.
     FailHeartbeat,
     /// First half of a release, or of passing the lock on inside the process.
@@ -61,7 +65,7 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 25] = {
+    pub const ALL: [Self; 27] = {
         use Step::*;
         [
             Open(Mode::Exclusive, Terms::Usual),
@@ -84,6 +88,8 @@ impl Step {
             Rename,
             Unlink,
             RefuseBeat,
+            MissGuard,
+            FindGuard,
             FailHeartbeat,
             StopHeartbeat,
             UnlockKernel,
@@ -104,6 +110,8 @@ pub enum Action {
     Sleep,
     /// A foreign program unlinks L without the guard.
     ForeignUnlink,
+    /// A foreign program removes the guard; nobody is inside.
+    RemoveGuard,
 }
 
 impl Model for Lock {
@@ -148,6 +156,10 @@ impl Model for Lock {
         if self.0.foreign_unlink && s.linked {
             actions.push(Action::ForeignUnlink);
         }
+        let empty = || s.processes.iter().all(|p| p.guard == Guard::None);
+        if self.0.cleans && !s.guard_gone && empty() {
+            actions.push(Action::RemoveGuard);
+        }
     }
 
     fn next_state(&self, s: &State, action: Action) -> Option<State> {
@@ -158,6 +170,11 @@ impl Model for Lock {
             Action::ForeignUnlink => {
                 let mut next = *s;
                 next.unlink_l();
+                next
+            }
+            Action::RemoveGuard => {
+                let mut next = *s;
+                next.remove_guard();
                 next
             }
         });
@@ -209,6 +226,7 @@ impl Lock {
             (Locked, LockGuard) if guarded_acquire && s.guard_is_free(Guard::Exclusive, i) => {
                 p.guard = Guard::Exclusive;
                 p.phase = Guarded;
+                next.guard_gone = false;
             }
             (Guarded, CheckIdentity) => self.check_identity(s, p),
             (Locked, CheckIdentity) if !guarded_acquire => self.check_identity(s, p),
@@ -270,10 +288,12 @@ impl Lock {
             (Stale, LockGuard) if !naive && s.guard_is_free(Guard::Exclusive, i) => {
                 p.guard = Guard::Exclusive;
                 p.phase = RecoverGuarded;
+                next.guard_gone = false;
             }
             (Waiting, LockGuard) if self.0.attempts && s.guard_is_free(Guard::Exclusive, i) => {
                 p.guard = Guard::Exclusive;
                 p.phase = RecoverGuarded;
+                next.guard_gone = false;
             }
             (RecoverGuarded, Open(mode, terms)) if (mode, terms) == (p.mode, p.terms) => {
                 p.phase = RecoverOpened;
@@ -321,7 +341,9 @@ impl Lock {
                 next.processes[i].seen = Seen::default();
             }
             (TemporaryCreated, Rename) if !ledger_first => {
+                let promise = self.promise(s, i);
                 next.rename_over_l(i);
+                next.promised = promise;
                 next.processes[i].phase = Renamed;
                 next.processes[i].seen = Seen::default();
             }
@@ -334,11 +356,15 @@ impl Lock {
                 self.stamp(&mut next, i);
             }
             (Holding, LockGuard)
-                if !naive && self.beat_is_due(p) && s.guard_is_free(Guard::Shared, i) =>
+                if !naive
+                    && self.beat_is_due(p)
+                    && s.guard_is_free(self.guard_to_beat(s, i), i) =>
             {
-                p.guard = Guard::Shared;
+                // It may make the guard anew; or miss it, below.
+                p.guard = self.guard_to_beat(s, i);
                 p.phase = BeatGuarded;
                 p.unaware = !s.is_l(p.file);
+                next.guard_gone = false;
             }
             (BeatGuarded, CheckIdentity) if s.is_l(p.file) => p.phase = BeatIdentified,
             (BeatGuarded, CheckIdentity) => p.end_grant(),
@@ -350,15 +376,56 @@ impl Lock {
                 p.phase = BeatStamped;
                 self.stamp(&mut next, i);
             }
-            (BeatStamped, UnlockGuard) => {
+            // What is written before the guard is left, so that it is there for the next.
+            (BeatStamped, WriteLedger) if self.lacks_record(s, i) => {
+                self.write_record_again(&mut next, i);
+            }
+            (BeatStamped, UnlockGuard) if !self.lacks_record(s, i) => {
                 p.phase = Holding;
                 p.guard = Guard::None;
+            }
+            (Holding, MissGuard) if s.guard_gone && self.beat_is_due(p) && !p.beat_refused => {
+                p.phase = BeatUnguarded;
+                p.unaware = !s.is_l(p.file);
+            }
+            (BeatUnguarded, CheckIdentity) if s.is_l(p.file) => p.phase = BeatUnguardedIdentified,
+            (BeatUnguarded, CheckIdentity) => p.end_grant(),
+            (BeatUnguardedIdentified, Moment) => {
+                p.phase = BeatUnguardedTimed;
+                p.seen.age = 0;
+            }
+            (BeatUnguardedTimed, Stamp) => {
+                p.phase = BeatUnguardedStamped;
+                self.stamp(&mut next, i);
+            }
+            (BeatUnguardedStamped, MissGuard)
+                if s.guard_gone || variant == Variant::UnguardedBeat =>
+            {
+                p.phase = BeatUnguardedMissed;
+            }
+            // Again: one may have come, somebody may have taken L over in it, and it may have gone.
+            (BeatUnguardedMissed, CheckIdentity) if !s.is_l(p.file) => p.end_grant(),
+            (BeatUnguardedMissed, CheckIdentity) => {
+                let age = p.seen.age;
+                self.read_clock(p);
+                p.phase = Holding;
+                (p.age, p.awake) = (age, age.min(self.timing(p.terms).beat));
+                p.was_frozen = age > 0;
+                p.seen = Seen::default();
+            }
+            (BeatUnguardedStamped, FindGuard)
+                if !s.guard_gone && variant != Variant::UnguardedBeat =>
+            {
+                // A sign of life, as of any beat that the guard refuses.
+                p.phase = Holding;
+                p.beat_refused = true;
+                p.seen = Seen::default();
             }
             (Holding, RefuseBeat)
                 if !naive
                     && self.beat_is_due(p)
                     && !p.beat_refused
-                    && !s.guard_is_free(Guard::Shared, i) =>
+                    && !s.guard_is_free(self.guard_to_beat(s, i), i) =>
             {
                 p.phase = BeatRefused;
                 p.unaware = !s.is_l(p.file);
@@ -418,6 +485,7 @@ impl Lock {
     fn stamp(&self, next: &mut State, i: usize) {
         if next.is_l(next.processes[i].file) {
             next.touch_l();
+            next.promised = self.promise(next, i);
         }
     }
 
@@ -446,11 +514,54 @@ impl Lock {
             // It can't see whether the readers before it are still there.
             terms = terms.widest(last.terms);
         }
+        if mode == Mode::Shared && !last.names_l {
+            terms = next.promised.map_or(terms, |promised| terms.widest(promised));
+        }
         for (j, p) in next.processes.iter_mut().enumerate() {
             p.in_ledger = j == i;
         }
         let names_l = next.is_l(file);
         next.ledger = Ledger { token, record: Record::Member, names_l, mode, terms };
+    }
+
+    /// What a beat needs of the guard.
+    fn guard_to_beat(&self, s: &State, i: usize) -> Guard {
+        if s.guard_gone || self.lacks_record(s, i) { Guard::Exclusive } else { Guard::Shared }
+    }
+
+    /// Whether the ledger does not tell terms that a holder may rely on, because the guard was
+    /// removed.
+    fn lacks_record(&self, s: &State, i: usize) -> bool {
+        let p = &s.processes[i];
+        let told = s.ledger.names_l && s.ledger.terms.widest(p.terms) == s.ledger.terms;
+        self.0.cleans && s.is_l(p.file) && !told
+    }
+
+    /// The terms of all who may hold L, as far as `i` can know.
+    fn promise(&self, s: &State, i: usize) -> Option<Terms> {
+        if !self.0.cleans || self.0.variant == Variant::NoPromise {
+            return None;
+        }
+        let Process { mode, terms, .. } = s.processes[i];
+        Some(match (mode, s.ledger.names_l, s.ledger.mode) {
+            (Mode::Exclusive, ..) | (Mode::Shared, true, Mode::Exclusive) => terms,
+            (Mode::Shared, true, Mode::Shared) => terms.widest(s.ledger.terms),
+            (Mode::Shared, false, _) => s.promised.map_or(terms, |said| terms.widest(said)),
+        })
+    }
+
+    /// A holder's record, in a ledger that has none of L: it gives no token away.
+    fn write_record_again(&self, next: &mut State, i: usize) {
+        let Process { mode, mut terms, .. } = next.processes[i];
+        if mode == Mode::Shared {
+            let known = if next.ledger.names_l { Some(next.ledger.terms) } else { next.promised };
+            terms = known.map_or(terms, |known| terms.widest(known));
+        }
+        for (j, p) in next.processes.iter_mut().enumerate() {
+            p.in_ledger = j == i;
+        }
+        let token = next.ledger.token;
+        next.ledger = Ledger { token, record: Record::Member, names_l: true, mode, terms };
     }
 
     /// Whether there is a reason to take L from whoever has it.

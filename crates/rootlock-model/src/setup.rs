@@ -29,6 +29,10 @@ pub enum Variant {
     CountsToTheLook,
     /// P whose readers write their own terms into the ledger, also when they are not the widest.
     LastReadersTerms,
+    /// P whose stamps do not say the terms on L itself, for those who find no record of it.
+    NoPromise,
+    /// P whose beats without a guard count although it has come back meanwhile.
+    UnguardedBeat,
 }
 
 /// Lengths in ticks.
@@ -51,6 +55,9 @@ impl Timing {
 
     /// Twice as long.
     pub const LONG: Self = Self { beat: 2, short_watch: 3, stale: 6 };
+
+    /// A beat that is longer than [`Timing::SHORT`]'s T.
+    pub const SLOW: Self = Self { beat: 4, short_watch: 5, stale: 12 };
 
     /// A tick is a fifth of a beat, so that 1.2 h is exact.
     pub const FINE: Self = Self { beat: 5, short_watch: 6, stale: 15 };
@@ -126,6 +133,8 @@ pub struct Setup {
     pub sleeps: bool,
     /// A foreign program may unlink L at any time.
     pub foreign_unlink: bool,
+    /// A foreign program may remove the guard, with the ledger in it, whenever nobody is inside.
+    pub cleans: bool,
     /// States that differ only in the processes' numbers count as one.
     pub symmetry: bool,
     /// What is checked.
@@ -150,6 +159,7 @@ impl Setup {
             crashes: true,
             sleeps: false,
             foreign_unlink: false,
+            cleans: false,
             symmetry: true,
             claims: SAFETY.to_vec(),
         }

@@ -77,6 +77,16 @@ pub enum Phase {
     BeatRefused,
     /// Beat without the guard: L is still its own.
     BeatRefusedIdentified,
+    /// Beat: there is no guard.
+    BeatUnguarded,
+    /// Beat without any guard: L is still its own.
+    BeatUnguardedIdentified,
+    /// Beat without any guard: has read the clock, which counts if there is still none in the end.
+    BeatUnguardedTimed,
+    /// Beat without any guard: has stamped L.
+    BeatUnguardedStamped,
+    /// Beat without any guard: there is still none.
+    BeatUnguardedMissed,
     /// Recover: there is a reason to, the guard is asked for.
     Stale,
     /// Recover: inside the guard.
@@ -180,6 +190,19 @@ impl Process {
                 | BeatStamped
                 | BeatRefused
                 | BeatRefusedIdentified
+        ) || self.is_unguarded()
+    }
+
+    /// Whether it is in a beat without any guard.
+    pub(crate) fn is_unguarded(&self) -> bool {
+        use Phase::*;
+        matches!(
+            self.phase,
+            BeatUnguarded
+                | BeatUnguardedIdentified
+                | BeatUnguardedTimed
+                | BeatUnguardedStamped
+                | BeatUnguardedMissed
         )
     }
 
@@ -327,6 +350,10 @@ pub struct State {
     pub wall_age: u8,
     /// The ledger.
     pub ledger: Ledger,
+    /// There is no guard, and so no ledger.
+    pub guard_gone: bool,
+    /// The terms that L's last stamp says. Kept only if guards are removed.
+    pub promised: Option<Terms>,
     /// The highest token ever written.
     pub highest_token: u8,
     /// A token was written that was not higher than every earlier one.
@@ -368,8 +395,18 @@ impl State {
             }
         }
         self.linked = false;
+        self.promised = None;
         self.ledger.names_l = false;
         self.change_l();
+    }
+
+    /// The guard's name is gone, and with it the ledger. The next token is read off the wall clock.
+    pub(crate) fn remove_guard(&mut self) {
+        self.guard_gone = true;
+        self.ledger = Ledger { token: self.highest_token, ..Ledger::default() };
+        for p in &mut self.processes {
+            p.in_ledger = false;
+        }
     }
 
     /// This process's file becomes L. Its times are those of its making, which was at the earliest

@@ -188,6 +188,30 @@ fn holes() -> Vec<Hole> {
             },
         },
         Hole {
+            title: "P that knows its holder's terms from the ledger only, and a guard that is removed",
+            moral: "Nobody freezes. A cleaner of old files removes the guard, and the ledger with it. \
+                    P2, on hasty terms, makes an empty one, finds no terms to keep to but its own, \
+                    and robs P1 before its next beat. So a stamp says on L itself how long the lock \
+                    is promised for. (A tick is h/4 of P1.)",
+            setup: Setup {
+                variant: Variant::NoPromise,
+                timing: Timing::SLOW,
+                hasty: Some(Timing::SHORT),
+                freezes: false,
+                cleans: true,
+                claims: vec![Claim::ExclusiveOnTime],
+                ..plain(2)
+            },
+        },
+        Hole {
+            title: "P whose beats count without a guard, though there is one again",
+            moral: "The guard was removed, and P1 beats without one, so as not to fill a directory \
+                    that is being removed. P2 makes the guard and takes its second look just before \
+                    P1's stamp. So after its stamp P1 looks for a guard, and if there is one, the \
+                    stamp is only a sign of life.",
+            setup: Setup { variant: Variant::UnguardedBeat, cleans: true, ..plain(2) },
+        },
+        Hole {
             title: "P whose refused beats give no sign of life, and a process frozen inside the \
                     guard",
             moral: "The wall clock lies. P1 never freezes, but the guard refuses its beats for as \

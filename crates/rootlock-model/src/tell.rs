@@ -41,6 +41,10 @@ pub(crate) fn story(lock: &Lock, actions: &[Action]) -> String {
                 turn(lock, &mut s, &mut rest, |_| false);
                 "— a foreign program unlinks L.".into()
             }
+            Action::RemoveGuard => {
+                turn(lock, &mut s, &mut rest, |_| false);
+                "— a cleaner of old files removes the guard.".into()
+            }
             Action::Of(i, first) => {
                 // Who replaces the dead is not the one who died.
                 let same = |next| {
@@ -174,6 +178,11 @@ fn phrase(lock: &Lock, names: &[String], s: &State, next: &State, i: usize, step
         Step::Unlink => {
             remark("unlink", &format!("of L{}; starts over", owners(names, s, i, ", under ")))
         }
+        Step::MissGuard if p.phase == Phase::BeatUnguardedStamped => {
+            "does not look for a guard".into()
+        }
+        Step::MissGuard => "is due to beat, and there is no guard".into(),
+        Step::FindGuard => "finds that there is a guard (the beat does not count)".into(),
         Step::RefuseBeat => "is due to beat and can't have the guard".into(),
         Step::FailHeartbeat => remark("fail_heartbeat", "gives its lock up for lost"),
         Step::StopHeartbeat => plain("stop_heartbeat"),

@@ -25,6 +25,7 @@ impl Lock {
             return false;
         }
         if p.guard != Guard::None
+            || p.is_unguarded()
             || matches!(p.phase, Phase::BeatRefused | Phase::BeatRefusedIdentified)
         {
             return true;
@@ -71,7 +72,7 @@ impl Lock {
                     p.awake = self.timing(p.terms).beat.min(p.awake + 1);
                 }
             }
-            if p.is_judging() {
+            if p.is_judging() || p.is_unguarded() {
                 p.seen.age = older(p.seen.age);
             }
             if awake {
@@ -107,7 +108,8 @@ impl Lock {
     fn needed(&self, s: &State, p: &Process) -> u8 {
         let own = self.timing(p.terms);
         if !s.ledger.names_l {
-            return own.stale;
+            let promised = s.promised.map_or(0, |terms| self.timing(terms).stale);
+            return own.stale.max(promised);
         }
         let holder = self.timing(s.ledger.terms);
         let stale = own.stale.max(holder.stale);

@@ -223,6 +223,22 @@ fn a_foreign_unlink_is_noticed_and_lowers_no_token() {
 }
 
 #[test]
+fn a_guard_that_is_removed_costs_nobody_its_lease() {
+    let cleans = Setup { cleans: true, ..Setup::protocol(2) };
+    holds(
+        "two, exclusive, guard removed",
+        Setup { claims: with(&SAFETY, &[Claim::GrantedAlone]), ..cleans.clone() },
+    );
+    let hasty = Setup { hasty: Some(Timing::SHORT), crashes: false, ..cleans };
+    holds("two, exclusive, hasty, guard removed", hasty.clone());
+    holds(
+        "two, exclusive, hasty by far, guard removed",
+        Setup { timing: Timing::SLOW, freezes: false, ..hasty.clone() },
+    );
+    holds("two, shared, hasty, guard removed", Setup { shared: true, freezes: false, ..hasty });
+}
+
+#[test]
 #[ignore = "some minutes: cargo test -p rootlock-model -- --ignored three_with_all_switches"]
 fn three_with_all_switches() {
     let all = Setup { shared: true, sleeps: true, attempts: true, ..Setup::protocol(3) };
@@ -243,6 +259,9 @@ fn three_with_all_switches() {
         "three, shared, hasty",
         Setup { shared: true, hasty: Some(Timing::SHORT), ..Setup::protocol(3) },
     );
+    let cleans = Setup { cleans: true, hasty: Some(Timing::SHORT), ..Setup::protocol(2) };
+    holds("two, shared, hasty, guard removed", Setup { shared: true, ..cleans });
+    holds("three, guard removed", Setup { cleans: true, ..Setup::protocol(3) });
     holds(
         "two, all, hasty by half",
         Setup { timing: Timing::LONG, hasty: Some(Timing::SHORT), processes: 2, ..all },

@@ -18,7 +18,7 @@ pub struct BindingHolder {
     pub pid: u32,
     /// Host name.
     pub hostname: Option<String>,
-    /// Command line.
+    /// Program and script.
     pub command: Option<String>,
     /// Milliseconds since 1970.
     pub acquired_at: Option<f64>,
@@ -27,6 +27,8 @@ pub struct BindingHolder {
     pub mode: &'static str,
     /// Fencing token; exact, it is below 2^53.
     pub token: Option<f64>,
+    /// Whether it is this process.
+    pub own: bool,
 }
 
 impl From<&Holder> for BindingHolder {
@@ -42,6 +44,7 @@ impl From<&Holder> for BindingHolder {
                 .map(|since| (since.as_secs_f64() * 1000.0).round()),
             mode: mode(holder.mode),
             token: holder.token.map(number),
+            own: holder.own,
         }
     }
 }
@@ -66,7 +69,7 @@ pub struct BindingError {
     #[napi(ts_type = "'open' | 'acquire' | 'release' | 'inspect'")]
     pub operation: &'static str,
     /// Why it did not work.
-    #[napi(ts_type = "'held' | 'cancelled' | 'io' | 'not-a-file' | 'invalid'")]
+    #[napi(ts_type = "'held' | 'cancelled' | 'io' | 'not-a-file' | 'not-ours' | 'invalid'")]
     pub kind: &'static str,
     /// The file or directory.
     pub path: String,
@@ -113,11 +116,16 @@ impl From<&Error> for BindingError {
                 ErrorKind::Held => "held",
                 ErrorKind::Cancelled => "cancelled",
                 ErrorKind::NotAFile => "not-a-file",
+                ErrorKind::NotOurs(_) => "not-ours",
                 ErrorKind::InvalidArgument(_) => "invalid",
                 _ => "io",
             },
             path,
-            message: error.to_string(),
+            message: match error.kind() {
+                // Of an argument, not of a file.
+                ErrorKind::NotOurs(what) | ErrorKind::InvalidArgument(what) => what.clone(),
+                _ => error.to_string(),
+            },
             system,
             holder: error.holder().map(Into::into),
             refusal: error.refusal().map(|refusal| {
@@ -195,7 +203,7 @@ pub struct BindingParty {
     /// `exclusive` or `shared`.
     #[napi(ts_type = "'exclusive' | 'shared'")]
     pub mode: &'static str,
-    /// Command line.
+    /// Program and script.
     pub command: Option<String>,
 }
 

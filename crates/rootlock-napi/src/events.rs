@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use napi::Status;
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use rootlock::{Details, Level};
+use rootlock::{Details, Error, Level, Observer};
 
 use crate::convert::{BindingError, BindingHolder, BindingLockState, BindingSurvey, number};
 
@@ -62,14 +64,18 @@ impl BindingEvent {
         }
     }
 
-    pub(crate) fn log(key: u64, level: Level, message: &str, details: &Details) -> Self {
+    pub(crate) fn failed(key: u64, error: &Error) -> Self {
+        Self { error: Some(error.into()), ..Self::new(key, "failed") }
+    }
+
+    fn log(key: u64, level: Level, message: String, details: &Details) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
             level: Some(match level {
                 Level::Warn => "warn",
                 Level::Error => "error",
             }),
-            message: Some(message.to_owned()),
+            message: Some(message),
             details: Some(details.iter().map(owned).collect()),
             ..Self::new(key, "log")
         }
@@ -109,6 +115,8 @@ type OnEvent = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 /// The way into JavaScript.
 pub(crate) struct Channel {
     on_event: OnEvent,
+    /// How many events are on their way.
+    sent: Arc<AtomicUsize>,
 }
 
 thread_local! {
@@ -119,11 +127,21 @@ thread_local! {
 
 impl Channel {
     pub(crate) fn new(on_event: Function<'_, Arguments, ()>) -> napi::Result<Self> {
+        let sent = Arc::<AtomicUsize>::default();
+        let on_its_way = Arc::clone(&sent);
         let on_event = on_event
             .build_threadsafe_function::<Event>()
             .weak::<true>()
-            .build_callback(|call| Ok(call.value.arguments()))?;
-        Ok(Self { on_event })
+            .build_callback(move |call| {
+                on_its_way.fetch_sub(1, Ordering::Relaxed);
+                Ok(call.value.arguments())
+            })?;
+        Ok(Self { on_event, sent })
+    }
+
+    /// Whether nothing is on its way: only then may a call answer with what happened after it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn send(&self, event: impl Into<Event>) {
@@ -136,6 +154,7 @@ impl Channel {
             _ => Some(event),
         });
         if let Some(event) = event {
+            self.sent.fetch_add(1, Ordering::Relaxed);
             // An environment that has ended hears nothing any more, and that is fine.
             let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
         }
@@ -149,5 +168,26 @@ impl Channel {
         let result = call();
         let events = COLLECTED.take().map(|(_, events)| events).unwrap_or_default();
         (result, events)
+    }
+}
+
+impl Observer for Channel {
+    fn observe(&self, key: u64, event: rootlock::Event) {
+        use rootlock::Event as Of;
+        let new = |kind| BindingEvent::new(key, kind);
+        let event = match event {
+            Of::Granted(token) => return self.send(Event::Granted(key, token)),
+            Of::Waiting(holder) => {
+                BindingEvent { holder: holder.as_ref().map(Into::into), ..new("waiting") }
+            }
+            Of::Failed(error) => BindingEvent::failed(key, &error),
+            Of::Cancelled => new("failed"),
+            Of::Lost(reason) => BindingEvent { reason: Some(reason.as_str()), ..new("lost") },
+            Of::Released(result) => {
+                BindingEvent { error: result.err().as_ref().map(Into::into), ..new("released") }
+            }
+            Of::Log(level, message, details) => BindingEvent::log(key, level, message, &details),
+        };
+        self.send(event);
     }
 }

@@ -7,13 +7,13 @@
 //! thousand waiters make quadratic. `src/` makes the promises.
 
 pub mod ask;
+pub mod current_directory;
 pub mod events;
 
 mod blocking;
 mod convert;
 mod environment;
 mod io_error;
-mod lines;
 
 /// What the face compares with its own: half of a release does not lock.
 #[napi_derive::napi]

@@ -45,6 +45,9 @@ pub enum ErrorKind {
     },
     /// Something that is not a regular file has the lock file's or the guard's name.
     NotAFile,
+    /// A file that has the lock file's or the guard's name may be somebody else's; the text says by
+    /// what. Nothing was written to it.
+    NotOurs(String),
     /// The caller's own argument is out of range; the text names it.
     InvalidArgument(String),
 }
@@ -58,17 +61,6 @@ pub struct Refusal {
     pub error: io::Error,
 }
 
-impl Refusal {
-    /// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
-    pub(crate) fn copy(&self) -> Self {
-        let error = match self.error.raw_os_error() {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::other(self.error.to_string()),
-        };
-        Self { path: self.path.clone(), error }
-    }
-}
-
 impl Error {
     pub(crate) fn new(operation: Operation, path: &Path, kind: ErrorKind) -> Self {
         Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
@@ -79,8 +71,8 @@ impl Error {
         Self::new(operation, path, ErrorKind::Io { call, error })
     }
 
-    pub(crate) fn invalid(operation: Operation, what: String) -> Self {
-        Self::new(operation, Path::new(""), ErrorKind::InvalidArgument(what))
+    pub(crate) fn invalid(operation: Operation, path: &Path, what: String) -> Self {
+        Self::new(operation, path, ErrorKind::InvalidArgument(what))
     }
 
     pub(crate) fn with_holder(mut self, holder: Option<Holder>) -> Self {
@@ -137,13 +129,24 @@ impl Fault {
         Self { name: name.into(), kind: ErrorKind::NotAFile }
     }
 
+    pub(crate) fn not_ours(name: &str, why: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: ErrorKind::NotOurs(why.into()) }
+    }
+
+    /// Whether the file that it was to be done to may be somebody else's.
+    pub(crate) fn is_not_ours(&self) -> bool {
+        matches!(self.kind, ErrorKind::NotOurs(_) | ErrorKind::NotAFile)
+    }
+
     pub(crate) fn into_error(self, operation: Operation, root: &Path) -> Error {
         Error::new(operation, &root.join(&*self.name), self.kind)
     }
 
-    pub(crate) fn into_refusal(self, root: &Path) -> Refusal {
-        let error = match self.kind {
-            ErrorKind::Io { error, .. } => error,
+    /// The same refusal may be told to several, each by its own path.
+    pub(crate) fn to_refusal(&self, root: &Path) -> Refusal {
+        let error = match &self.kind {
+            ErrorKind::Io { error, .. } => copy(error),
+            ErrorKind::NotOurs(why) => io::Error::other(why.as_str()),
             _ => io::Error::other("not a regular file"),
         };
         Refusal { path: root.join(&*self.name), error }
@@ -154,6 +157,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ErrorKind::Io { call, error } => write!(f, "{call} {}: {error}", self.name),
+            ErrorKind::NotOurs(why) => write!(f, "{}: {why}", self.name),
             _ => write!(f, "{} is not a regular file", self.name),
         }
     }
@@ -173,7 +177,7 @@ impl fmt::Display for Error {
             ErrorKind::Cancelled => f.write_str("the wait was cancelled")?,
             ErrorKind::Io { call, error } => write!(f, "{call}: {error}")?,
             ErrorKind::NotAFile => f.write_str("not a regular file")?,
-            ErrorKind::InvalidArgument(what) => f.write_str(what)?,
+            ErrorKind::NotOurs(what) | ErrorKind::InvalidArgument(what) => f.write_str(what)?,
         }
         if let Some(holder) = &self.holder {
             write!(f, " (held by {holder})")?;
@@ -191,5 +195,12 @@ impl std::error::Error for Error {
             ErrorKind::Io { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+/// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
+pub(crate) fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }

@@ -1,18 +1,24 @@
 //! What holds of a ledger whatever is in its file. Proved on nearly right bytes by the tests below,
-//! on all others by a fuzzer (`npm run fuzz`), which is why this is public there.
+//! on all others by a fuzzer (`npm run check -- fuzz`), which is why this is public there.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::Mode;
 use crate::ledger::{Grantee, Ledger, MAX_TOKEN, Record, SIZE, SLOT};
 use crate::options::Terms;
 use crate::sys::FileId;
 
+/// JavaScript's `Number.MAX_SAFE_INTEGER`.
+const MOST_EXACT: u128 = (1 << 53) - 1;
+
+/// The last moment that its `Date` can hold, in milliseconds.
+const LAST_DATE: u128 = 8_640_000_000_000_000;
+
 /// Reads a ledger of these bytes, makes the grant that follows at that time of the wall clock, and
 /// writes its record, of which only the first `torn` bytes arrive.
 ///
 /// # Panics
-/// If a token could fall, a record is not what was written, or a torn write does more harm than not
+/// If a token could fall, a record tells what JavaScript can't hold, is not what was written, or a torn write does more harm than not
 /// to happen.
 pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
     let before = Ledger::decode(file);
@@ -20,14 +26,22 @@ pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
     if let Some(last) = &before.last {
         assert!(last.token <= last.last && last.last < MAX_TOKEN);
         assert_eq!(Record::decode(&last.encode()).as_ref(), Some(last));
-        let _ = last.holder();
+        for time in [last.terms.heartbeat, last.terms.stale] {
+            assert!(time.as_millis() <= MOST_EXACT && !time.is_zero());
+        }
+        if let Some(holder) = last.holder() {
+            assert!(holder.token.is_some_and(|token| u128::from(token) < MOST_EXACT));
+            let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH);
+            let at = holder.acquired_at.map(since);
+            assert!(at.is_none_or(|at| at.is_ok_and(|at| at.as_millis() <= LAST_DATE)));
+        }
     }
-    let token = before.next_token(wall_micros);
-    assert!(highest.is_none_or(|highest| token > highest));
-    if token >= MAX_TOKEN {
-        // 2⁵² grants after a clock gone mad.
+    let Some(token) = before.next_token(wall_micros) else {
+        // A forged one: nobody has had 2⁵² grants.
+        assert_eq!(highest, Some(MAX_TOKEN - 1));
         return;
-    }
+    };
+    assert!(highest.is_none_or(|highest| token > highest) && token < MAX_TOKEN);
     let record = Record {
         token,
         last: token,
@@ -96,9 +110,9 @@ mod tests {
             token in 0..MAX_TOKEN,
             run in 0_u64..2_000,
             shared in any::<bool>(),
-            granted_at in 0..MAX_TOKEN,
-            heartbeat in 0..MAX_TOKEN,
-            stale in 0..MAX_TOKEN,
+            granted_at in 0..=8_640_000_000_000_000_u64,
+            heartbeat in 1..=MAX_TOKEN,
+            stale in 1..=MAX_TOKEN,
             volume in any::<u64>(),
             index in any::<u128>(),
             leftover in any::<bool>(),
@@ -177,6 +191,32 @@ mod tests {
         ) {
             survives(&file, wall, torn);
             survives(&seal(&file), wall, torn);
+        }
+
+        #[test]
+        fn a_record_with_numbers_of_any_size_is_survived(
+            numbers in vec(prop_oneof![any::<u64>(), Just(MAX_TOKEN - 1), Just(MAX_TOKEN), 0..5_u64], 5),
+            wall in any::<u64>(), torn in 0..=SLOT,
+        ) {
+            let [token, last, at, beat, stale] = numbers[..] else { unreachable!() };
+            let text = format!(
+                "rootlock1 token={token} last={last} mode=shared at={at} beat={beat} stale={stale} \
+                 file=1:2 left=0 pid=1 start=1 ns=0 boot= host= command=",
+            );
+            survives(&seal(text.as_bytes()), wall, torn);
+        }
+
+        #[test]
+        fn what_one_of_our_writes_leaves_is_ours(
+            file in file(), record in record(), torn in 0..=SLOT, cut in 0..=SIZE,
+        ) {
+            if let Some(before) = Ledger::read(&file) {
+                let mut bytes = file;
+                let begin = usize::try_from(before.next_offset()).expect("one of two");
+                bytes[begin..begin + torn].copy_from_slice(&record.encode()[..torn]);
+                prop_assert!(Ledger::read(&bytes).is_some());
+            }
+            prop_assert!(Ledger::read(&[record.encode().as_slice(), &[0; SLOT]].concat()[..cut]).is_some());
         }
 
         #[test]

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::Mode;
 use crate::error::Fault;
-use crate::guard::{Patience, Section};
-use crate::ledger::{Grantee, Ledger, Record};
-use crate::lockfile::LockFile;
-use crate::options::Terms;
+use crate::guard::{Entered, Patience, Section};
+use crate::ledger::{Grantee, Ledger, MAX_TOKEN, Record};
+use crate::lockfile::{self, LockFile, Stamped};
+use crate::options::{Names, Terms};
 use crate::site::Site;
-use crate::sys::{FileId, Nanos, clock};
+use crate::sys::{FileId, Nanos, Stat, clock};
 
 /// How long a run of grants may go on without a section of its own: well below any heartbeat.
 const RUN: Duration = Duration::from_millis(1);
@@ -62,6 +62,40 @@ impl Grant {
         })
     }
 
+    /// The record that the ledger should have of this grant on `file`, if it has not: the guard was
+    /// removed or emptied, and another one has come; or a reader who came over it knew only of
+    /// itself.
+    pub(crate) fn missing_record(
+        &self,
+        ledger: &Ledger,
+        mode: Mode,
+        terms: Terms,
+        file: FileId,
+    ) -> Option<Record> {
+        let last = ledger.last.as_ref();
+        // Newer than the last one, which must not count any more; it gives no token away.
+        let after = last.map_or(0, |last| last.last + 1);
+        if after >= MAX_TOKEN {
+            return None;
+        }
+        match ledger.of(file) {
+            Some(record) if record.terms.widest(terms) == record.terms => None,
+            Some(record) => {
+                Some(Record { last: after, terms: record.terms.widest(terms), ..record.clone() })
+            }
+            None => Some(Record {
+                token: self.token.max(after),
+                last: self.last.max(after),
+                mode,
+                granted_at: self.granted_at,
+                terms,
+                file,
+                leftover: last.is_some_and(|last| last.leftover),
+                grantee: Grantee::this().clone(),
+            }),
+        }
+    }
+
     /// When the ledger's record is to be made this grant's own, if it lasts so long: then the run
     /// is over.
     pub(crate) fn record_due(&self) -> Duration {
@@ -91,7 +125,8 @@ pub(crate) enum Verdict {
     Granted(Grant),
     /// The name stands for another file by now: drop this one and start over.
     Moved,
-    /// Somebody was in the guard for longer than the caller's patience.
+    /// Somebody was in the guard for longer than the caller's patience; or the clock of a file that
+    /// is another user's has not gone on since the last stamp, and the caller can't wait for that.
     GuardBusy,
 }
 
@@ -107,59 +142,95 @@ pub(crate) fn claim(
     wanted: Wanted,
     patience: Patience<'_>,
 ) -> Result<Verdict, Fault> {
-    let Some(section) = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, patience)? else {
-        return Ok(Verdict::GuardBusy);
+    let Site { dir, names, guard, .. } = site;
+    let mut section = match guard.enter_existing(dir, names, Mode::Exclusive, patience)? {
+        Entered::Yes(section) => section,
+        Entered::Busy => return Ok(Verdict::GuardBusy),
+        Entered::Missing => {
+            // Made only beside a lock file that is still there: a directory that is being removed
+            // shall not be filled again.
+            if file.check_identity(dir, names)?.is_none() {
+                return Ok(Verdict::Moved);
+            }
+            match guard.enter(dir, names, Mode::Exclusive, patience)? {
+                Some(section) => section,
+                None => return Ok(Verdict::GuardBusy),
+            }
+        }
     };
-    let Some(stat) = file.check_identity(&site.dir, &site.names)? else {
-        return Ok(Verdict::Moved);
-    };
+    let Some(stat) = file.check_identity(dir, names)? else { return Ok(Verdict::Moved) };
     let ledger = section.read_ledger()?;
-    finish(site, &section, &ledger, file, stat.modified, wanted).map(Verdict::Granted)
+    let may_wait = !matches!(patience, Patience::Spin);
+    let grant = finish(site, &section, &ledger, file, &stat, wanted, may_wait)?;
+    Ok(grant.map_or(Verdict::GuardBusy, Verdict::Granted))
 }
 
-/// The end of a grant, for a caller that is in the section and has checked the identity.
+/// The end of a grant, for a caller that is in the section and has checked the identity. `None` when
+/// it would have to wait for the file's clock, and may not.
 pub(crate) fn finish(
     site: &Site,
     section: &Section<'_>,
     ledger: &Ledger,
     file: &LockFile,
-    modified: Nanos,
+    stat: &Stat,
     wanted: Wanted,
-) -> Result<Grant, Fault> {
+    may_wait: bool,
+) -> Result<Option<Grant>, Fault> {
+    let Site { dir, names, exact_times, .. } = site;
     let from = Moment::now();
-    file.stamp(&site.names, modified, &site.exact_times)?;
+    let terms = ledger.terms_for(wanted.mode, wanted.terms, stat);
+    if may_wait {
+        file.stamp_in_time(names, stat.modified, terms.stale, exact_times)?;
+    } else if file.stamp(names, stat.modified, terms.stale, exact_times)? == Stamped::SameTick {
+        return Ok(None);
+    }
     // A takeover was begun before this grant and may have died half-way. Its file is only litter:
     // that it can't be removed is no reason to refuse a lock, but it stays noted.
     let leftover = ledger.last.as_ref().is_some_and(|last| last.leftover)
-        && site.dir.remove(&site.names.temporary).is_err();
-    let record = record(ledger, wanted, file.id(), leftover);
+        && lockfile::remove_temporary(dir, names).is_err();
+    let record = record(ledger, Wanted { terms, ..wanted }, file.id(), leftover)
+        .ok_or_else(|| no_token_left(names))?;
     section.write_ledger(ledger, &record)?;
-    Ok(Grant::first(&record, from))
+    Ok(Some(Grant::first(&record, from)))
 }
 
-/// The record of a grant that follows `ledger`.
-pub(crate) fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> Record {
+/// That a forged token, or one that a broken program has left, would have every later grant get the
+/// same.
+pub(crate) fn no_token_left(names: &Names) -> Fault {
+    let why =
+        "its last token leaves no room for a greater one: remove it when nobody holds the lock";
+    Fault::not_ours(&names.guard, why)
+}
+
+/// The record of a grant that follows `ledger`, with the terms as they are wanted; `None` when no
+/// token is left.
+pub(crate) fn record(
+    ledger: &Ledger,
+    wanted: Wanted,
+    file: FileId,
+    leftover: bool,
+) -> Option<Record> {
     let Wanted { mode, terms, behind } = wanted;
     let wall = clock::wall();
     let wall_micros = u64::try_from(wall / 1_000).unwrap_or(0);
-    let token = ledger.next_token(wall_micros);
-    Record {
+    let token = ledger.next_token(wall_micros)?;
+    Some(Record {
         token,
         last: last_of_run(token, behind, wall_micros),
         mode,
         granted_at: wall_millis(wall),
-        terms: ledger.terms_for(mode, terms),
+        terms,
         file,
         leftover,
         grantee: Grantee::this().clone(),
-    }
+    })
 }
 
 /// Sets tokens aside for those behind, but none that the wall clock will not have reached by the
 /// end of the run: it is what keeps tokens rising should the ledger be lost.
 fn last_of_run(token: u64, behind: usize, wall_micros: u64) -> u64 {
     let reach = wall_micros.saturating_add(RUN.as_micros() as u64);
-    token.max(reach.min(token.saturating_add(behind as u64)))
+    token.max(reach.min(token.saturating_add(behind as u64)).min(MAX_TOKEN - 1))
 }
 
 fn wall_millis(wall: Nanos) -> u64 {
@@ -176,6 +247,8 @@ mod tests {
         assert_eq!(last_of_run(1_000, 5, 1_000), 1_005);
         assert_eq!(last_of_run(1_000, 50_000, 1_000), 2_000);
         assert_eq!(last_of_run(9_000, 5, 1_000), 9_000, "a clock that was set back");
+        let last = MAX_TOKEN - 1;
+        assert_eq!(last_of_run(last, 5, u64::MAX), last, "no room for more");
     }
 
     #[test]

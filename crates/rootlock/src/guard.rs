@@ -1,5 +1,6 @@
 //! The guard `G`: every grant, beat and takeover happens inside a section of it, so that they are
-//! in an order. Created once, never renamed, never removed by us.
+//! in an order. Created once, never renamed, never removed by us; and never written to unless it is
+//! ours by its one name and by its content.
 //!
 //! Lock order: the lock file first, then the guard. A recoverer, which holds the guard, only tries
 //! the lock file.
@@ -12,9 +13,10 @@ use std::time::Duration;
 use crate::Mode;
 use crate::error::Fault;
 use crate::ledger::{Ledger, Record, SIZE};
+use crate::lockfile::must_be_ours;
 use crate::options::Names;
 use crate::sync::{self, Mutex, MutexGuard, thread};
-use crate::sys::{self, Create, Dir, FileId, flock, waiters};
+use crate::sys::{self, Create, Dir, FileId, Nanos, clock, flock, waiters};
 
 /// How long to wait for a section. Sections are a few system calls long; a longer wait means that
 /// whoever is inside was stopped there.
@@ -33,8 +35,18 @@ const SPINS: u32 = 20;
 /// The longest pause between two tries of a bounded wait.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
-/// The guard file, and which one it is. Shared with the thread that queues on it.
-type Open = (Arc<File>, FileId);
+/// A guard that nobody has written to for so long may look forgotten to a cleaner of old files.
+const OLD: Nanos = 3_600_000_000_000;
+
+/// The guard file, and which one it is.
+#[derive(Debug)]
+struct Open {
+    /// Shared with the thread that queues on it.
+    file: Arc<File>,
+    id: FileId,
+    /// Its content has been read, and is ours.
+    read: bool,
+}
 
 /// One open guard file, used by one thread of this process at a time: the kernel's lock belongs to
 /// the open file and would not keep two threads apart.
@@ -47,10 +59,21 @@ pub(crate) struct Guard {
 pub(crate) struct Section<'a> {
     open: MutexGuard<'a, Option<Open>>,
     names: &'a Names,
+    /// When the guard was last written to.
+    modified: Nanos,
+}
+
+/// What became of entering a guard that was not to be made.
+pub(crate) enum Entered<'a> {
+    Yes(Section<'a>),
+    /// Patience ran out.
+    Busy,
+    /// There is no guard.
+    Missing,
 }
 
 impl Guard {
-    /// Enters a section; `None` when patience ran out.
+    /// Enters a section; `None` when patience ran out. Makes the guard if it is missing.
     pub(crate) fn enter<'a>(
         &'a self,
         dir: &Dir,
@@ -58,26 +81,58 @@ impl Guard {
         mode: Mode,
         patience: Patience<'_>,
     ) -> Result<Option<Section<'a>>, Fault> {
+        loop {
+            match self.enter_existing(dir, names, mode, patience)? {
+                Entered::Yes(section) => return Ok(Some(section)),
+                Entered::Busy => return Ok(None),
+                Entered::Missing => {
+                    let Some(mut open) = self.open_slot(patience) else { return Ok(None) };
+                    if open.is_none() {
+                        *open = make_guard(dir, names)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Enters a section, if there is a guard.
+    pub(crate) fn enter_existing<'a>(
+        &'a self,
+        dir: &Dir,
+        names: &'a Names,
+        mode: Mode,
+        patience: Patience<'_>,
+    ) -> Result<Entered<'a>, Fault> {
         let fault = |call| Fault::io(call, &names.guard);
         loop {
-            let Some(mut open) = self.open_slot(patience) else { return Ok(None) };
+            let Some(mut open) = self.open_slot(patience) else { return Ok(Entered::Busy) };
             if open.is_none() {
-                *open = Some(open_guard(dir, names)?);
+                *open = open_guard(dir, names)?;
             }
-            let (file, id) = open.as_ref().expect("opened above");
+            let Some(Open { file, id, .. }) = &*open else { return Ok(Entered::Missing) };
             if !lock(file, mode, patience).map_err(fault("flock"))? {
-                return Ok(None);
+                return Ok(Entered::Busy);
             }
             // Somebody may have removed the guard, against all rules, while it was open here: then
             // others meet at a new one, and so do we.
             let named = dir.stat(&names.guard);
-            if matches!(&named, Ok(Some(stat)) if stat.id == *id) {
-                return Ok(Some(Section { open, names }));
+            if let Ok(Some(stat)) = named
+                && stat.id == *id
+            {
+                let section = Section { open, names, modified: stat.modified };
+                must_be_ours(&stat, &names.guard)?;
+                return Ok(Entered::Yes(section));
             }
-            let (file, _) = open.take().expect("opened above");
+            let Open { file, .. } = open.take().expect("opened above");
             flock::unlock(&file).map_err(fault("flock"))?;
             named.map_err(fault("stat"))?;
         }
+    }
+
+    /// Whether there is no guard just now.
+    pub(crate) fn is_missing(dir: &Dir, names: &Names) -> Result<bool, Fault> {
+        let named = dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))?;
+        Ok(named.is_none())
     }
 
     /// Reads the ledger without entering: for messages and for watching, never for deciding.
@@ -85,20 +140,30 @@ impl Guard {
         // Never waits for the descriptor: whoever has it may be waiting for somebody else.
         let open = sync::try_lock(&self.open);
         match open.as_deref() {
-            Some(Some((file, _))) => read(file),
+            Some(Some(Open { file, .. })) => read(file),
             _ => dir.open_to_look(&names.guard).and_then(|file| read(&file)),
         }
-        // Not there, not readable, locked (Windows): nothing is known.
+        // Not there, not readable, locked (Windows), not ours: nothing is known.
+        .ok()
+        .flatten()
         .unwrap_or_default()
     }
 
-    /// The open file, for a thread that queues on it while others use it.
+    /// The open file, for a thread that queues on it while others use it; `None` where it is not
+    /// ours. Made if it is missing and there is a lock file: a directory that is being removed shall
+    /// not be filled again.
     pub(crate) fn for_queue(&self, dir: &Dir, names: &Names) -> Option<Arc<File>> {
         let mut open = self.open_slot(Patience::AtMost(MAX_PAUSE))?;
         if open.is_none() {
-            *open = open_guard(dir, names).ok();
+            *open = open_guard(dir, names).ok()?;
         }
-        open.as_ref().map(|(file, _)| Arc::clone(file))
+        if open.is_none() && dir.stat(&names.lock).is_ok_and(|stat| stat.is_some()) {
+            *open = make_guard(dir, names).ok()?;
+        }
+        let open = open.as_mut()?;
+        // To queue is to lock a part of it.
+        open.read = open.read || read(&open.file).is_ok_and(|ledger| ledger.is_some());
+        open.read.then(|| Arc::clone(&open.file))
     }
 
     /// Whether another process says that it waits; `None` when that can't be known. While the
@@ -106,9 +171,13 @@ impl Guard {
     pub(crate) fn others_wait(&self, dir: &Dir, names: &Names) -> Option<bool> {
         let Some(mut open) = sync::try_lock(&self.open) else { return Some(false) };
         if open.is_none() {
-            *open = open_guard(dir, names).ok();
+            *open = open_guard(dir, names).ok()?;
         }
-        waiters::others_wait(&open.as_ref()?.0)
+        match &*open {
+            Some(Open { file, .. }) => waiters::others_wait(file),
+            // Nor a place to say it.
+            None => Some(false),
+        }
     }
 
     /// The open file, for one thread at a time. It may be in use for as long as another process
@@ -129,8 +198,16 @@ impl Guard {
 }
 
 impl Section<'_> {
-    pub(crate) fn read_ledger(&self) -> Result<Ledger, Fault> {
-        read(self.file()).map_err(Fault::io("read", &self.names.guard))
+    /// Reads the ledger; an error if the file has content that is not a ledger's: then it may be
+    /// somebody else's, and nothing may be written to it.
+    pub(crate) fn read_ledger(&mut self) -> Result<Ledger, Fault> {
+        let ledger = read(self.file()).map_err(Fault::io("read", &self.names.guard))?;
+        let ledger = ledger.ok_or_else(|| {
+            let why = "it has content that is not rootlock's, so it may be somebody else's file";
+            Fault::not_ours(&self.names.guard, why)
+        })?;
+        self.open.as_mut().expect("open during a section").read = true;
+        Ok(ledger)
     }
 
     /// Writes a record into the ledger's older slot; `ledger` is what was read in this section.
@@ -139,8 +216,18 @@ impl Section<'_> {
             .map_err(Fault::io("write", &self.names.guard))
     }
 
+    /// Keeps the guard of a lock that is held for days from looking forgotten: those who clean up
+    /// old files would take the ledger away. After [`Section::read_ledger`] only.
+    pub(crate) fn keep_fresh(&self) {
+        let now = clock::wall();
+        if now - self.modified > OLD {
+            // A courtesy: the holder writes its record again if it must.
+            let _ = sys::set_times(self.file(), now, now);
+        }
+    }
+
     fn file(&self) -> &File {
-        &self.open.as_ref().expect("open during a section").0
+        &self.open.as_ref().expect("open during a section").file
     }
 }
 
@@ -153,20 +240,42 @@ impl Drop for Section<'_> {
     }
 }
 
-fn open_guard(dir: &Dir, names: &Names) -> Result<Open, Fault> {
-    let file =
-        dir.open_file(&names.guard, Create::IfMissing).map_err(Fault::io("open", &names.guard))?;
-    let stat = sys::stat(&file).map_err(Fault::io("fstat", &names.guard))?;
-    if !stat.regular {
-        return Err(Fault::not_a_file(&names.guard));
+/// Opens the guard; `None` if there is none.
+fn open_guard(dir: &Dir, names: &Names) -> Result<Option<Open>, Fault> {
+    match dir.open_file(&names.guard, Create::Never) {
+        Ok(file) => opened(file, names).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::io("open", &names.guard)(error)),
     }
-    Ok((Arc::new(file), stat.id))
 }
 
-fn read(file: &File) -> io::Result<Ledger> {
-    let mut bytes = [0; SIZE];
+/// Makes the guard, for all who may use the lock file; `None` if somebody else has made it
+/// meanwhile.
+fn make_guard(dir: &Dir, names: &Names) -> Result<Option<Open>, Fault> {
+    match dir.open_file(&names.guard, Create::New) {
+        Ok(file) => {
+            if let Ok(lock) = dir.open_to_look(&names.lock) {
+                sys::share_access(&lock, &file);
+            }
+            opened(file, names).map(Some)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(Fault::io("open", &names.guard)(error)),
+    }
+}
+
+fn opened(file: File, names: &Names) -> Result<Open, Fault> {
+    let stat = sys::stat(&file).map_err(Fault::io("fstat", &names.guard))?;
+    must_be_ours(&stat, &names.guard)?;
+    Ok(Open { file: Arc::new(file), id: stat.id, read: false })
+}
+
+/// The ledger; `None` if the content is somebody else's.
+fn read(file: &File) -> io::Result<Option<Ledger>> {
+    // One byte more than a ledger has, to know a file that is longer.
+    let mut bytes = [0; SIZE + 1];
     let length = sys::read_at(file, &mut bytes)?;
-    Ok(Ledger::decode(&bytes[..length]))
+    Ok(Ledger::read(&bytes[..length]))
 }
 
 fn lock(file: &File, mode: Mode, patience: Patience<'_>) -> io::Result<bool> {

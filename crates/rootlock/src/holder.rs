@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use crate::Mode;
 use crate::sys::process;
+use crate::{Mode, command};
 
 /// Who holds a lock, as far as known. A program that keeps no ledger (flock(1), Go) is known only
 /// by what the system tells.
@@ -15,7 +15,7 @@ pub struct Holder {
     pub pid: u32,
     /// The name of its host.
     pub hostname: Option<String>,
-    /// Its command line, the program's name without its folder.
+    /// Its program and its script, the program's name without its folder.
     pub command: Option<String>,
     /// When it was granted the lock, by its own wall clock.
     pub acquired_at: Option<SystemTime>,
@@ -23,6 +23,8 @@ pub struct Holder {
     pub mode: Mode,
     /// Its fencing token.
     pub token: Option<u64>,
+    /// Whether it is this process.
+    pub own: bool,
 }
 
 impl fmt::Display for Holder {
@@ -64,7 +66,7 @@ impl Process {
                 boot: process::boot().unwrap_or_default(),
                 namespace: process::namespace(),
                 hostname: process::hostname(),
-                command: process::command(pid),
+                command: command::of(pid),
             }
         });
         &THIS

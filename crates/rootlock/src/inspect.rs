@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::error::{Error, Fault, Operation};
-use crate::guard::{Patience, Section};
+use crate::guard::{Entered, Patience, Section};
 use crate::holder::Process;
 use crate::ledger::{Grantee, Ledger, Record};
 use crate::root::Root;
 use crate::site::Site;
 use crate::sys::{Create, Nanos, Stat, clock, flock, process};
-use crate::{Holder, Mode};
+use crate::{Holder, Mode, command};
 
 /// How long a look waits for the guard.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
@@ -51,7 +51,7 @@ impl Root {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
     pub fn inspect(&self, file_name: &str, stale: Duration) -> Result<LockState, Error> {
         let site = self.site(file_name)?;
-        look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, &site.path))
+        look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, self.path()))
     }
 }
 
@@ -96,7 +96,10 @@ fn held(site: &Site, stat: &Stat) -> Result<Option<Mode>, Fault> {
             None => None,
             // A section that can't be had (a read-only file system) costs others nothing worse
             // than a second attempt.
-            Some(_) => guard.enter(dir, names, Mode::Exclusive, PATIENCE).unwrap_or_default(),
+            Some(_) => match guard.enter_existing(dir, names, Mode::Exclusive, PATIENCE) {
+                Ok(Entered::Yes(section)) => Some(section),
+                _ => None,
+            },
         };
     let file = match dir.open_file(&names.lock, Create::Never) {
         Ok(file) => file,
@@ -153,9 +156,10 @@ fn named_by_kernel(stat: &Stat) -> Option<Holder> {
     Some(Holder {
         pid,
         hostname: Some(Process::this().hostname.clone()),
-        command: Some(process::command(pid)).filter(|command| !command.is_empty()),
+        command: Some(command::of(pid)).filter(|command| !command.is_empty()),
         acquired_at: None,
         mode,
         token: None,
+        own: pid == std::process::id(),
     })
 }

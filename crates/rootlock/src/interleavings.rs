@@ -1,4 +1,4 @@
-//! What several threads do at once, in thousands of orders: `npm run interleavings` builds the crate
+//! What several threads do at once, in thousands of orders: `npm run check -- interleavings` builds the crate
 //! with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables instead of
 //! the system's, and a clock that a test sets. The files and the kernel locks are real ones.
 //!
@@ -11,6 +11,7 @@ pub(crate) mod primitives {
     use std::time::Duration;
 
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::thread_local;
 
     use super::clock;
 
@@ -147,10 +148,10 @@ mod tests {
     use super::clock;
     use super::primitives::thread::alive;
     use crate::events::{Details, Events, Level, LostReason};
-    use crate::hands::{self, Then};
+    use crate::pool;
     use crate::root::Acquired;
     use crate::sys::flock;
-    use crate::{Error, Holder, Lock, Mode, Options, Released, Request, Root, heart};
+    use crate::{Error, Holder, Lock, Mode, Options, Released, Request, Root, timer};
 
     const START: Duration = Duration::from_secs(1_000);
     const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -182,8 +183,8 @@ mod tests {
 
     fn pass_time(time: Duration) {
         clock::set(clock::awake() + time);
-        heart::time_passes();
-        hands::time_passes();
+        timer::time_passes();
+        pool::time_passes();
     }
 
     /// Counts what it is told.
@@ -294,9 +295,8 @@ mod tests {
         explore(|| {
             let done = Arc::new(AtomicUsize::new(0));
             let (says, hears) = mpsc::channel();
-            let clients: Vec<_> = [Then::Linger, Then::Go]
-                .into_iter()
-                .map(|then| {
+            let clients: Vec<_> = (0..2)
+                .map(|_| {
                     let (done, says) = (Arc::clone(&done), says.clone());
                     thread::spawn(move || {
                         for _ in 0..3 {
@@ -305,7 +305,7 @@ mod tests {
                                 done.fetch_add(1, Ordering::SeqCst);
                                 says.send(()).expect("is heard");
                             };
-                            hands::run(then, job).expect("runs");
+                            pool::run(job).expect("runs");
                         }
                     })
                 })
@@ -327,7 +327,7 @@ mod tests {
             let time = thread::spawn(|| (0..4).for_each(|_| pass_time(Duration::from_secs(1))));
             for _ in 0..4 {
                 let says = says.clone();
-                hands::run(Then::Linger, move || says.send(()).expect("is heard")).expect("runs");
+                pool::run(move || says.send(()).expect("is heard")).expect("runs");
                 hears.recv().expect("is said");
             }
             time.join().expect("passes");

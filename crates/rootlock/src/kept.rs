@@ -6,14 +6,15 @@
 //! unmounts does not meet it here.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::hands::{self, Then};
-use crate::heart::{self, Timer};
+use crate::pool;
 use crate::root::Root;
 use crate::sync::{self, Mutex};
 use crate::sys::{FileId, clock};
+use crate::timer;
 
 /// For how long after its last use a directory is kept, and within what time of its last use it
 /// must be asked for to be kept at all.
@@ -31,19 +32,21 @@ struct Kept {
 }
 
 struct State {
-    roots: Option<HashMap<PathBuf, Kept>>,
-    visits: [Option<(FileId, Duration)>; VISITS],
+    /// By their paths, letter for letter: each is told by the one that it was opened by.
+    roots: Option<HashMap<OsString, Kept>>,
+    visits: [Option<((u64, FileId), Duration)>; VISITS],
     next_visit: usize,
 }
 
 static STATE: Mutex<State> =
     Mutex::new(State { roots: None, visits: [const { None }; VISITS], next_visit: 0 });
 
-/// The directory that is kept under a path, if it is the one that the path leads to now.
-pub(crate) fn find(path: &Path, id: FileId) -> Option<Root> {
+/// The directory that is kept under a path, if it is the one that the path leads to now, by the same
+/// mount: another one may have been put over it that is read-only.
+pub(crate) fn find(path: &Path, mount: u64, id: FileId) -> Option<Root> {
     let mut state = sync::lock(&STATE);
-    let kept = state.roots.as_mut()?.get_mut(path)?;
-    if kept.root.id() != id {
+    let kept = state.roots.as_mut()?.get_mut(path.as_os_str())?;
+    if kept.root.mount_and_id() != (mount, id) {
         return None;
     }
     kept.used = clock::awake();
@@ -55,7 +58,7 @@ pub(crate) fn visit(root: &Root) {
     let now = clock::awake();
     let replaced = {
         let mut state = sync::lock(&STATE);
-        let id = root.id();
+        let id = root.mount_and_id();
         let visit = state.visits.iter_mut().flatten().find(|visit| visit.0 == id);
         let again = match visit {
             Some((_, last)) => now.saturating_sub(std::mem::replace(last, now)) < MOMENT,
@@ -67,32 +70,40 @@ pub(crate) fn visit(root: &Root) {
             }
         };
         let roots = state.roots.get_or_insert_default();
-        let known = roots.contains_key(root.path());
+        let known = roots.contains_key(root.path().as_os_str());
         if !again || !known && roots.len() >= MOST {
             return;
         }
-        // Nothing keeps the time where the heart can't be started, so nothing is kept.
-        if roots.is_empty() && heart::set(now + MOMENT, Timer::Tidy).is_err() {
+        // Nothing keeps the time where the timer can't be started, so nothing is kept.
+        if roots.is_empty() && set_timer(now).is_err() {
             return;
         }
-        roots.insert(root.path().to_owned(), Kept { root: root.clone(), used: now })
+        roots.insert(root.path().as_os_str().to_owned(), Kept { root: root.clone(), used: now })
     };
     // Closed outside of the mutex.
     drop(replaced);
 }
 
-/// Lets those go that nobody has asked for lately; on a hand, because the heart closes no file.
-pub(crate) fn tidy(now: Duration) {
+/// Lets those go that nobody has asked for lately; on the pool, because the timer's thread closes no file.
+fn tidy(now: Duration) {
     let mut state = sync::lock(&STATE);
     let roots = state.roots.get_or_insert_default();
     let idle: Vec<_> =
         roots.extract_if(|_, kept| now.saturating_sub(kept.used) >= MOMENT).collect();
-    if !roots.is_empty() && heart::set(now + MOMENT, Timer::Tidy).is_err() {
+    if !roots.is_empty() && set_timer(now).is_err() {
         roots.clear();
     }
     drop(state);
     if !idle.is_empty() {
         // Without a thread they are closed here, by being dropped with the job.
-        let _ = hands::run(Then::Go, move || drop(idle));
+        let _ = pool::run(move || drop(idle));
     }
+}
+
+fn set_timer(now: Duration) -> std::io::Result<()> {
+    let tidy = |moment: timer::Moment| {
+        tidy(moment.now);
+        None
+    };
+    timer::set(now + MOMENT, tidy).map(drop)
 }

@@ -5,22 +5,25 @@
 //! which is how the heartbeat is joined without anybody waiting for it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Fault;
 use crate::events::{Details, Events, Level, LostReason};
 use crate::grant::{Grant, Moment};
-use crate::guard::{Patience, Section};
-use crate::hands::{self, Then};
-use crate::heart::{self, Timer, TimerKey};
-use crate::ledger::Record;
+use crate::guard::{Entered, Guard, Patience};
+use crate::ledger::{Ledger, Record};
 use crate::lockfile::LockFile;
 use crate::options::Terms;
-use crate::site::{Site, Waiter};
+use crate::site::{self, Site, Waiter};
 use crate::sync::{self, Mutex};
-use crate::sys::{Locality, clock};
-use crate::{Mode, Released};
+use crate::sys::{FileId, Locality, Stat, clock};
+use crate::timer::{self, Task, TimerKey};
+use crate::{Mode, Released, pool, promise};
+
+/// For how long a guard must have been missing before its holder makes it anew.
+const GUARD_GONE: Duration = Duration::from_secs(3);
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {
@@ -29,38 +32,44 @@ pub(crate) struct Lease {
     pub(crate) key: u64,
     /// What its [`Events`] know it by.
     tag: u64,
+    /// The directory, as it was named; for messages only.
+    pub(crate) path: Arc<Path>,
     pub(crate) mode: Mode,
     pub(crate) grant: Grant,
     pub(crate) terms: Terms,
     /// Since when it has been this process's turn, on the awake clock.
     pub(crate) turn_since: Duration,
     events: Arc<dyn Events>,
+    /// What the lock file's name must stand for.
+    id: FileId,
     /// `None` once released.
     file: Mutex<Option<LockFile>>,
-    pulse: Mutex<Pulse>,
+    phase: Mutex<Phase>,
 }
 
-/// When the lease was refreshed and what is due. Never locked during a call on a file.
-struct Pulse {
-    phase: Phase,
+/// Never locked during a call on a file.
+enum Phase {
+    Held(Held),
+    Lost(LostReason),
+    /// Released, or about to be by whoever has the descriptor.
+    Released,
+}
+
+/// When a lease was refreshed and what is due.
+struct Held {
     /// On the clock that counts sleep: for so long may others count on the last refresh.
     refreshed: Duration,
     beat: Option<TimerKey>,
-    verdict: Option<TimerKey>,
-    /// The verdict was put off once because this process itself had been stopped, or slept.
+    /// It counts as lost then, unless it was refreshed.
+    expiry: Option<TimerKey>,
+    /// The expiry was put off once because this process itself had been stopped, or slept.
     put_off: bool,
     /// A failing beat was reported; the next one is not, until one succeeds.
     reported: bool,
     /// The ledger's record is this grant's own.
     recorded: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Held,
-    Lost,
-    /// Released, or about to be by whoever has the descriptor.
-    Released,
+    /// Since when the guard has been missing, on the awake clock.
+    guard_gone: Option<Duration>,
 }
 
 /// What a beat found.
@@ -85,36 +94,33 @@ impl Lease {
             site,
             key: waiter.key,
             tag: waiter.tag,
+            path: Arc::clone(&waiter.path),
             mode: waiter.mode,
             grant,
             terms,
             turn_since,
             events: Arc::clone(&waiter.events),
+            id: file.id(),
             file: Mutex::new(Some(file)),
-            pulse: Mutex::new(Pulse {
-                phase: Phase::Held,
+            phase: Mutex::new(Phase::Held(Held {
                 refreshed: grant.from.since_boot,
                 beat: None,
-                verdict: None,
+                expiry: None,
                 put_off: false,
                 reported: false,
                 recorded: grant.recorded,
-            }),
+                guard_gone: None,
+            })),
         });
-        let mut pulse = sync::lock(&lease.pulse);
         let due = match grant.recorded {
-            true => heart::next_beat(grant.from.awake, terms.heartbeat),
+            true => next_beat(grant.from.awake, terms.heartbeat),
             // Most of a run are over before.
             false => grant.record_due(),
         };
-        pulse.beat = Some(heart::set(due, Timer::Beat(Arc::clone(&lease)))?);
-        drop(pulse);
+        if let Phase::Held(held) = &mut *sync::lock(&lease.phase) {
+            held.beat = Some(lease.beat_at(due)?);
+        }
         Ok(lease)
-    }
-
-    /// What its beats may hang on together with others'.
-    pub(crate) fn volume(&self) -> u64 {
-        self.site.volume()
     }
 
     /// How long a lease may go unrefreshed before its holder counts it as lost: one heartbeat
@@ -123,22 +129,31 @@ impl Lease {
         self.terms.stale - self.terms.heartbeat
     }
 
-    /// A beat is about to be tried: sets the verdict for the case that it never comes back.
-    pub(crate) fn beat_begins(self: &Arc<Self>, now: Duration) {
-        let mut pulse = sync::lock(&self.pulse);
-        pulse.beat = None;
-        if pulse.phase != Phase::Held || pulse.verdict.is_some() {
-            return;
-        }
-        let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
-        let left = self.patience().saturating_sub(unrefreshed);
-        // After sleep or a stop the time may be over already: the beat gets its chance first.
-        pulse.put_off |= left < self.grace();
-        self.set_verdict(&mut pulse, now, left.max(self.grace()));
+    fn beat_at(self: &Arc<Self>, due: Duration) -> io::Result<TimerKey> {
+        let lease = Arc::clone(self);
+        timer::set(due, move |moment| {
+            lease.beat_begins(moment.now);
+            Some(lease)
+        })
     }
 
-    /// Refreshes the lease; on a hand.
-    pub(crate) fn beat(self: &Arc<Self>) {
+    /// A beat is about to be tried: sets the expiry for the case that it never comes back.
+    fn beat_begins(self: &Arc<Self>, now: Duration) {
+        let mut phase = sync::lock(&self.phase);
+        let Phase::Held(held) = &mut *phase else { return };
+        held.beat = None;
+        if held.expiry.is_some() {
+            return;
+        }
+        let unrefreshed = clock::since_boot().saturating_sub(held.refreshed);
+        let left = self.patience().saturating_sub(unrefreshed);
+        // After sleep or a stop the time may be over already: the beat gets its chance first.
+        held.put_off |= left < self.grace();
+        held.expiry = self.expiry_in(now, left.max(self.grace()));
+    }
+
+    /// Refreshes the lease; on a thread of the pool.
+    fn beat(self: &Arc<Self>) {
         let slot = sync::lock(&self.file);
         let found = self.try_beat(slot.as_ref());
         match found {
@@ -154,91 +169,170 @@ impl Lease {
         // A release that came meanwhile could not have the descriptor and left the rest to us. It
         // tries for the descriptor after it has set the phase; this looks at the phase after it
         // has given the descriptor up: one of the two sees the other.
-        if sync::lock(&self.pulse).phase == Phase::Released {
-            self.finish_late();
+        if matches!(*sync::lock(&self.phase), Phase::Released) {
+            self.finish_elsewhere();
         }
     }
 
-    /// `lock_guard` → `check_identity` → `stamp` → `unlock_guard`; before the last, for a grant of a
-    /// run that goes on, its own `write_ledger`.
+    /// `lock_guard` → `check_identity` → `read_ledger` → `stamp` → `unlock_guard`; before the last, a
+    /// `write_ledger` if the ledger has no record of this grant: a run has gone on, or the guard was
+    /// removed and made anew.
+    ///
+    /// Makes a guard that is missing only after a while: a directory that somebody is just removing
+    /// shall not be filled again.
     fn try_beat(&self, file: Option<&LockFile>) -> Beat {
         let Some(file) = file else { return Beat::Released };
-        let recorded = {
-            let pulse = sync::lock(&self.pulse);
-            if pulse.phase != Phase::Held {
-                return Beat::Released;
-            }
-            pulse.recorded
+        let (recorded, gone) = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => (held.recorded, held.guard_gone),
+            _ => return Beat::Released,
         };
-        let mode = if recorded { Mode::Shared } else { Mode::Exclusive };
-        let Site { dir, names, guard, .. } = &*self.site;
+        let gone = gone.map(|since| clock::awake().saturating_sub(since));
+        let make = gone.is_some_and(|gone| gone >= GUARD_GONE.max(self.terms.heartbeat));
+        let beat = |mode| {
+            self.beat_in(file, mode, recorded, make)
+                .unwrap_or_else(|fault| Some(Beat::Failed(fault.to_string())))
+        };
+        let first = if recorded && !make { Mode::Shared } else { Mode::Exclusive };
+        let found = beat(first).or_else(|| beat(Mode::Exclusive));
+        found.unwrap_or_else(|| Beat::Failed("the ledger can't be written".into()))
+    }
+
+    /// One try; `None` when the ledger must be written, and the section is a shared one.
+    fn beat_in(
+        &self,
+        file: &LockFile,
+        mode: Mode,
+        recorded: bool,
+        make: bool,
+    ) -> Result<Option<Beat>, Fault> {
+        let Site { dir, names, guard, exact_times, .. } = &*self.site;
+        let own = || file.check_identity(dir, names);
+        if make && own()?.is_none() {
+            return Ok(Some(Beat::Hijacked));
+        }
+        let patience = self.guard_patience();
+        let entered = match make {
+            true => guard
+                .enter(dir, names, mode, patience)
+                .map(|section| section.map_or(Entered::Busy, Entered::Yes)),
+            false => guard.enter_existing(dir, names, mode, patience),
+        };
         // The identity is looked at even when the refresh can't be done: a holder that was robbed
         // must hear of it.
-        let section = guard.enter(dir, names, mode, self.guard_patience());
-        let stat = match file.check_identity(dir, names) {
-            Ok(Some(stat)) => stat,
-            Ok(None) => return Beat::Hijacked,
-            Err(fault) => return Beat::Failed(fault.to_string()),
+        let Some(stat) = own()? else { return Ok(Some(Beat::Hijacked)) };
+        let stamp = |stale| file.stamp_in_time(names, stat.modified, stale, exact_times);
+        // Outside of a section the stamp may fall between a recoverer's second look and its rename,
+        // so it does not prolong the lease. But whoever still watches must see a sign of life: a
+        // busy guard is no reason to be robbed.
+        let sign_of_life = |why: String| {
+            stamp(self.promised(&stat))?;
+            Ok(Some(Beat::Failed(why)))
         };
+        let mut section = match entered {
+            Ok(Entered::Yes(section)) => section,
+            Ok(Entered::Busy) => {
+                return sign_of_life(format!("{} is held by somebody", names.guard));
+            }
+            Ok(Entered::Missing) => {
+                self.if_held(|held| {
+                    held.guard_gone.get_or_insert_with(clock::awake);
+                });
+                let at = Moment::now();
+                stamp(self.promised(&stat))?;
+                // A recoverer would make the guard before it looks. Whoever makes one after this
+                // sees the stamp: the same as in a section.
+                if !Guard::is_missing(dir, names)? {
+                    return Ok(Some(Beat::Failed(format!("{} has just been made", names.guard))));
+                }
+                // One may have come, somebody may have taken over in it, and it may have gone.
+                if own()?.is_none() {
+                    return Ok(Some(Beat::Hijacked));
+                }
+                return Ok(Some(Beat::Refreshed(at)));
+            }
+            // Nothing is done to a lock whose guard may be somebody's data.
+            Err(fault) if fault.is_not_ours() => return Err(fault),
+            Err(fault) => return sign_of_life(fault.to_string()),
+        };
+        self.if_held(|held| held.guard_gone = None);
+        let ledger = section.read_ledger()?;
+        let terms = ledger.terms_for(self.mode, self.terms, &stat);
+        let record = self.record(&ledger, recorded, terms, file);
+        if record.is_some() && mode == Mode::Shared {
+            return Ok(None);
+        }
         // Before the stamp: the lease must not count from later than others see.
         let at = Moment::now();
-        let stamped = file.stamp(names, stat.modified, &self.site.exact_times);
-        match (section, stamped) {
-            (Ok(Some(section)), Ok(())) => {
-                if !recorded && self.record(&section, file).is_ok() {
-                    sync::lock(&self.pulse).recorded = true;
-                }
-                Beat::Refreshed(at)
+        stamp(terms.stale)?;
+        section.keep_fresh();
+        if mode == Mode::Exclusive {
+            // What the file itself promises will do until the next beat.
+            let written =
+                record.is_none_or(|record| section.write_ledger(&ledger, &record).is_ok());
+            self.if_held(|held| held.recorded = written);
+        }
+        Ok(Some(Beat::Refreshed(at)))
+    }
+
+    /// The T to say on the file by somebody who can't read the ledger: of readers, the longest.
+    fn promised(&self, stat: &Stat) -> Duration {
+        match self.mode {
+            Mode::Exclusive => self.terms.stale,
+            Mode::Shared => {
+                promise::read(stat).map_or(self.terms.stale, |said| said.max(self.terms.stale))
             }
-            (Ok(Some(_)), Err(fault)) | (Err(fault), _) => Beat::Failed(fault.to_string()),
-            // Outside of a section the stamp may fall between a recoverer's second look and its
-            // rename, so it does not prolong the lease. But whoever still watches must see a sign
-            // of life: a busy guard is no reason to be robbed.
-            (Ok(None), _) => Beat::Failed(format!("{} is held by somebody", names.guard)),
         }
     }
 
-    /// Makes the ledger's record this grant's own. Others only read it in messages, so a failure is
-    /// none of the beat: the next one tries again.
-    fn record(&self, section: &Section<'_>, file: &LockFile) -> Result<(), Fault> {
-        let ledger = section.read_ledger()?;
+    /// What is to be written into the ledger: this grant's own record instead of the one of its
+    /// run's first, which others only read in messages; or one with its terms, if there is none.
+    fn record(
+        &self,
+        ledger: &Ledger,
+        recorded: bool,
+        terms: Terms,
+        file: &LockFile,
+    ) -> Option<Record> {
         let Grant { token, granted_at, .. } = self.grant;
         let own = |run: &&Record| (run.token..=run.last).contains(&token);
-        let Some(run) = ledger.of(file.id()).filter(own) else { return Ok(()) };
-        section.write_ledger(&ledger, &Record { token, granted_at, ..run.clone() })
+        let run = ledger.of(file.id()).filter(own).filter(|_| !recorded);
+        run.map(|run| Record { token, granted_at, ..run.clone() })
+            .or_else(|| self.grant.missing_record(ledger, self.mode, terms, file.id()))
+    }
+
+    fn if_held(&self, change: impl FnOnce(&mut Held)) {
+        if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
+            change(held);
+        }
     }
 
     fn refreshed(self: &Arc<Self>, at: Moment) {
-        let mut pulse = sync::lock(&self.pulse);
-        if pulse.phase != Phase::Held {
-            return;
-        }
-        pulse.refreshed = at.since_boot;
-        pulse.put_off = false;
-        pulse.reported = false;
-        let due = heart::next_beat(at.awake, self.terms.heartbeat);
-        self.set_beat(&mut pulse, due);
-        if let Some(key) = pulse.verdict.take() {
-            heart::clear(key);
+        let mut phase = sync::lock(&self.phase);
+        let Phase::Held(held) = &mut *phase else { return };
+        held.refreshed = at.since_boot;
+        held.put_off = false;
+        held.reported = false;
+        let due = next_beat(at.awake, self.terms.heartbeat);
+        // The timer's thread is there: it stays for as long as there are timers, and this lease has
+        // one.
+        held.beat = self.beat_at(due).ok();
+        if let Some(key) = held.expiry.take() {
+            timer::clear(key);
         }
     }
 
     /// Tries again after a tenth of a heartbeat, well before a watch of 1.2 heartbeats is over; the
-    /// verdict stands.
-    pub(crate) fn beat_failed(self: &Arc<Self>, now: Duration) {
-        let mut pulse = sync::lock(&self.pulse);
-        if pulse.phase == Phase::Held {
-            self.set_beat(&mut pulse, now + self.terms.heartbeat / 10);
+    /// expiry stands.
+    fn beat_failed(self: &Arc<Self>, now: Duration) {
+        if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
+            held.beat = self.beat_at(now + self.terms.heartbeat / 10).ok();
         }
     }
 
     fn report(&self, why: &str) {
-        {
-            let mut pulse = sync::lock(&self.pulse);
-            if pulse.reported || pulse.phase != Phase::Held {
-                return;
-            }
-            pulse.reported = true;
+        match &mut *sync::lock(&self.phase) {
+            Phase::Held(held) if !held.reported => held.reported = true,
+            _ => return,
         }
         self.events.log(
             self.tag,
@@ -248,24 +342,22 @@ impl Lease {
         );
     }
 
-    /// The verdict is due: lost, unless it was refreshed meanwhile, or this process was stopped
-    /// and its beat has not had a chance since.
-    pub(crate) fn judge(self: &Arc<Self>, now: Duration, late: Duration) {
+    /// The expiry is due: lost, unless it was refreshed meanwhile, or this process was stopped and
+    /// its beat has not had a chance since.
+    fn expire(self: &Arc<Self>, now: Duration, late: Duration) {
         {
-            let mut pulse = sync::lock(&self.pulse);
-            pulse.verdict = None;
-            if pulse.phase != Phase::Held {
-                return;
-            }
-            let unrefreshed = clock::since_boot().saturating_sub(pulse.refreshed);
+            let mut phase = sync::lock(&self.phase);
+            let Phase::Held(held) = &mut *phase else { return };
+            held.expiry = None;
+            let unrefreshed = clock::since_boot().saturating_sub(held.refreshed);
             if unrefreshed < self.patience() {
-                self.set_verdict(&mut pulse, now, self.patience() - unrefreshed);
+                held.expiry = self.expiry_in(now, self.patience() - unrefreshed);
                 return;
             }
             let late = late.max(unrefreshed - self.patience());
-            if late > self.terms.heartbeat / 10 && !pulse.put_off {
-                pulse.put_off = true;
-                self.set_verdict(&mut pulse, now, self.grace());
+            if late > self.terms.heartbeat / 10 && !held.put_off {
+                held.put_off = true;
+                held.expiry = self.expiry_in(now, self.grace());
                 return;
             }
         }
@@ -285,26 +377,24 @@ impl Lease {
         self.terms.heartbeat / 2
     }
 
-    fn set_beat(self: &Arc<Self>, pulse: &mut Pulse, due: Duration) {
-        // The thread is there: it stays for as long as there are timers, and this lease has one.
-        pulse.beat = heart::set(due, Timer::Beat(Arc::clone(self))).ok();
-    }
-
-    /// For a heartbeat at most: the machine may sleep in between, which the heart's clock does not
+    /// In a heartbeat at most: the machine may sleep in between, which the timer's clock does not
     /// count and the lease does.
-    fn set_verdict(self: &Arc<Self>, pulse: &mut Pulse, now: Duration, left: Duration) {
+    fn expiry_in(self: &Arc<Self>, now: Duration, left: Duration) -> Option<TimerKey> {
+        let lease = Arc::clone(self);
         let due = now + left.min(self.terms.heartbeat);
-        pulse.verdict = heart::set(due, Timer::Verdict(Arc::clone(self))).ok();
+        let expire = move |moment: timer::Moment| {
+            lease.expire(moment.now, moment.late);
+            None
+        };
+        timer::set(due, expire).ok()
     }
 
-    fn lose(&self, reason: LostReason) {
+    fn lose(self: &Arc<Self>, reason: LostReason) {
         {
-            let mut pulse = sync::lock(&self.pulse);
-            if pulse.phase != Phase::Held {
-                return;
-            }
-            pulse.phase = Phase::Lost;
-            clear_timers(&mut pulse);
+            let mut phase = sync::lock(&self.phase);
+            let Phase::Held(held) = &*phase else { return };
+            held.clear_timers();
+            *phase = Phase::Lost(reason);
         }
         self.site.lost(self);
         self.events.log(self.tag, Level::Error, "lock was lost", &{
@@ -314,29 +404,59 @@ impl Lease {
     }
 
     fn details(&self) -> Details {
-        self.site.details().with("token", &self.grant.token.to_string())
+        self.site.details(&self.path).with("token", &self.grant.token.to_string())
     }
 
-    /// Whether nobody has told it otherwise.
-    pub(crate) fn is_held(&self) -> bool {
-        sync::lock(&self.pulse).phase == Phase::Held
+    /// Why it is not held any more, as far as this process can know now.
+    ///
+    /// A process that was stopped for longer than its lease wakes up with all of its threads at once:
+    /// whoever asks may come before the timer has. So the clock is asked too, and if the lease is over
+    /// by it, the file: whoever takes a lock over puts another one in its place. That it is still this
+    /// one is no refresh; that is left to the beat and the expiry, with their grace.
+    pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
+        let unrefreshed = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
+            Phase::Lost(reason) => return Some(*reason),
+            Phase::Released => return None,
+        };
+        if unrefreshed < self.patience() {
+            return None;
+        }
+        let reason = match self.site.locality {
+            Locality::Local => self.is_replaced().then_some(LostReason::Hijacked)?,
+            // To look may block for as long as the storage hangs.
+            Locality::Remote if unrefreshed < self.patience() + self.grace() => return None,
+            Locality::Remote => LostReason::HeartbeatFailed,
+        };
+        self.lose(reason);
+        Some(reason)
+    }
+
+    /// Not by way of `file`, which a beat may have.
+    fn is_replaced(&self) -> bool {
+        let Site { dir, names, .. } = &*self.site;
+        dir.stat(&names.lock).is_ok_and(|stat| stat.is_none_or(|stat| stat.id != self.id))
     }
 
     /// Stops the heartbeat, releases the kernel lock, closes the descriptor; in that order, because
     /// a beat after the release would refresh somebody else's lease. Only the first call does it.
     pub(crate) fn release(self: &Arc<Self>) -> Released {
         {
-            let mut pulse = sync::lock(&self.pulse);
-            if pulse.phase == Phase::Released {
-                return Released::Done(Ok(()));
+            let mut phase = sync::lock(&self.phase);
+            match &*phase {
+                Phase::Held(held) => held.clear_timers(),
+                Phase::Lost(_) => {}
+                Phase::Released => return Released::Done(Ok(())),
             }
-            pulse.phase = Phase::Released;
-            clear_timers(&mut pulse);
+            *phase = Phase::Released;
+        }
+        if site::defers(self) {
+            return Released::Later;
         }
         if self.site.locality == Locality::Remote {
             let lease = Arc::clone(self);
             // Without a thread it is done here: late is better than never.
-            return match hands::run(Then::Linger, move || lease.finish_late()) {
+            return match pool::run(move || lease.finish_elsewhere()) {
                 Ok(()) => Released::Later,
                 Err(_) => self.finish_here(),
             };
@@ -358,7 +478,8 @@ impl Lease {
         }
     }
 
-    fn finish_late(self: &Arc<Self>) {
+    /// The rest of a release that has answered [`Released::Later`].
+    pub(crate) fn finish_elsewhere(self: &Arc<Self>) {
         let file = sync::lock(&self.file).take();
         if let Some(file) = file {
             let result = self.site.give_back(self, file);
@@ -367,8 +488,52 @@ impl Lease {
     }
 }
 
-fn clear_timers(pulse: &mut Pulse) {
-    for key in [pulse.beat.take(), pulse.verdict.take()].into_iter().flatten() {
-        heart::clear(key);
+impl Held {
+    fn clear_timers(&self) {
+        for key in [self.beat, self.expiry].into_iter().flatten() {
+            timer::clear(key);
+        }
+    }
+}
+
+impl Task for Lease {
+    fn volume(&self) -> u64 {
+        self.site.volume()
+    }
+
+    fn run(self: Arc<Self>) {
+        self.beat();
+    }
+
+    fn has_no_thread(self: Arc<Self>, now: Duration) {
+        self.beat_failed(now);
+    }
+}
+
+/// The moment of the beat that follows `now`: at most a heartbeat away, on a grid of an eighth, so
+/// that the beats of thousands of locks meet.
+fn next_beat(now: Duration, heartbeat: Duration) -> Duration {
+    let grid = (heartbeat / 8).as_nanos().max(1);
+    let latest = (now + heartbeat).as_nanos();
+    Duration::from_nanos(u64::try_from(latest - latest % grid).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_of_one_rhythm_meet_and_none_is_late() {
+        let heartbeat = Duration::from_secs(10);
+        let mut moments: Vec<_> = (0..1000)
+            .map(|milli| {
+                let now = Duration::from_millis(50_000 + milli);
+                let beat = next_beat(now, heartbeat);
+                assert!(beat <= now + heartbeat && beat > now + heartbeat * 7 / 8);
+                beat
+            })
+            .collect();
+        moments.dedup();
+        assert!(moments.len() <= 2);
     }
 }

@@ -1,9 +1,9 @@
 //! The ledger: the content of the guard file. The last token, and who holds the lock.
 //!
 //! Two slots of [`SLOT`] bytes, each one line of text with a checksum; the newer valid one counts.
-//! A write goes to the other slot, so that one torn by a crash leaves the last one whole. Whatever
-//! else is in the file (nothing, half a line, a foreign program's bytes) is read as no record: it
-//! never blocks a lock, and the wall clock keeps tokens rising.
+//! A write goes to the other slot, so that one torn by a crash leaves the last one whole. Nothing,
+//! zeros and half a line are read as no record: they never block a lock, and the wall clock keeps
+//! tokens rising. What none of our writes leaves is somebody else's, and is not written over.
 //!
 //! ```text
 //! rootlock1 token=1763894520000000 last=1763894520000000 mode=exclusive at=1763894520000
@@ -20,8 +20,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::holder::Process;
 use crate::options::Terms;
-use crate::sys::FileId;
-use crate::{Holder, Mode};
+use crate::sys::{FileId, Stat};
+use crate::{Holder, Mode, promise};
 
 /// The size of a slot; a write is one call and stays within a block of any file system.
 pub(crate) const SLOT: usize = 512;
@@ -33,10 +33,17 @@ pub(crate) const SIZE: usize = 2 * SLOT;
 /// microseconds.
 pub(crate) const MAX_TOKEN: u64 = (1 << 53) - 1;
 
-/// Times are written up to here, 285 000 years, so that every record fits into a slot.
+/// Lengths of time are written up to here, 285 000 years, so that every record fits into a slot, and
+/// JavaScript can say it.
 const MAX_MILLIS: u64 = (1 << 53) - 1;
 
+/// The last moment that JavaScript has a date for.
+const MAX_DATE: u64 = 8_640_000_000_000_000;
+
 const MAGIC: &str = "rootlock1";
+
+/// What records of every version begin with.
+const ANY_MAGIC: &[u8] = b"rootlock";
 
 /// The checksum's field, the last of a line.
 const SUM: usize = " sum=01234567".len();
@@ -102,6 +109,11 @@ impl Grantee {
         Some(Self { text, length: bytes.len() })
     }
 
+    /// Somebody of whom nothing is known.
+    fn nobody() -> Self {
+        Self { text: [0; GRANTEE], length: 0 }
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
@@ -155,6 +167,22 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// `None` for what is not ours: neither blank nor left by any write of ours, whole or torn.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let ledger = Self::decode(bytes);
+        let is_ours = |slot: &[u8]| {
+            // Blank from its beginning, or from where a write was torn.
+            let end = slot.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            slot[..end].starts_with(ANY_MAGIC) || ANY_MAGIC.starts_with(&slot[..end])
+        };
+        let whole = ledger.last.is_some();
+        let slots = bytes.get(..SIZE).unwrap_or(bytes);
+        let like_ours = slots.chunks(SLOT).all(is_ours);
+        // More zeros than a ledger has: somebody's file that is to be filled.
+        let blank = slots.iter().all(|&byte| byte == 0);
+        (whole || like_ours && !(blank && bytes.len() > SIZE)).then_some(ledger)
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         let slot = |index: usize| {
             let start = index * SLOT;
@@ -178,11 +206,32 @@ impl Ledger {
     }
 
     /// The token of the next grant: greater than every earlier one, and at least the wall clock in
-    /// microseconds, so that tokens rise even over a ledger that was lost.
-    pub(crate) fn next_token(&self, wall_micros: u64) -> u64 {
+    /// microseconds, so that tokens rise even over a ledger that was lost. `None` when the last one
+    /// leaves no room for a greater one; nobody has had so many.
+    pub(crate) fn next_token(&self, wall_micros: u64) -> Option<u64> {
         let last = self.last.as_ref().map_or(0, |record| record.last);
         // A clock gone mad must leave room above.
-        wall_micros.min(MAX_TOKEN / 2).max(last + 1)
+        let next = wall_micros.min(MAX_TOKEN / 2).max(last + 1);
+        (next < MAX_TOKEN).then_some(next)
+    }
+
+    /// The same ledger as those may read it who judge a lock file: if it has no record of that file,
+    /// what the file itself says of its holder's terms ([`promise`]).
+    pub(crate) fn or_promise(&self, stat: &Stat) -> Self {
+        let promised = promise::read(stat).filter(|_| self.of(stat.id).is_none());
+        let Some(stale) = promised else { return self.clone() };
+        let record = Record {
+            token: 0,
+            last: 0,
+            // What is known of an exclusive holder proves more than this may.
+            mode: Mode::Shared,
+            granted_at: 0,
+            terms: Terms::promised(stale),
+            file: stat.id,
+            leftover: false,
+            grantee: Grantee::nobody(),
+        };
+        Self { last: Some(record), ..*self }
     }
 
     /// The record that speaks of this lock file, if the last one does.
@@ -197,12 +246,14 @@ impl Ledger {
     /// The terms to write for a new grant.
     ///
     /// Readers share one record. A new one can't see whether earlier ones are still there, so the
-    /// widest terms of the chain are kept until a writer, who is alone, starts afresh.
-    pub(crate) fn terms_for(&self, mode: Mode, own: Terms) -> Terms {
-        match &self.last {
-            Some(last) if mode == Mode::Shared && last.mode == Mode::Shared => {
-                own.widest(last.terms)
-            }
+    /// widest terms of the chain are kept until a writer, who is alone, starts afresh; over a ledger
+    /// that was lost too, as far as the lock file says them.
+    pub(crate) fn terms_for(&self, mode: Mode, own: Terms, stat: &Stat) -> Terms {
+        if mode == Mode::Exclusive {
+            return own;
+        }
+        match self.or_promise(stat).last {
+            Some(last) if last.mode == Mode::Shared => own.widest(last.terms),
             _ => own,
         }
     }
@@ -222,7 +273,7 @@ impl Record {
             "{MAGIC} token={} last={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
             self.token,
             self.last,
-            self.granted_at.min(MAX_MILLIS),
+            self.granted_at.min(MAX_DATE),
             millis(self.terms.heartbeat),
             millis(self.terms.stale),
             self.file.volume,
@@ -238,14 +289,15 @@ impl Record {
         slot
     }
 
-    /// What to compare two slots by, before either is checked: the token; and a record of a begun
-    /// takeover repeats the token of the one before it and is newer.
-    fn age(slot: &[u8]) -> Option<(u64, bool)> {
+    /// What to compare two slots by, before either is checked: the tokens; and a record of a begun
+    /// takeover repeats the tokens of the one before it and is newer.
+    fn age(slot: &[u8]) -> Option<(u64, u64, bool)> {
         let text = std::str::from_utf8(slot).ok()?;
         let mut fields = Fields::of(text.strip_prefix(MAGIC)?.strip_prefix(' ')?);
         let token = fields.number("token")?;
-        let begun_takeover = fields.fields.nth(6) == Some("left=1");
-        Some((token, begun_takeover))
+        let last = fields.number("last")?;
+        let begun_takeover = fields.fields.nth(5) == Some("left=1");
+        Some((token, last, begun_takeover))
     }
 
     pub(crate) fn decode(slot: &[u8]) -> Option<Self> {
@@ -267,9 +319,10 @@ impl Record {
             "shared" => Mode::Shared,
             _ => return None,
         };
-        let granted_at = fields.number("at")?;
-        let heartbeat = Duration::from_millis(fields.number("beat")?);
-        let stale = Duration::from_millis(fields.number("stale")?);
+        let granted_at = fields.number("at").filter(|at| *at <= MAX_DATE)?;
+        let terms = |millis: &u64| (1..=MAX_MILLIS).contains(millis);
+        let heartbeat = Duration::from_millis(fields.number("beat").filter(terms)?);
+        let stale = Duration::from_millis(fields.number("stale").filter(terms)?);
         let (volume, index) = fields.text("file")?.split_once(':')?;
         let file = FileId { volume: volume.parse().ok()?, index: index.parse().ok()? };
         let leftover = fields.text("left")? != "0";
@@ -302,6 +355,7 @@ impl Record {
             acquired_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.granted_at)),
             mode: self.mode,
             token: Some(self.token),
+            own: self.grantee == *Grantee::this(),
         })
     }
 }
@@ -417,7 +471,7 @@ mod tests {
         let back = Record::decode(&longest.encode()).expect("decodes");
         let most = Duration::from_millis(MAX_MILLIS);
         let terms = Terms { heartbeat: most, stale: most };
-        assert_eq!(back, Record { granted_at: MAX_MILLIS, terms, ..longest });
+        assert_eq!(back, Record { granted_at: MAX_DATE, terms, ..longest });
         let process = back.process().expect("reads");
         assert!(!process.command.is_empty() && long.starts_with(&process.command));
     }
@@ -472,17 +526,47 @@ mod tests {
     }
 
     #[test]
-    fn foreign_content_is_no_record() {
+    fn what_is_blank_torn_or_of_a_later_version_is_no_record_and_ours() {
+        let [first, later] = [record(5).encode(), record(6).encode()];
+        let later = String::from_utf8_lossy(&later).replace("rootlock1", "rootlock2");
         for bytes in [
             &b""[..],
-            b"hello",
+            b"rootl",
+            &first[..100],
+            &[0; 100],
             &[0; SIZE],
-            &[0xff; 10 * SIZE],
             "rootlock1 token=9 sum=00000000".as_bytes(),
-            "rootlock2".repeat(500).as_bytes(),
+            later.as_bytes(),
+            &[&[0; SLOT], &first[..20]].concat(),
         ] {
-            assert_eq!(Ledger::decode(bytes).last, None);
+            assert_eq!(Ledger::read(bytes).map(|ledger| ledger.last), Some(None));
         }
+    }
+
+    #[test]
+    fn content_that_no_write_of_ours_leaves_is_not_ours() {
+        let torn = record(5).encode()[..100].to_vec();
+        for bytes in [
+            &b"hello"[..],
+            b"4242\n",
+            b" ",
+            &[0xff; 10 * SIZE],
+            // Somebody's file that is to be filled.
+            &[0; SIZE + 1],
+            &[&torn[..], &[b' '; SLOT - 100], b"their"].concat(),
+            &[&[0; SLOT][..], b"hello"].concat(),
+        ] {
+            assert!(Ledger::read(bytes).is_none(), "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn a_whole_record_vouches_for_the_file() {
+        let whole = [&record(5).encode()[..], &[0xff; SLOT], b"more"].concat();
+        assert_eq!(
+            Ledger::read(&whole[..SIZE + 1]).and_then(|ledger| ledger.last),
+            Some(record(5))
+        );
     }
 
     #[test]
@@ -492,12 +576,56 @@ mod tests {
     }
 
     #[test]
+    fn the_last_token_of_all_is_followed_by_none() {
+        let last = Ledger::decode(&ledger([Some(record(MAX_TOKEN - 1)), None]));
+        assert_eq!(last.next_token(1_000), None);
+        let before = Ledger::decode(&ledger([Some(record(MAX_TOKEN - 2)), None]));
+        assert_eq!(before.next_token(1_000), Some(MAX_TOKEN - 1));
+    }
+
+    #[test]
+    fn a_time_that_javascript_can_t_hold_makes_no_record() {
+        let text = |from: &str, to: &str| {
+            let whole = String::from_utf8(record(7).encode().to_vec()).expect("text");
+            let text = whole.rsplit_once(" sum=").expect("a sum").0.replace(from, to);
+            let sum = crc32fast::hash(text.as_bytes());
+            Record::decode(format!("{text} sum={sum:08x}").as_bytes())
+        };
+        assert!(text("at=1763894520000", "at=8640000000000000").is_some());
+        assert!(text("at=1763894520000", "at=8640000000000001").is_none());
+        assert!(text("beat=10000", "beat=9007199254740992").is_none());
+        assert!(text("stale=30000", "stale=9007199254740992").is_none());
+        assert!(text("stale=30000", "stale=0").is_none());
+    }
+
+    #[test]
     fn tokens_rise_with_the_ledger_and_with_the_clock() {
         let five = Ledger::decode(&ledger([Some(record(5)), None]));
-        assert_eq!(five.next_token(0), 6, "a clock that was set back");
-        assert_eq!(five.next_token(1000), 1000);
-        assert_eq!(Ledger::default().next_token(1000), 1000, "a ledger that was lost");
-        assert_eq!(five.next_token(u64::MAX), MAX_TOKEN / 2, "a clock gone mad");
+        assert_eq!(five.next_token(0), Some(6), "a clock that was set back");
+        assert_eq!(five.next_token(1000), Some(1000));
+        assert_eq!(Ledger::default().next_token(1000), Some(1000), "a ledger that was lost");
+        assert_eq!(five.next_token(u64::MAX), Some(MAX_TOKEN / 2), "a clock gone mad");
+    }
+
+    fn stat(index: u128, promised: Duration) -> Stat {
+        let modified = 1_763_894_520_000_000_123;
+        let accessed = promise::said(modified, promised);
+        let id = FileId { volume: 2049, index };
+        Stat { id, regular: true, links: 1, size: 0, accessed, modified, changed: 7 }
+    }
+
+    #[test]
+    fn a_ledger_without_a_record_of_the_file_is_read_with_what_the_file_promises() {
+        let promised = Duration::from_secs(8);
+        let full = Ledger::decode(&ledger([Some(record(5)), None]));
+        for (ledger, index) in [(Ledger::default(), 131), (full.clone(), 7)] {
+            let read = ledger.or_promise(&stat(index, promised));
+            let read = read.of(stat(index, promised).id).expect("promised");
+            assert_eq!(read.terms.stale, promised);
+            assert!(read.process().is_none() && read.holder().is_none());
+        }
+        let read = full.or_promise(&stat(131, promised));
+        assert_eq!(read.last, Some(record(5)), "the record tells more");
     }
 
     #[test]
@@ -506,7 +634,10 @@ mod tests {
             Terms { heartbeat: Duration::from_millis(50), stale: Duration::from_millis(150) };
         let shared = Record { mode: Mode::Shared, ..record(5) };
         let ledger = Ledger::decode(&ledger([Some(shared), None]));
-        assert_eq!(ledger.terms_for(Mode::Shared, hasty), record(5).terms);
-        assert_eq!(ledger.terms_for(Mode::Exclusive, hasty), hasty);
+        let stat = stat(131, Duration::from_secs(1));
+        assert_eq!(ledger.terms_for(Mode::Shared, hasty, &stat), record(5).terms);
+        assert_eq!(ledger.terms_for(Mode::Exclusive, hasty, &stat), hasty);
+        let lost = Ledger::default().terms_for(Mode::Shared, hasty, &stat);
+        assert_eq!(lost.stale, Duration::from_secs(1), "as the file says");
     }
 }

@@ -26,9 +26,10 @@
 //! # Layout
 //! From the outside in: [`Root`] and [`Lock`] are the face. `site` brings together all who want
 //! one lock; `kernel_wait`, `recover` and `grant` are the steps to a lock, `lease` its life,
-//! `heart` and `hands` the threads. `watch`, `ledger` and `options` are pure. `sys` is the
+//! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
 //! operating system, and nothing else is.
 
+mod command;
 mod error;
 mod events;
 #[cfg(any(test, fuzzing))]
@@ -36,27 +37,30 @@ mod events;
 pub mod fuzzing;
 mod grant;
 mod guard;
-mod hands;
-mod heart;
 mod holder;
 mod inspect;
 #[cfg(shuttle)]
 mod interleavings;
 mod kept;
-mod kernel_wait;
 mod lease;
 mod ledger;
 mod lock;
 mod lockfile;
 mod options;
+mod pool;
+mod promise;
+mod queue;
 mod recover;
+mod requests;
 mod root;
+mod session;
 mod site;
 #[cfg(all(test, not(shuttle)))]
 mod sleep;
 mod survey;
 mod sync;
 mod sys;
+mod timer;
 mod watch;
 mod worth;
 
@@ -67,5 +71,6 @@ pub use inspect::{LockState, State};
 pub use lock::{Lock, Released};
 pub use options::{Mode, Options};
 pub use root::{Acquired, Request, Root, Wait};
+pub use session::{Answer, Event, Observer, Place, Session};
 pub use survey::{Party, Survey};
 pub use worth::{FileSystem, Worth};

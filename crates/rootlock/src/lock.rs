@@ -1,10 +1,11 @@
 //! The lock in its holder's hand.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::lease::Lease;
-use crate::{Error, Mode};
+use crate::{Error, LostReason, Mode, Root};
 
 /// A lock that is held. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
@@ -27,6 +28,10 @@ impl Lock {
         Self { lease }
     }
 
+    pub(crate) fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
+    }
+
     /// The fencing token: strictly greater than the token of every earlier grant of this lock,
     /// whoever it was given to.
     pub fn token(&self) -> u64 {
@@ -38,9 +43,25 @@ impl Lock {
         self.lease.mode
     }
 
-    /// Whether no beat has found it lost.
+    /// Whether it is the lock of that name in that directory. Asks nobody.
+    pub fn is_of(&self, root: &Root, file_name: &str) -> bool {
+        let (_, id) = root.mount_and_id();
+        self.lease.site.is_of(id, file_name)
+    }
+
+    /// The same of a directory that is only known by its path: whether it was named so.
+    pub fn is_at(&self, path: &Path, file_name: &str) -> bool {
+        *self.lease.path == *path && *self.lease.site.names.lock == *file_name
+    }
+
+    /// Whether it has not been found lost.
     pub fn is_held(&self) -> bool {
-        self.lease.is_held()
+        self.lost().is_none()
+    }
+
+    /// Why it was lost, if that is known. Touches a file only when a beat is overdue.
+    pub fn lost(&self) -> Option<LostReason> {
+        self.lease.lost()
     }
 
     /// Stops and joins the heartbeat, releases the kernel lock, closes the descriptor, in that
@@ -60,7 +81,7 @@ impl Drop for Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
-            .field("path", &self.lease.site.lock_path())
+            .field("path", &self.lease.site.lock_path(&self.lease.path))
             .field("mode", &self.lease.mode)
             .field("token", &self.lease.grant.token)
             .finish_non_exhaustive()

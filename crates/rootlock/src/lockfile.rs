@@ -3,11 +3,58 @@
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::Mode;
 use crate::error::Fault;
 use crate::options::Names;
-use crate::sys::{self, Create, Dir, FileId, Nanos, Stat, clock, flock};
+use crate::promise;
+use crate::sync::thread;
+use crate::sys::{self, Create, Dir, FileId, Nanos, Stat, TimesSet, clock, flock};
+
+/// The coarsest clock that a file system keeps times by, with some to spare.
+const LONGEST_TICK: Duration = Duration::from_millis(2_500);
+
+/// What became of a stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamped {
+    /// The file has a time that it has not had.
+    Yes,
+    /// It can only be set to "now", and that is what it says already.
+    SameTick,
+}
+
+/// Refuses what is not a regular file, and a file that has another name as well: it may be
+/// somebody's data.
+pub(crate) fn must_be_ours(stat: &Stat, name: &str) -> Result<(), Fault> {
+    if !stat.regular {
+        return Err(Fault::not_a_file(name));
+    }
+    if stat.links > 1 {
+        let why = format!("it has {} hard links, so it may be somebody else's file", stat.links);
+        return Err(Fault::not_ours(name, why));
+    }
+    Ok(())
+}
+
+/// Removes what a takeover that died may have left; that there is nothing is fine. An error for a
+/// file that no takeover makes: it is somebody else's.
+pub(crate) fn remove_temporary(dir: &Dir, names: &Names) -> Result<(), Fault> {
+    let name = &names.temporary;
+    let Some(stat) = dir.stat(name).map_err(Fault::io("stat", name))? else { return Ok(()) };
+    must_be_ours(&stat, name)?;
+    must_be_empty(&stat, name)?;
+    dir.remove(name).map_err(Fault::io("unlink", name))
+}
+
+/// Refuses to replace or to remove a file that has content: ours have none.
+pub(crate) fn must_be_empty(stat: &Stat, name: &str) -> Result<(), Fault> {
+    if stat.size == 0 {
+        return Ok(());
+    }
+    let why = format!("it has {} bytes of content, which would be lost", stat.size);
+    Err(Fault::not_ours(name, why))
+}
 
 /// An open lock file, with or without the kernel lock.
 #[derive(Debug)]
@@ -32,10 +79,21 @@ impl LockFile {
     fn open_as(dir: &Dir, name: &str, create: Create) -> Result<Self, Fault> {
         let file = dir.open_file(name, create).map_err(Fault::io("open", name))?;
         let stat = sys::stat(&file).map_err(Fault::io("fstat", name))?;
-        if !stat.regular {
-            return Err(Fault::not_a_file(name));
-        }
+        must_be_ours(&stat, name)?;
         Ok(Self { file: Some(file), id: stat.id })
+    }
+
+    /// Lets those use this file, which is to take the lock file's place, who may use that.
+    pub(crate) fn take_access_of(&self, lock: &Self, names: &Names) -> Result<(), Fault> {
+        sys::copy_access(lock.file(), self.file()).map_err(Fault::io("fchown", &names.lock))
+    }
+
+    /// Says a promise on a file that nobody else knows yet.
+    pub(crate) fn promise(&self, names: &Names, stale: Duration) -> Result<(), Fault> {
+        let now = clock::wall();
+        sys::set_times(self.file(), promise::said(now, stale), now)
+            .map(drop)
+            .map_err(Fault::io("utimensat", &names.temporary))
     }
 
     pub(crate) fn id(&self) -> FileId {
@@ -57,21 +115,27 @@ impl LockFile {
     }
 
     /// Whether the lock file's name still names this file, with what it says now.
+    ///
+    /// A file that has another name as well may be somebody's data: nothing is done to it.
     pub(crate) fn check_identity(&self, dir: &Dir, names: &Names) -> Result<Option<Stat>, Fault> {
         let named = dir.stat(&names.lock).map_err(Fault::io("stat", &names.lock))?;
-        Ok(named.filter(|stat| stat.id == self.id))
+        let own = named.filter(|stat| stat.id == self.id);
+        own.iter().try_for_each(|stat| must_be_ours(stat, &names.lock))?;
+        Ok(own)
     }
 
     /// Sets the modification time to now, and makes sure that it is another than `before`: a
-    /// contender that saw `before` must see that somebody lives.
+    /// contender that saw `before` must see that somebody lives. The access time says how long the
+    /// lock is promised for ([`promise`]).
     ///
     /// `exact` remembers that the file system keeps times to the nanosecond, once it has shown it.
     pub(crate) fn stamp(
         &self,
         names: &Names,
         before: Nanos,
+        stale: Duration,
         exact: &AtomicBool,
-    ) -> Result<(), Fault> {
+    ) -> Result<Stamped, Fault> {
         const SECOND: Nanos = 1_000_000_000;
         let now = clock::wall();
         let ahead = before - now;
@@ -79,30 +143,60 @@ impl LockFile {
         // time far in the future was set by somebody, and is set right.
         let next = if (0..3600 * SECOND).contains(&ahead) { before + 1 } else { now };
         let fault = || Fault::io("utimensat", &names.lock);
+        let set = |wanted| {
+            sys::set_times(self.file(), promise::said(wanted, stale), wanted).map_err(fault())
+        };
         let changed = || -> Result<Option<Nanos>, Fault> {
             let stat = sys::stat(self.file()).map_err(Fault::io("fstat", &names.lock))?;
             Ok(Some(stat.modified).filter(|&modified| modified != before))
         };
-        sys::set_modified(self.file(), next).map_err(fault())?;
-        if exact.load(Ordering::Relaxed) {
-            return Ok(());
+        let as_asked = set(next)? == TimesSet::AsAsked;
+        if as_asked && exact.load(Ordering::Relaxed) {
+            return Ok(Stamped::Yes);
         }
         if let Some(modified) = changed()? {
             // A multiple of a microsecond proves nothing.
-            exact.store(modified == next && next % 1_000 != 0, Ordering::Relaxed);
-            return Ok(());
+            let told = as_asked && modified == next && next % 1_000 != 0;
+            exact.store(told, Ordering::Relaxed);
+            return Ok(Stamped::Yes);
         }
-        // Coarse file systems keep times to 1 s or 2 s: what is too near is moved on. And programs
-        // that serve a file system (libfuse 2) may know no time without the other.
-        for wanted in [next, next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
-            sys::set_times(self.file(), wanted).map_err(fault())?;
+        if !as_asked {
+            return Ok(Stamped::SameTick);
+        }
+        // Coarse file systems keep times to 1 s or 2 s: what is too near is moved on.
+        for wanted in [next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
+            set(wanted)?;
             if changed()?.is_some() {
-                return Ok(());
+                return Ok(Stamped::Yes);
             }
         }
         Err(Fault::io("utimensat", &names.lock)(io::Error::other(
             "the file system does not change modification times",
         )))
+    }
+
+    /// The same for whoever may wait for the clock of somebody else's file to go on: that can only
+    /// be set to a "now" that goes by ticks of the kernel, or of the file system.
+    pub(crate) fn stamp_in_time(
+        &self,
+        names: &Names,
+        before: Nanos,
+        stale: Duration,
+        exact: &AtomicBool,
+    ) -> Result<(), Fault> {
+        let mut pause = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
+        while self.stamp(names, before, stale, exact)? == Stamped::SameTick {
+            if waited > LONGEST_TICK {
+                let why = "the file system does not change modification times";
+                return Err(Fault::io("utimensat", &names.lock)(io::Error::other(why)));
+            }
+            // Not `sleep`: there is no condition to wait on.
+            thread::park_timeout(pause);
+            waited += pause;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// Releases the kernel lock and closes the file, in that order; both are done whatever the

@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::grant::{self, Grant, Moment, Wanted};
 use crate::guard::{Patience, Section};
 use crate::ledger::{Ledger, Record};
-use crate::lockfile::LockFile;
+use crate::lockfile::{self, LockFile};
 use crate::site::Site;
 use crate::sys::{Stat, clock};
 use crate::{Holder, Mode};
@@ -46,7 +46,7 @@ pub(crate) fn attempt(
     look_again: impl FnOnce(&Stat, Duration, &Ledger) -> bool,
 ) -> Result<Attempt, Fault> {
     let entered = site.guard.enter(&site.dir, &site.names, Mode::Exclusive, PATIENCE)?;
-    let Some(section) = entered else { return Ok(Attempt::GuardBusy) };
+    let Some(mut section) = entered else { return Ok(Attempt::GuardBusy) };
     // Made when it is missing: inside the section nobody replaces it.
     let file = LockFile::open(&site.dir, &site.names)?;
     let looked = clock::awake();
@@ -56,15 +56,20 @@ pub(crate) fn attempt(
     };
     let ledger = section.read_ledger()?;
     if file.try_lock(&site.names, wanted.mode)? {
-        let grant = grant::finish(site, &section, &ledger, &file, stat.modified, wanted)?;
-        return Ok(Attempt::Granted { grant, file });
+        let grant = grant::finish(site, &section, &ledger, &file, &stat, wanted, true)?;
+        // It may wait, so it is made.
+        return Ok(grant.map_or(Attempt::GuardBusy, |grant| Attempt::Granted { grant, file }));
     }
-    if !look_again(&stat, looked, &ledger) {
+    // By the holder's terms also if the ledger does not tell them.
+    if !look_again(&stat, looked, &ledger.or_promise(&stat)) {
         return Ok(Attempt::Held);
     }
-    drop(file);
     let from = ledger.of(stat.id).and_then(Record::holder);
-    match replace(site, &section, &ledger, wanted) {
+    let terms = ledger.terms_for(wanted.mode, wanted.terms, &stat);
+    let wanted = Wanted { terms, ..wanted };
+    let replaced = lockfile::must_be_empty(&stat, &site.names.lock)
+        .and_then(|()| replace(site, &section, &ledger, file, wanted));
+    match replaced {
         Ok((record, grant, file)) => {
             // The holder has lost the lock by now, so a failure here is one of this attempt.
             let ledger = section.read_ledger()?;
@@ -73,7 +78,7 @@ pub(crate) fn attempt(
         }
         Err(fault) => {
             // What was begun is undone; if that fails too, the ledger says that it is left over.
-            let _ = site.dir.remove(&site.names.temporary);
+            let _ = lockfile::remove_temporary(&site.dir, &site.names);
             Ok(Attempt::Refused(fault))
         }
     }
@@ -86,6 +91,7 @@ fn replace(
     site: &Site,
     section: &Section<'_>,
     ledger: &Ledger,
+    old: LockFile,
     wanted: Wanted,
 ) -> Result<(Record, Grant, LockFile), Fault> {
     let Site { dir, names, .. } = site;
@@ -93,7 +99,7 @@ fn replace(
     if let Some(last) = ledger.last.as_ref().filter(|last| !last.leftover) {
         section.write_ledger(ledger, &Record { leftover: true, ..last.clone() })?;
     }
-    dir.remove(&names.temporary).map_err(Fault::io("unlink", &names.temporary))?;
+    lockfile::remove_temporary(dir, names)?;
     // A new file's times are its making's.
     let from = Moment::now();
     let file = LockFile::create_temporary(dir, names)?;
@@ -101,7 +107,13 @@ fn replace(
         let error = std::io::Error::other("a file just made is locked already");
         return Err(Fault::io("flock", &names.temporary)(error));
     }
-    let record = grant::record(ledger, wanted, file.id(), false);
+    let record = grant::record(ledger, wanted, file.id(), false)
+        .ok_or_else(|| grant::no_token_left(names))?;
+    // Before anybody can open it: whoever waits for the old one shall be able to.
+    file.take_access_of(&old, names)?;
+    file.promise(names, wanted.terms.stale)?;
+    // Where a file that is open here can't be replaced.
+    drop(old);
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
     let grant = Grant::first(&record, from);
     Ok((record, grant, file))

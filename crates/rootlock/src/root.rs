@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Operation};
@@ -23,8 +23,11 @@ pub struct Root {
 
 struct Inner {
     dir: Arc<Dir>,
+    /// The mount that the path led to it by.
+    mount: u64,
     id: FileId,
-    path: PathBuf,
+    /// As it was given.
+    path: Arc<Path>,
     locality: Locality,
     /// The lock files that were used through this root; they keep their guard open.
     sites: Mutex<Vec<Arc<Site>>>,
@@ -70,6 +73,7 @@ pub enum Acquired {
 #[derive(Clone)]
 pub struct Wait {
     site: Arc<Site>,
+    path: Arc<Path>,
     key: u64,
 }
 
@@ -94,10 +98,12 @@ impl Root {
         let dir = Dir::open(path).map_err(fault("open"))?;
         let id = dir.id().map_err(fault("fstat"))?;
         let locality = dir.locality();
-        if let (Locality::Local, Some((mount, _))) = (locality, dir.mount_and_id()) {
+        let numbered = dir.mount_and_id().map(|(mount, _)| mount);
+        if let (Locality::Local, Some(mount)) = (locality, numbered) {
             sync::lock(&LOCAL_MOUNTS).get_or_insert_default().insert(mount);
         }
-        Ok(Self::new(dir, id, path, locality))
+        let mount = numbered.unwrap_or_else(|| dir.mount());
+        Ok(Self::new(dir, mount, id, path, locality))
     }
 
     /// Opens a directory if that can't block: it is on a mount that [`Root::open`] has found to be
@@ -107,31 +113,33 @@ impl Root {
         let path = path.as_ref();
         let dir = Dir::open_cached(path)?;
         let (mount, id) = dir.mount_and_id()?;
-        if let Some(root) = kept::find(path, id) {
+        if let Some(root) = kept::find(path, mount, id) {
             return Some(root);
         }
         if !sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount) {
             return None;
         }
-        let root = Self::new(dir, id, path, Locality::Local);
+        let root = Self::new(dir, mount, id, path, Locality::Local);
         kept::visit(&root);
         Some(root)
     }
 
-    fn new(dir: Dir, id: FileId, path: &Path, locality: Locality) -> Self {
+    fn new(dir: Dir, mount: u64, id: FileId, path: &Path, locality: Locality) -> Self {
         Self {
             inner: Arc::new(Inner {
                 dir: Arc::new(dir),
+                mount,
                 id,
-                path: path.to_owned(),
+                path: Arc::from(path),
                 locality,
                 sites: Mutex::default(),
             }),
         }
     }
 
-    pub(crate) fn id(&self) -> FileId {
-        self.inner.id
+    /// Equal for two that can be used for the same.
+    pub(crate) fn mount_and_id(&self) -> (u64, FileId) {
+        (self.inner.mount, self.inner.id)
     }
 
     /// The path that it was opened by.
@@ -158,13 +166,13 @@ impl Root {
         request: Request<'_>,
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
-        request.options.check()?;
+        request.options.check(self.path())?;
         let site = self.site(request.file_name)?;
         let Request { mode, options, tell, report, .. } = request;
         if report {
             self.doubt(tag, &*events);
         }
-        site.acquire(tag, mode, &options, tell, events)
+        site.acquire(&self.inner.path, tag, mode, &options, tell, events)
     }
 
     /// Says, once for each file system, that its locks may not be everybody's.
@@ -197,12 +205,13 @@ impl Root {
     }
 
     pub(crate) fn site(&self, file_name: &str) -> Result<Arc<Site>, Error> {
-        let Inner { dir, id, path, locality, sites } = &*self.inner;
+        let Inner { dir, mount, id, locality, sites, .. } = &*self.inner;
         let mut sites = sync::lock(sites);
         if let Some(site) = sites.iter().find(|site| &*site.names.lock == file_name) {
             return Ok(Arc::clone(site));
         }
-        let site = Site::of(dir, *id, path, Names::new(file_name)?, *locality);
+        let names = Names::new(file_name, &self.inner.path)?;
+        let site = Site::of(dir, *mount, *id, names, *locality);
         sites.push(Arc::clone(&site));
         Ok(site)
     }
@@ -215,8 +224,8 @@ impl fmt::Debug for Root {
 }
 
 impl Wait {
-    pub(crate) fn new(site: &Arc<Site>, key: u64) -> Self {
-        Self { site: Arc::clone(site), key }
+    pub(crate) fn new(site: &Arc<Site>, path: &Arc<Path>, key: u64) -> Self {
+        Self { site: Arc::clone(site), path: Arc::clone(path), key }
     }
 
     /// Ends the wait, if it has not ended: [`Events::settled`] tells
@@ -229,7 +238,8 @@ impl Wait {
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("path", &self.site.lock_path()).finish_non_exhaustive()
+        let path = self.site.lock_path(&self.path);
+        f.debug_struct("Wait").field("path", &path).finish_non_exhaustive()
     }
 }
 

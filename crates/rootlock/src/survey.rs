@@ -8,7 +8,7 @@ use crate::ledger::Ledger;
 use crate::root::Root;
 use crate::sys::{Stat, process};
 use crate::worth::FileSystem;
-use crate::{Mode, Options};
+use crate::{Mode, Options, command};
 
 /// What [`Root::survey`] found. By the time it is read, it may be otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Party {
     pub pid: u32,
     /// How it has or wants it.
     pub mode: Mode,
-    /// Its command line; `None` when that can't be read.
+    /// Its program and its script; `None` when they can't be read.
     pub command: Option<String>,
 }
 
@@ -49,8 +49,8 @@ impl Root {
         let terms = stat.and_then(|stat| terms(&site.guard.peek(&site.dir, &site.names), &stat));
         let default = Options::default().stale;
         let stale = terms.map_or(default, |(_, own)| default.max(own));
-        let state =
-            look(&site, stale).map_err(|fault| fault.into_error(Operation::Inspect, &site.path))?;
+        let state = look(&site, stale)
+            .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))?;
         let (holders, waiters) = stat.and_then(|stat| parties(&stat)).unzip();
         let file_system = site.dir.file_system();
         Ok(Survey { state, terms, holders, waiters, file_system })
@@ -67,7 +67,7 @@ fn parties(stat: &Stat) -> Option<(Vec<Party>, Vec<Party>)> {
     let party = |lock: process::KernelLock| Party {
         pid: lock.pid,
         mode: lock.mode,
-        command: Some(process::command(lock.pid)).filter(|command| !command.is_empty()),
+        command: Some(command::of(lock.pid)).filter(|command| !command.is_empty()),
     };
     let (waiters, holders): (Vec<_>, Vec<_>) =
         process::kernel_locks(stat.id)?.into_iter().partition(|lock| lock.waits);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 #[cfg(shuttle)]
 pub(crate) use crate::interleavings::primitives::{
-    Condvar, Mutex, MutexGuard, thread, time_passes,
+    Condvar, Mutex, MutexGuard, thread, thread_local, time_passes,
 };
 #[cfg(not(shuttle))]
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard},
-    thread,
+    thread, thread_local,
 };
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -97,6 +97,21 @@ fn two_roots_of_one_directory_meet_at_one_lock() {
 }
 
 #[test]
+fn everybody_is_told_of_the_path_that_they_came_by() {
+    let (directory, root) = root();
+    let holder = root.lock(Request::default()).expect("locks");
+    let other = directory.path().join(".");
+    let again = Root::open(&other).expect("opens");
+    let error = again.lock(no_wait(Request::default())).expect_err("somebody holds it");
+    // As text: `Path` takes the two for equal.
+    assert_eq!(error.path().as_os_str(), other.join(Root::LOCK_FILE).as_os_str());
+    drop(holder);
+    let holder = again.lock(Request::default()).expect("free");
+    let path = format!("{:?}", other.join(Root::LOCK_FILE));
+    assert!(format!("{holder:?}").contains(&path), "{holder:?} is at {path}");
+}
+
+#[test]
 fn locks_of_other_names_do_not_meet() {
     let (_directory, root) = root();
     let _holder = root.lock(Request::default()).expect("locks");

@@ -3,28 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Site, line::Claim, line::Claimed};
-use crate::error::{Fault, Refusal};
+use super::{Site, State, Waiter};
+use crate::error::Fault;
 use crate::events::Level;
-use crate::hands::{self, Then};
-use crate::heart::{self, Timer};
 use crate::holder::Process;
 use crate::ledger::{Ledger, Record};
 use crate::options::Terms;
-use crate::recover::Attempt;
+use crate::queue::{Look, LookFor};
 use crate::sync;
 use crate::sys::{Locality, Stat, clock, process};
+use crate::timer::{self, TimerKey};
 use crate::watch::{self, Promise, Sighting, Watch};
-use crate::{Holder, Mode};
+use crate::{Holder, Mode, pool};
 
 /// When a waiter first looks at what it waits for: most waits are over by then.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
 
-/// A takeover that the system refused, kept for the message of a wait that ends without the lock.
-pub(super) struct Refused {
-    pub(super) text: String,
-    pub(super) refusal: Refusal,
-}
+/// The timer for the next look, and when it is due. It may come too early: to set one for each wait
+/// would cost more than most waits.
+pub(super) type LookTimer = Option<TimerKey>;
 
 /// What a look came to.
 pub(super) struct Judgement {
@@ -35,59 +32,84 @@ pub(super) struct Judgement {
 }
 
 impl Site {
-    /// Looks on a hand; the heart itself touches no file.
-    pub(crate) fn look_soon(self: Arc<Self>) {
-        let site = Arc::clone(&self);
-        if hands::run(Then::Linger, move || site.look()).is_err() {
-            self.look_later(FIRST_LOOK);
+    /// Keeps a timer that comes no later than the next look is due.
+    pub(super) fn keep_look_timer(self: &Arc<Self>, state: &mut State) {
+        match (state.queue.look(), state.look_timer) {
+            (Look::At(due), None) => self.set_look_timer(state, due),
+            (Look::At(due), Some(key)) if due < key.0 => {
+                timer::clear(key);
+                self.set_look_timer(state, due);
+            }
+            // One that is due soon may serve the next wait.
+            (Look::Never, Some(key)) if key.0 > clock::awake() + FIRST_LOOK => {
+                timer::clear(key);
+                state.look_timer = None;
+            }
+            _ => {}
         }
     }
 
-    fn look_later(self: &Arc<Self>, after: Duration) {
-        if heart::set(clock::awake() + after, Timer::Look(Arc::clone(self))).is_err() {
-            sync::lock(&self.state).looking = false;
+    fn set_look_timer(self: &Arc<Self>, state: &mut State, due: Duration) {
+        // Keeps nothing open for those who do not wait any more.
+        let site = Arc::downgrade(self);
+        let look = move |_| {
+            if let Some(site) = site.upgrade() {
+                site.look_soon();
+            }
+            None
+        };
+        // Without the timer nobody looks until the queue changes, which tries again.
+        state.look_timer = timer::set(due, look).ok();
+    }
+
+    /// Looks if it is time to, on a thread of the pool: the timer's touches no file.
+    fn look_soon(self: &Arc<Self>) {
+        let now = clock::awake();
+        let what = {
+            let mut state = sync::lock(&self.state);
+            state.look_timer = None;
+            let what = state.queue.begin_look(now);
+            self.keep_look_timer(&mut state);
+            what
+        };
+        let Some(what) = what else { return };
+        let site = Arc::clone(self);
+        if pool::run(move || site.look(what)).is_err() {
+            self.end_look(FIRST_LOOK);
         }
+    }
+
+    fn end_look(self: &Arc<Self>, again_after: Duration) {
+        let again = clock::awake() + again_after;
+        self.tell(|queue| {
+            queue.end_look(again);
+            Vec::new()
+        });
     }
 
     /// Looks at what is waited for, and takes it over when its time has come.
-    fn look(self: &Arc<Self>) {
-        let (terms, recoverer, wait, own) = {
-            let mut state = sync::lock(&self.state);
-            let Some(terms) = state.line.values().next().map(|first| first.terms) else {
-                state.looking = false;
-                return;
-            };
-            let recoverer = state.line.values().find(|waiter| waiter.recover);
-            let recoverer = recoverer.map(|waiter| (waiter.key, waiter.terms));
-            (terms, recoverer, state.kernel.clone(), state.exclusive.is_some())
-        };
-        let mut needed = terms.stale;
+    fn look(self: &Arc<Self>, what: LookFor<Arc<Waiter>>) {
+        let mut needed = what.first.terms.stale;
         let looked = clock::awake();
         // An error here is one of the wait's too, and it is the wait that reports it.
         if let Ok(seen) = self.dir.stat(&self.names.lock) {
-            if let Some(wait) = wait {
-                wait.skip_queue(self);
-                let moved = wait
-                    .waits_for()
-                    .is_some_and(|(file, _)| seen.as_ref().is_none_or(|stat| stat.id != file));
-                if moved {
-                    // It waits for a file that has no name any more.
-                    wait.stop(self);
-                }
-            }
-            if let (Some(stat), Some((key, terms)), false) = (seen, recoverer, own) {
+            self.tell(|queue| queue.saw(seen.as_ref().map(|stat| stat.id)));
+            if let (Some(stat), Some((key, waiter))) = (seen, what.recoverer) {
                 let ledger = self.guard.peek(&self.dir, &self.names);
                 if self.locality == Locality::Remote {
                     sync::lock(&self.state).holder = crate::inspect::holder(&stat, &ledger);
                 }
-                let judgement = self.judge(&stat, looked, &ledger, terms);
+                let judgement = self.judge(&stat, looked, &ledger, waiter.terms);
                 needed = judgement.needed;
                 if judgement.over {
-                    self.recover(key);
+                    let claim = sync::lock(&self.state).queue.claim_for_takeover(key);
+                    if let Some(claim) = claim {
+                        self.make_attempt(claim);
+                    }
                 }
             }
         }
-        self.look_later(watch::interval(needed));
+        self.end_look(watch::interval(needed));
     }
 
     /// Judges what was seen at `looked` or after, for a contender with `terms`.
@@ -128,69 +150,26 @@ impl Site {
         })
     }
 
-    fn recover(self: &Arc<Self>, key: u64) {
-        let claim = {
-            let mut state = sync::lock(&self.state);
-            let Some(waiter) = state.line.remove(&key) else { return };
-            state.claimed.insert(key, Claimed::default());
-            Claim { waiter }
-        };
-        match self.attempt(&claim) {
-            Ok(Attempt::Granted { grant, file }) => {
-                self.settle_granted(claim, grant, file);
-                self.recheck_wait();
-            }
-            Ok(Attempt::TookOver { grant, file, from }) => {
-                self.log_takeover(&claim, grant.token, from);
-                self.settle_granted(claim, grant, file);
-                self.recheck_wait();
-            }
-            Ok(Attempt::Held) => self.unclaim(claim),
-            Ok(Attempt::GuardBusy) => {
-                let busy = std::io::Error::other("another process is stopped inside the guard");
-                self.note_refusal(&claim, Fault::io("flock", &self.names.guard)(busy));
-                self.unclaim(claim);
-            }
-            Ok(Attempt::Refused(fault)) => {
-                self.note_refusal(&claim, fault);
-                self.unclaim(claim);
-            }
-            Err(fault) => {
-                self.settle_fault(claim, fault);
-                self.recheck_wait();
-            }
-        }
-    }
-
-    /// Makes the wait in the kernel look again whom it serves.
-    pub(super) fn recheck_wait(self: &Arc<Self>) {
-        let wait = sync::lock(&self.state).kernel.clone();
-        if let Some(wait) = wait {
-            wait.stop(self);
-        }
-    }
-
-    pub(super) fn log_takeover(&self, claim: &Claim, token: u64, from: Option<Holder>) {
-        let mut details = self.details().with("token", &token.to_string());
+    pub(super) fn log_takeover(&self, waiter: &Waiter, token: u64, from: Option<Holder>) {
+        let mut details = self.details(&waiter.path).with("token", &token.to_string());
         if let Some(from) = from {
             details = details.with("from", &from.to_string());
         }
-        claim.waiter.log(Level::Warn, crate::events::TOOK_OVER, &details);
+        waiter.log(Level::Warn, crate::events::TOOK_OVER, &details);
     }
 
     /// Logged once for as long as the reason stays the same; told again in the error.
-    pub(super) fn note_refusal(&self, claim: &Claim, fault: Fault) {
-        let text = fault.to_string();
-        let refused = Arc::new(Refused { refusal: fault.into_refusal(&self.path), text });
+    pub(super) fn note_refusal(&self, waiter: &Waiter, fault: Fault) {
+        let reason = fault.to_string();
         {
             let mut state = sync::lock(&self.state);
-            if state.refusal.as_ref().is_some_and(|before| before.text == refused.text) {
+            if state.refusal.as_ref().is_some_and(|before| before.to_string() == reason) {
                 return;
             }
-            state.refusal = Some(Arc::clone(&refused));
+            state.refusal = Some(Arc::new(fault));
         }
-        let details = self.details().with("reason", &refused.text);
-        claim.waiter.log(Level::Warn, "could not take over a stale lock", &details);
+        let details = self.details(&waiter.path).with("reason", &reason);
+        waiter.log(Level::Warn, "could not take over a stale lock", &details);
     }
 
     /// Who holds the lock just now, as far as can be told. Reads files.
@@ -211,7 +190,7 @@ impl Site {
     pub(super) fn last_known_holder(&self) -> Option<Holder> {
         let (known, own) = {
             let state = sync::lock(&self.state);
-            (state.holder.clone(), state.exclusive.is_some())
+            (state.holder.clone(), state.queue.is_own())
         };
         match self.locality {
             Locality::Local => {

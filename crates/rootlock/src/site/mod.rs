@@ -1,42 +1,42 @@
 //! A site: one lock file of one directory, as this process sees it. Everybody in the process who
-//! wants that lock meets here, whatever thread they come from: the line of those who wait, the one
-//! wait in the kernel for whoever is first, the watch, and the guard.
+//! wants that lock meets here, whatever thread they come from. The [queue](crate::queue) decides
+//! who is next; this carries out what it wants done, with real files, threads and timers.
 //!
-//! The state's mutex is a leaf: no call on a file and no call to [`crate::Events`] is made under it.
+//! The state's mutex is a leaf but for the timer's: no call on a file and no call to
+//! [`crate::Events`] is made under it.
 
+mod acquire;
 mod give_back;
-mod line;
 mod look;
 mod registry;
 mod settle;
-mod take;
-mod turn;
+mod wait;
+mod waiter;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::Holder;
+use crate::error::Fault;
 use crate::events::Details;
 use crate::guard::Guard;
-use crate::kernel_wait::KernelWait;
 use crate::options::Names;
-use crate::sync::Mutex;
-use crate::sys::{Dir, FileId, Locality};
+use crate::pool;
+use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
+use crate::sync::{self, Mutex};
+use crate::sys::{Dir, FileId, Interrupt, Locality, clock};
+use crate::timer;
 use crate::watch::Watch;
 
-use line::Claimed;
-pub(crate) use line::{Claim, Next, Waiter};
-use look::Refused;
-use turn::Turn;
+use look::LookTimer;
+pub(crate) use settle::defers;
+pub(crate) use waiter::{Claim, Waiter};
 
 pub(crate) struct Site {
     id: SiteId,
     pub(crate) dir: Arc<Dir>,
-    /// The root's path as it was given, for messages only.
-    pub(crate) path: PathBuf,
     pub(crate) names: Names,
     pub(crate) locality: Locality,
     pub(crate) guard: Guard,
@@ -46,42 +46,145 @@ pub(crate) struct Site {
     watch: Mutex<Option<Watch>>,
 }
 
-/// The directory and the lock file's name.
-type SiteId = (FileId, Arc<str>);
+/// The directory, the mount that it was reached by, and the lock file's name.
+type SiteId = (FileId, u64, Arc<str>);
 
-#[derive(Default)]
 struct State {
-    /// Those who wait, by key: keys rise, so this is first come, first served.
-    line: BTreeMap<u64, Waiter>,
-    /// Those for whom somebody is just making a grant.
-    claimed: BTreeMap<u64, Claimed>,
-    /// Those who left and have not been told yet.
-    leaving: Vec<Waiter>,
-    /// The key of this process's own exclusive holder: as long as there is one, nobody needs to wait in the
-    /// kernel or watch.
-    exclusive: Option<u64>,
-    /// This process's last turn.
-    turn: Option<Turn>,
-    /// When the next one may begin, on the awake clock.
-    not_before: Duration,
-    kernel: Option<Arc<KernelWait>>,
-    /// A look is due, or under way.
-    looking: bool,
+    queue: Queue<Arc<Waiter>>,
+    /// The threads that wait in the kernel, or did and have not ended yet.
+    interrupts: Vec<(WaitId, Arc<Interrupt>)>,
+    look_timer: LookTimer,
     /// Who held the lock when somebody last looked.
     holder: Option<Holder>,
-    refusal: Option<Arc<Refused>>,
+    /// A takeover that the system refused, for the message of a wait that ends without the lock.
+    refusal: Option<Arc<Fault>>,
+}
+
+impl State {
+    fn new(queue: Queue<Arc<Waiter>>) -> Self {
+        Self {
+            queue,
+            interrupts: Vec::new(),
+            look_timer: LookTimer::default(),
+            holder: None,
+            refusal: None,
+        }
+    }
 }
 
 impl Site {
+    /// Whether it is the site of that name in that directory, by whatever mount.
+    pub(crate) fn is_of(&self, dir: FileId, name: &str) -> bool {
+        self.id.0 == dir && &*self.id.2 == name
+    }
+
     pub(crate) fn volume(&self) -> u64 {
         self.id.0.volume
     }
 
-    pub(crate) fn details(&self) -> Details {
-        Details::default().with("path", &self.lock_path().to_string_lossy())
+    pub(crate) fn details(&self, path: &Path) -> Details {
+        Details::default().with("path", &self.lock_path(path).to_string_lossy())
     }
 
-    pub(crate) fn lock_path(&self) -> PathBuf {
-        self.path.join(&*self.names.lock)
+    pub(crate) fn lock_path(&self, path: &Path) -> PathBuf {
+        path.join(&*self.names.lock)
+    }
+
+    /// One step of the queue, with what comes of it.
+    fn step<T>(
+        self: &Arc<Self>,
+        event: impl FnOnce(&mut Queue<Arc<Waiter>>) -> (T, Vec<Effect>),
+    ) -> T {
+        let (result, effects) = {
+            let mut state = sync::lock(&self.state);
+            let (result, effects) = event(&mut state.queue);
+            self.keep_look_timer(&mut state);
+            (result, effects)
+        };
+        self.carry_out(effects);
+        result
+    }
+
+    /// The same for a step that answers nothing.
+    fn tell(self: &Arc<Self>, event: impl FnOnce(&mut Queue<Arc<Waiter>>) -> Vec<Effect>) {
+        self.step(|queue| ((), event(queue)));
+    }
+
+    fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
+        let mut effects = effects;
+        // What a failure brings is carried out here too, not inside of another call.
+        while !effects.is_empty() {
+            let mut more = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::StartWait(id) => more.extend(self.start_wait(id)),
+                    Effect::Interrupt(id, again_after) => self.interrupt(id, again_after),
+                    Effect::GiveUpLater(key) => more.extend(self.give_up_later(key)),
+                    Effect::TellCancelled => self.on_pool(|site| site.tell_cancelled()),
+                    Effect::Notify => self.on_pool(|site| site.notify_waiting()),
+                }
+            }
+            effects = more;
+        }
+    }
+
+    /// Runs what reads files on a thread of the pool, or here if there is none.
+    fn on_pool(self: &Arc<Self>, job: impl FnOnce(&Arc<Self>) + Copy + Send + 'static) {
+        let site = Arc::clone(self);
+        if pool::run(move || job(&site)).is_err() {
+            job(self);
+        }
+    }
+
+    fn start_wait(self: &Arc<Self>, id: WaitId) -> Vec<Effect> {
+        let site = Arc::clone(self);
+        let Err(error) = pool::run(move || wait::run(&site, id)) else { return Vec::new() };
+        let (first, effects) = {
+            let mut state = sync::lock(&self.state);
+            (state.queue.wait_failed(id), state.queue.wait_again())
+        };
+        if let Some(waiter) = first {
+            let fault = Fault::io("pthread_create", &self.names.lock)(error);
+            waiter.settle_fault(fault);
+        }
+        effects
+    }
+
+    fn interrupt(self: &Arc<Self>, id: WaitId, again_after: Duration) {
+        let interrupt = {
+            let state = sync::lock(&self.state);
+            let own = state.interrupts.iter().find(|(wait, _)| *wait == id);
+            own.map(|(_, interrupt)| Arc::clone(interrupt))
+        };
+        if let Some(interrupt) = interrupt {
+            interrupt.fire();
+        }
+        let site = Arc::clone(self);
+        // Without the timer the one signal must do.
+        let _ = timer::set(clock::awake() + again_after, move |_| {
+            site.tell(|queue| queue.nudge(id));
+            None
+        });
+    }
+
+    fn give_up_later(self: &Arc<Self>, key: Key) -> Vec<Effect> {
+        let site = Arc::clone(self);
+        let set = timer::set(clock::awake() + GIVE_UP, move |_| {
+            site.tell(|queue| queue.give_up(key));
+            None
+        });
+        match set {
+            Ok(_) => Vec::new(),
+            Err(_) => sync::lock(&self.state).queue.give_up(key),
+        }
+    }
+
+    /// Whether another process says that it waits; `None` when that can't be known.
+    fn others_wait(&self) -> Option<bool> {
+        match self.locality {
+            Locality::Local => self.guard.others_wait(&self.dir, &self.names),
+            // Over a network the announcements would be locks like any other.
+            Locality::Remote => None,
+        }
     }
 }

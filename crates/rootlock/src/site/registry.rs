@@ -2,14 +2,14 @@
 //! of those that nobody uses just now.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Site, SiteId, State, turn::Turn};
+use super::{Site, SiteId, State};
 use crate::guard::Guard;
 use crate::options::Names;
+use crate::queue::{Queue, Turns};
 use crate::sync::{self, Mutex};
 use crate::sys::{Dir, FileId, Locality, clock};
 use crate::watch::Watch;
@@ -19,7 +19,7 @@ use crate::watch::Watch;
 #[derive(Default)]
 struct Registry {
     sites: HashMap<SiteId, Weak<Site>>,
-    memories: HashMap<SiteId, Memory>,
+    memories: HashMap<FileName, Memory>,
 }
 
 /// What a site leaves to the next one that comes to the same place.
@@ -27,9 +27,15 @@ struct Memory {
     /// Repeated short tries add up.
     watch: Option<Watch>,
     /// Whoever asks again at once does so through a new site, if it names the place by a path.
-    turn: Option<Turn>,
-    not_before: Duration,
+    turns: Turns,
     left: Duration,
+}
+
+/// What is remembered is the file's, by whatever mount.
+type FileName = (FileId, Arc<str>);
+
+fn file_name((directory, _, name): &SiteId) -> FileName {
+    (*directory, Arc::clone(name))
 }
 
 /// How many places are remembered; the oldest go first.
@@ -38,35 +44,35 @@ const MEMORIES: usize = 256;
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl Site {
-    /// The site of a lock file, shared by all who use it at the moment.
+    /// The site of a lock file, shared by all who use it at the moment: by whatever path, because
+    /// the directory is open and nothing of the path is used, but not by whatever mount, because
+    /// that decides what the open directory may be used for. A site of the same directory on
+    /// another mount is met in the kernel, as another process's would be.
     pub(crate) fn of(
         dir: &Arc<Dir>,
+        mount: u64,
         id: FileId,
-        path: &Path,
         names: Names,
         locality: Locality,
     ) -> Arc<Self> {
-        let id = (id, Arc::clone(&names.lock));
+        let id = (id, mount, Arc::clone(&names.lock));
         let mut registry = sync::lock(&REGISTRY);
         let registry = registry.get_or_insert_default();
         if let Some(site) = registry.sites.get(&id).and_then(Weak::upgrade) {
             return site;
         }
-        let (watch, state) = match registry.memories.remove(&id) {
-            Some(Memory { watch, turn, not_before, .. }) => {
-                (watch, State { turn, not_before, ..State::default() })
-            }
-            None => (None, State::default()),
+        let (watch, turns) = match registry.memories.remove(&file_name(&id)) {
+            Some(Memory { watch, turns, .. }) => (watch, turns),
+            None => (None, Turns::default()),
         };
         let site = Arc::new(Self {
             id: id.clone(),
             dir: Arc::clone(dir),
-            path: path.to_owned(),
             names,
             locality,
             guard: Guard::default(),
             exact_times: AtomicBool::new(false),
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(Queue::new(turns))),
             watch: Mutex::new(watch),
         });
         registry.sites.insert(id, Arc::downgrade(&site));
@@ -83,19 +89,18 @@ impl Drop for Site {
         if registry.sites.get(&self.id).is_some_and(|site| site.strong_count() == 0) {
             registry.sites.remove(&self.id);
         }
-        let state = sync::lock(&self.state);
         let memory = Memory {
             watch: sync::lock(&self.watch).take(),
-            turn: state.turn,
-            not_before: state.not_before,
+            turns: sync::lock(&self.state).queue.turns(),
             left: clock::awake(),
         };
-        if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&self.id) {
+        let file_name = file_name(&self.id);
+        if registry.memories.len() >= MEMORIES && !registry.memories.contains_key(&file_name) {
             let oldest = registry.memories.iter().min_by_key(|(_, memory)| memory.left);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
                 registry.memories.remove(&oldest);
             }
         }
-        registry.memories.insert(self.id.clone(), memory);
+        registry.memories.insert(file_name, memory);
     }
 }

@@ -7,7 +7,8 @@
 //! | item | what it does |
 //! | --- | --- |
 //! | [`Dir`] | a directory handle: opens, looks at and renames plain names inside it |
-//! | [`stat`], [`set_modified`], [`set_times`] | identity and times of an open file |
+//! | [`stat`], [`set_times`] | what the protocol wants to know of an open file; its times |
+//! | [`copy_access`], [`share_access`] | who may use a file |
 //! | [`read_at`], [`write_at`], [`close`] | the rest of what is done to one |
 //! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
 //! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
@@ -36,8 +37,8 @@ pub(crate) mod skewed_clock;
 use crate::Mode;
 
 pub(crate) use platform::{
-    Dir, Interrupt, Interruptible, close, process, read_at, set_modified, set_times, stat, waiters,
-    write_at,
+    Dir, Interrupt, Interruptible, close, copy_access, process, read_at, set_times, share_access,
+    stat, waiters, write_at,
 };
 
 #[cfg(shuttle)]
@@ -63,6 +64,12 @@ pub(crate) struct Stat {
     pub(crate) id: FileId,
     /// A regular file; anything else is refused in the lock file's place.
     pub(crate) regular: bool,
+    /// How many names lead to it: a file of ours has one, or none any more.
+    pub(crate) links: u64,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// The access time, which says how long the last promise was ([`crate::promise`]).
+    pub(crate) accessed: Nanos,
     /// The modification time, which carries the heartbeat.
     pub(crate) modified: Nanos,
     /// The change time, which the kernel keeps and nobody can set back.
@@ -84,6 +91,15 @@ pub(crate) struct KernelLock {
     pub(crate) waits: bool,
     pub(crate) pid: u32,
     pub(crate) mode: Mode,
+}
+
+/// What became of times that were to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimesSet {
+    /// What was asked for, as fine as the file system keeps it.
+    AsAsked,
+    /// Both are now: whoever may write to somebody else's file may say no more.
+    Now,
 }
 
 /// Opening for the lock file and the guard.

@@ -30,6 +30,9 @@ const NOATIME: OFlags = OFlags::NOATIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const NOATIME: OFlags = OFlags::empty();
 
+/// How often a file that comes and goes is opened or made; somebody must remove it each time.
+const MAKE_TRIES: u32 = 100;
+
 impl Dir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -75,6 +78,33 @@ impl Dir {
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn mount_and_id(&self) -> Option<(u64, FileId)> {
         None
+    }
+
+    /// A number of the mount that the directory is on, where [`Dir::mount_and_id`] has none: for as
+    /// long as the directory is open, no other mount has it. Zero where the system does not number
+    /// mounts: there a directory has another identity by each.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn mount(&self) -> u64 {
+        use rustix::fs::StatxFlags;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        match rustix::fs::statx(&self.fd, c"", flags, StatxFlags::MNT_ID) {
+            Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => stat.stx_mnt_id,
+            // Before Linux 5.8.
+            _ => self.mount_by_procfs().and_then(|mount| mount.parse().ok()).unwrap_or_default(),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn mount(&self) -> u64 {
+        0
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn mount_by_procfs(&self) -> Option<String> {
+        use std::os::fd::AsRawFd;
+        let about = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
+        let about = std::fs::read_to_string(about).ok()?;
+        Some(about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().to_owned())
     }
 
     pub(crate) fn id(&self) -> io::Result<FileId> {
@@ -138,13 +168,10 @@ impl Dir {
     /// The kind and the options of the mount that the directory is on.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn mounted(&self) -> Option<(String, String)> {
-        use std::os::fd::AsRawFd;
-        let about = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
-        let about = std::fs::read_to_string(about).ok()?;
-        let id = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+        let id = self.mount_by_procfs()?;
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
         // "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
-        let mount = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+        let mount = mounts.lines().find(|line| line.split(' ').next() == Some(&*id))?;
         let mut fields = mount.split_once(" - ")?.1.split(' ');
         let kind = fields.next()?.to_owned();
         let options = fields.nth(1).unwrap_or_default().to_owned();
@@ -178,17 +205,30 @@ impl Dir {
     /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
     /// (`ELOOP`), a FIFO is not waited for, and a child process inherits nothing.
     pub(crate) fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
-        let flags = OFlags::RDWR
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | match create {
-                Create::Never => OFlags::empty(),
-                Create::IfMissing => OFlags::CREATE,
-                Create::New => OFlags::CREATE | OFlags::EXCL,
-            };
-        self.open_at(name, flags, Mode::RUSR | Mode::WUSR)
+        let flags =
+            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let open = || self.open_at(name, flags, Mode::empty());
+        let make =
+            || self.open_at(name, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR);
+        match create {
+            Create::Never => open(),
+            Create::New => make(),
+            // Not by one call: where `fs.protected_regular` is set, asking to make what another
+            // user has made in a sticky directory is refused, though opening it is not.
+            Create::IfMissing => {
+                for _ in 0..MAKE_TRIES {
+                    match open() {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        result => return result,
+                    }
+                    match make() {
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        result => return result,
+                    }
+                }
+                open()
+            }
+        }
     }
 
     /// Opens a plain name for looking at it only, so that a read-only file system will do.

@@ -1,5 +1,6 @@
 //! Linux, macOS and the BSDs.
 
+mod access;
 mod dir;
 mod interrupt;
 
@@ -12,44 +13,36 @@ use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{FileType, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{FileType, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::retry_on_intr;
 
+pub(crate) use access::{copy_access, share_access};
 pub(crate) use dir::Dir;
 pub(crate) use interrupt::{Interrupt, Interruptible};
 
-use super::{FileId, Nanos, Stat};
+use super::{FileId, Nanos, Stat, TimesSet};
 
 /// Identity and times of an open file.
 pub(crate) fn stat(file: &File) -> io::Result<Stat> {
     Ok(convert(&retry_on_intr(|| rustix::fs::fstat(file))?))
 }
 
-/// Sets the modification time and leaves the access time alone.
+/// Sets the access and the modification time.
 ///
-/// Where the file belongs to another user, only "now" is allowed: then that is what it is set to.
-pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
-    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ };
-    set(file, omit, timespec(nanos))
-}
-
-/// Sets both times to the same.
-pub(crate) fn set_times(file: &File, nanos: Nanos) -> io::Result<()> {
-    set(file, timespec(nanos), timespec(nanos))
-}
-
-fn set(file: &File, last_access: Timespec, last_modification: Timespec) -> io::Result<()> {
+/// Where the file belongs to another user, only "now, both" is allowed: then that is what they are
+/// set to.
+pub(crate) fn set_times(file: &File, accessed: Nanos, modified: Nanos) -> io::Result<TimesSet> {
     let set = |last_access, last_modification| {
         let times = Timestamps { last_access, last_modification };
         retry_on_intr(|| rustix::fs::futimens(file, &times))
     };
-    match set(last_access, last_modification) {
+    match set(timespec(accessed), timespec(modified)) {
         Err(rustix::io::Errno::PERM) => {
-            // POSIX grants "now, both" to whoever may write; "now, one of them" is Linux's to judge.
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
-            Ok(set(now, now)?)
+            set(now, now)?;
+            Ok(TimesSet::Now)
         }
-        result => Ok(result?),
+        result => Ok(result.map(|()| TimesSet::AsAsked)?),
     }
 }
 
@@ -112,6 +105,9 @@ fn convert(stat: &rustix::fs::Stat) -> Stat {
     Stat {
         id: FileId { volume: stat.st_dev as u64, index: stat.st_ino as u128 },
         regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+        links: stat.st_nlink as u64,
+        size: stat.st_size as u64,
+        accessed: nanos(stat.st_atime as i128, stat.st_atime_nsec as i128),
         modified: nanos(stat.st_mtime as i128, stat.st_mtime_nsec as i128),
         changed: nanos(stat.st_ctime as i128, stat.st_ctime_nsec as i128),
     }

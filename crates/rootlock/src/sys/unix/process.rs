@@ -1,7 +1,6 @@
 //! Who this process is, and whether a recorded one is certainly gone.
 
 use std::fs;
-use std::path::Path;
 
 use rustix::process::Pid;
 
@@ -99,25 +98,19 @@ pub(crate) fn is_gone(pid: u32, start: u64) -> bool {
     }
 }
 
-/// The command line of a process, the program's name without its folder; empty when not known.
-pub(crate) fn command(pid: u32) -> String {
-    let own = pid == std::process::id();
-    let arguments = match fs::read(format!("/proc/{pid}/cmdline")) {
+/// The command line of a process, as words; empty when not known.
+pub(crate) fn arguments(pid: u32) -> Vec<String> {
+    match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(line) => String::from_utf8_lossy(&line)
             .trim_end_matches('\0')
             .split('\0')
             .map(str::to_owned)
             .collect(),
-        Err(_) if own => std::env::args_os()
-            .map(|argument| argument.to_string_lossy().into_owned())
-            .collect::<Vec<_>>(),
+        Err(_) if pid == std::process::id() => {
+            std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+        }
         Err(_) => Vec::new(),
-    };
-    let Some((program, rest)) = arguments.split_first() else { return String::new() };
-    let program = Path::new(program)
-        .file_name()
-        .map_or_else(|| program.clone(), |name| name.to_string_lossy().into_owned());
-    [&[program], rest].concat().join(" ")
+    }
 }
 
 /// The processes that hold a `flock` on a file, as the kernel tells: `None` where it does not.

@@ -24,20 +24,23 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DEVICE, FILE_ATTRIBUTE_DIRECTORY,
     FILE_ATTRIBUTE_REPARSE_POINT, FILE_BASIC_INFO, FILE_ID_INFO, FILE_INFO_BY_HANDLE_CLASS,
-    FileBasicInfo, FileIdInfo, GetFileInformationByHandle, GetFileInformationByHandleEx,
-    SetFileInformationByHandle,
+    FILE_STANDARD_INFO, FileBasicInfo, FileIdInfo, FileStandardInfo, GetFileInformationByHandle,
+    GetFileInformationByHandleEx, SetFileInformationByHandle,
 };
 
 pub(crate) use dir::Dir;
 pub(crate) use interrupt::{Interrupt, Interruptible, interruptibly};
 
-use super::{FileId, Nanos, Stat};
+use super::{FileId, Nanos, Stat, TimesSet};
 
 /// Identity and times of an open file.
 pub(crate) fn stat(file: &File) -> io::Result<Stat> {
     const OTHER: u32 =
         FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DEVICE;
     let basic = basic_info(file)?;
+    let mut standard = FILE_STANDARD_INFO::default();
+    // SAFETY: `standard` is what the class says.
+    unsafe { query(file, FileStandardInfo, &mut standard) }?;
     let id = file_id(file)?;
     // What is answered where there are no identities. Then a file that was replaced can't be told
     // from the one that replaced it, and two could hold one lock.
@@ -50,24 +53,35 @@ pub(crate) fn stat(file: &File) -> io::Result<Stat> {
     Ok(Stat {
         id,
         regular: basic.FileAttributes & OTHER == 0,
+        links: standard.NumberOfLinks.into(),
+        size: u64::try_from(standard.EndOfFile).unwrap_or(0),
+        accessed: to_nanos(basic.LastAccessTime),
         modified: to_nanos(basic.LastWriteTime),
         changed: to_nanos(basic.ChangeTime),
     })
 }
 
-/// Sets the modification time and leaves the access time alone.
-pub(crate) fn set_modified(file: &File, nanos: Nanos) -> io::Result<()> {
-    set(file, FILE_BASIC_INFO { LastWriteTime: from_nanos(nanos), ..FILE_BASIC_INFO::default() })
-}
-
-/// Sets both times to the same.
-pub(crate) fn set_times(file: &File, nanos: Nanos) -> io::Result<()> {
-    let time = from_nanos(nanos);
+/// Sets the access and the modification time.
+pub(crate) fn set_times(file: &File, accessed: Nanos, modified: Nanos) -> io::Result<TimesSet> {
     set(
         file,
-        FILE_BASIC_INFO { LastAccessTime: time, LastWriteTime: time, ..FILE_BASIC_INFO::default() },
-    )
+        FILE_BASIC_INFO {
+            LastAccessTime: from_nanos(accessed),
+            LastWriteTime: from_nanos(modified),
+            ..FILE_BASIC_INFO::default()
+        },
+    )?;
+    Ok(TimesSet::AsAsked)
 }
+
+/// Who may use a file is the directory's to say here: a new file inherits its access list.
+#[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+pub(crate) fn copy_access(_from: &File, _to: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// As [`copy_access`].
+pub(crate) fn share_access(_from: &File, _to: &File) {}
 
 /// What is zero is left as it is. That is how the change time is left to the file system, which
 /// moves it.

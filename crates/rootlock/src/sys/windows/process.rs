@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::path::Path;
 use std::{io, ptr};
 
 use windows_sys::Win32::Foundation::{ERROR_INVALID_PARAMETER, FILETIME, WAIT_OBJECT_0};
@@ -73,21 +72,15 @@ pub(crate) fn is_gone(pid: u32, start: u64) -> bool {
     }
 }
 
-/// The command line of a process, the program's name without its folder; empty when not known.
-/// Another process's is its program's name only.
-pub(crate) fn command(pid: u32) -> String {
-    let mut arguments: Vec<_> = if pid == std::process::id() {
+/// The command line of a process, as words; empty when not known. Another process's is its program
+/// only.
+pub(crate) fn arguments(pid: u32) -> Vec<String> {
+    let arguments: Vec<_> = if pid == std::process::id() {
         std::env::args_os().collect()
     } else {
         program(pid).into_iter().collect()
     };
-    if let Some(program) = arguments.first_mut()
-        && let Some(name) = Path::new(program).file_name()
-    {
-        *program = name.to_owned();
-    }
-    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
-    arguments.join(" ")
+    arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 /// Not told in the way that Linux does.

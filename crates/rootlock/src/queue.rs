@@ -1,0 +1,685 @@
+//! The requests of this process for one lock: who is next, who makes the grant, who is told what.
+//!
+//! A pure state machine. Events come in as calls, effects go out as values; no clock, thread or
+//! file is in here, so that a test can play every order of them. [`crate::site`] holds the machine
+//! under a mutex and carries the effects out.
+//!
+//! ```text
+//!              enqueue            claim              granted
+//!   (request) ─────────▶ queued ─────────▶ granting ─────────▶ (lease)
+//!                         │  ▲              │   │  │
+//!                  cancel │  └── requeue ───┘   │  └─ failed ─▶ (error)
+//!                         ▼                     │
+//!                     cancelled ◀── requeue, failed, give_up: if cancelled meanwhile
+//!                         │
+//!                         └─ take_cancelled ─▶ (told)
+//! ```
+//!
+//! One thread of the process, the *wait*, blocks in the kernel for whoever is first. It is stopped
+//! by a signal, which may come a moment too early, so it is sent again until the thread answers by
+//! looking at the queue; a thread that never does is left to itself, and another one starts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Mode;
+use crate::sys::FileId;
+
+/// A request's place in the queue: unique in the process, rising with time.
+pub(crate) type Key = u64;
+
+/// Names a wait in the kernel; unique in the queue.
+pub(crate) type WaitId = u64;
+
+/// How long after a stop was asked for it is asked for again; then after twice as long, and so on.
+const NUDGE: Duration = Duration::from_millis(1);
+
+/// After so many nudges, an eighth of a second, the thread is left to itself: it hangs in a call that
+/// no signal ends.
+const NUDGES: u32 = 7;
+
+/// How long a cancelled request waits for the thread that makes its grant: on storage that answers,
+/// the thread is done by then.
+pub(crate) const GIVE_UP: Duration = Duration::from_millis(100);
+
+/// For how long this process may keep the lock to itself (from caller to caller, or by asking again
+/// at once) while another one waits; as in parking_lot's eventual fairness.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Whoever asks again so soon has not given anybody else a chance: the kernel wakes the next in its
+/// queue, but gives the lock to whoever asks first.
+const AT_ONCE: Duration = Duration::from_micros(200);
+
+/// For how long to stay away after a turn, so that whoever was woken gets there first.
+const STEP_BACK: Duration = Duration::from_micros(200);
+
+/// What a request wants, as far as the order of requests depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    pub(crate) mode: Mode,
+    /// May take over an abandoned lock.
+    pub(crate) recover: bool,
+    /// Is to be notified that it waits.
+    pub(crate) notify: bool,
+    /// How soon what it waits for is to be looked at.
+    pub(crate) first_look: Duration,
+}
+
+/// What the machine wants done. Carried out in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Start the thread of a wait; [`Queue::wait_failed`] if there is none.
+    StartWait(WaitId),
+    /// Interrupt the thread of a wait, and [`Queue::nudge`] after that time.
+    Interrupt(WaitId, Duration),
+    /// [`Queue::give_up`] after [`GIVE_UP`].
+    GiveUpLater(Key),
+    /// [`Queue::take_cancelled`] on another thread, and tell them.
+    TellCancelled,
+    /// [`Queue::take_unnotified`] on another thread, and notify them.
+    Notify,
+}
+
+/// Who makes a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worker {
+    /// The thread of a wait, which may be blocked again.
+    Wait(WaitId),
+    /// Somebody whose work is bounded on storage that answers: a thread of the pool that makes one
+    /// attempt, or a release that hands over.
+    Other,
+}
+
+struct Request<P> {
+    wants: Wants,
+    payload: P,
+}
+
+struct Granting<P> {
+    request: Request<P>,
+    worker: Worker,
+    /// Not wanted any more: whoever makes the grant gives it back.
+    cancelled: bool,
+}
+
+/// What the thread of a wait is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// It is about to look at the queue, or works for nobody in particular.
+    Running,
+    /// It stands in the kernel's queue of those that wait.
+    QueueingUp,
+    /// It waits for the lock.
+    Locking(FileId, Mode),
+    /// It makes a grant.
+    Granting,
+}
+
+struct Wait {
+    id: WaitId,
+    /// It has not looked at the queue yet.
+    fresh: bool,
+    doing: Doing,
+    /// How often it was interrupted since it was asked to look at the queue again; `None` when it
+    /// was not asked, or has answered.
+    stopping: Option<u32>,
+    /// It must not stand in the kernel's queue: whoever is at its head may be stopped.
+    skip_queue: bool,
+}
+
+/// When what is waited for is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Not at all.
+    Never,
+    /// Next at this time.
+    At(Duration),
+    /// Somebody is looking, and looks again at this time at the latest.
+    Now(Option<Duration>),
+}
+
+/// Times during which the lock was this process's, but for moments.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Turns {
+    /// The last one: since when, and when it ended.
+    last: Option<(Duration, Duration)>,
+    /// When the next one may begin.
+    not_before: Duration,
+}
+
+/// What the thread of a wait does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Waits in the kernel, for this mode.
+    Wait(Mode),
+    /// Closes its files, tells those who were cancelled, and ends.
+    Leave,
+}
+
+/// What a look is for.
+#[derive(Clone, Debug)]
+pub(crate) struct LookFor<P> {
+    /// The first in the queue.
+    pub(crate) first: P,
+    /// The first that may take over, unless this process itself has the lock.
+    pub(crate) recoverer: Option<(Key, P)>,
+}
+
+/// A request that was taken out of the queue, for a grant.
+#[derive(Debug)]
+pub(crate) struct Claim<P> {
+    pub(crate) key: Key,
+    pub(crate) payload: P,
+}
+
+pub(crate) struct Queue<P> {
+    queued: BTreeMap<Key, Request<P>>,
+    granting: BTreeMap<Key, Granting<P>>,
+    cancelled: Vec<P>,
+    /// Somebody is about to tell them.
+    telling: bool,
+    /// In the order in which they came; some may not wait any more.
+    unnotified: Vec<Key>,
+    /// This process's own exclusive holder: while there is one, nobody waits in the kernel.
+    holder: Option<Key>,
+    wait: Option<Wait>,
+    waits: WaitId,
+    look: Look,
+    turns: Turns,
+}
+
+impl<P: Clone> Queue<P> {
+    pub(crate) fn new(turns: Turns) -> Self {
+        Self {
+            queued: BTreeMap::new(),
+            granting: BTreeMap::new(),
+            cancelled: Vec::new(),
+            telling: false,
+            unnotified: Vec::new(),
+            holder: None,
+            wait: None,
+            waits: 0,
+            look: Look::Never,
+            turns,
+        }
+    }
+
+    /// How many are in the queue.
+    pub(crate) fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Whether this process has the lock, exclusively.
+    pub(crate) fn is_own(&self) -> bool {
+        self.holder.is_some()
+    }
+
+    // Asking.
+
+    /// Whether a newcomer may try the lock at once: it would overtake nobody, and not find the lock
+    /// taken by this process. Since when it would be this process's turn.
+    pub(crate) fn may_try(&self, now: Duration) -> Option<Duration> {
+        if !self.queued.is_empty() || !self.granting.is_empty() || self.holder.is_some() {
+            return None;
+        }
+        match self.turns.last {
+            Some((since, ended)) if now.saturating_sub(ended) < AT_ONCE => Some(since),
+            _ => Some(now),
+        }
+    }
+
+    /// A newcomer that tried has the lock.
+    pub(crate) fn took(&mut self, key: Key, mode: Mode) -> Vec<Effect> {
+        if mode == Mode::Shared {
+            return Vec::new();
+        }
+        self.holder = Some(key);
+        // Somebody may have begun to wait in the kernel meanwhile.
+        self.stop_wait().into_iter().collect()
+    }
+
+    /// A request gets in line.
+    pub(crate) fn enqueue(
+        &mut self,
+        key: Key,
+        wants: Wants,
+        payload: P,
+        now: Duration,
+    ) -> Vec<Effect> {
+        self.queued.insert(key, Request { wants, payload });
+        self.look_by(now + wants.first_look);
+        let mut effects = Vec::new();
+        if wants.notify {
+            if self.unnotified.is_empty() {
+                effects.push(Effect::Notify);
+            }
+            self.unnotified.push(key);
+        }
+        effects.extend(self.wait_if_needed());
+        effects
+    }
+
+    /// A request that does not wait: somebody makes one attempt for it.
+    pub(crate) fn attempt(&mut self, key: Key, wants: Wants, payload: P) {
+        let request = Request { wants, payload };
+        let granting = Granting { request, worker: Worker::Other, cancelled: false };
+        self.granting.insert(key, granting);
+    }
+
+    // Granting.
+
+    fn claim(&mut self, key: Key, worker: Worker) -> Option<Claim<P>> {
+        let request = self.queued.remove(&key)?;
+        let payload = request.payload.clone();
+        self.granting.insert(key, Granting { request, worker, cancelled: false });
+        Some(Claim { key, payload })
+    }
+
+    /// The kernel has granted what a wait waited for: the first in line, if it wants that.
+    pub(crate) fn claim_for_wait(&mut self, id: WaitId, mode: Mode) -> Option<Claim<P>> {
+        let wait = self.wait.as_mut().filter(|wait| wait.id == id)?;
+        let (&key, _) =
+            self.queued.first_key_value().filter(|(_, first)| first.wants.mode == mode)?;
+        wait.doing = Doing::Granting;
+        self.claim(key, Worker::Wait(id))
+    }
+
+    /// The time for a takeover has come, for a request that may still be in line.
+    pub(crate) fn claim_for_takeover(&mut self, key: Key) -> Option<Claim<P>> {
+        self.claim(key, Worker::Other)
+    }
+
+    /// The holder is about to release: whether the lock can go on to somebody in line. If not, it
+    /// counts as released here.
+    pub(crate) fn may_hand_over(&mut self, holder: Key) -> bool {
+        if self.holder != Some(holder) {
+            // Shared, or lost.
+            return false;
+        }
+        if !self.first_is_exclusive() {
+            self.holder = None;
+            return false;
+        }
+        true
+    }
+
+    /// The holder releases: to whom the lock goes on, if it may. This process keeps it.
+    pub(crate) fn claim_for_hand_over(&mut self, holder: Key, may: bool) -> Option<Claim<P>> {
+        self.holder.take_if(|own| *own == holder)?;
+        // From exclusive to shared the kernel lock would be free for a moment.
+        if !may || !self.first_is_exclusive() {
+            return None;
+        }
+        let (&key, _) = self.queued.first_key_value()?;
+        self.holder = Some(key);
+        self.claim(key, Worker::Other)
+    }
+
+    fn first_is_exclusive(&self) -> bool {
+        self.queued.values().next().is_some_and(|first| first.wants.mode == Mode::Exclusive)
+    }
+
+    /// Whether a request is wanted still, by whoever makes its grant.
+    pub(crate) fn is_wanted(&self, key: Key) -> bool {
+        self.granting.get(&key).is_some_and(|granting| !granting.cancelled)
+    }
+
+    /// The grant is made: whether it is wanted. If not, whoever made it gives it back and then says
+    /// so by [`Queue::requeue`].
+    pub(crate) fn granted(&mut self, key: Key) -> (bool, Vec<Effect>) {
+        if !self.is_wanted(key) {
+            self.holder.take_if(|own| *own == key);
+            return (false, Vec::new());
+        }
+        let Some(granting) = self.granting.remove(&key) else { return (false, Vec::new()) };
+        if granting.request.wants.mode == Mode::Exclusive {
+            self.holder = Some(key);
+        }
+        self.look_never_if_empty();
+        // A wait that made the grant looks at the queue next anyway. Any other is blocked on a lock
+        // that is this process's now, or on a file that was replaced.
+        let made_it =
+            self.wait.as_ref().is_some_and(|wait| granting.worker == Worker::Wait(wait.id));
+        let interrupt = if made_it { None } else { self.stop_wait() };
+        (true, interrupt.into_iter().collect())
+    }
+
+    /// No grant came of it, and none was refused for good: back to its place.
+    pub(crate) fn requeue(&mut self, key: Key, now: Duration) -> Vec<Effect> {
+        self.holder.take_if(|own| *own == key);
+        let mut effects = Vec::new();
+        match self.granting.remove(&key) {
+            Some(Granting { cancelled: false, request, .. }) => {
+                self.look_by(now + request.wants.first_look);
+                self.queued.insert(key, request);
+            }
+            Some(Granting { request, .. }) => effects.extend(self.end(request)),
+            // Given up.
+            None => {}
+        }
+        effects.extend(self.wait_if_needed());
+        effects
+    }
+
+    /// No grant will come of it: the request, if it is to be told why. One that was cancelled is
+    /// told that it was.
+    pub(crate) fn failed(&mut self, key: Key) -> (Option<P>, Vec<Effect>) {
+        self.holder.take_if(|own| *own == key);
+        let mut effects = Vec::new();
+        let failed = match self.granting.remove(&key) {
+            Some(Granting { cancelled: false, request, .. }) => Some(request.payload),
+            Some(Granting { request, .. }) => {
+                effects.extend(self.end(request));
+                None
+            }
+            None => None,
+        };
+        self.look_never_if_empty();
+        effects.extend(self.wait_if_needed());
+        (failed, effects)
+    }
+
+    /// Nobody can wait: the first in line is told why.
+    pub(crate) fn fail_first(&mut self) -> Option<P> {
+        let (_, request) = self.queued.pop_first()?;
+        self.look_never_if_empty();
+        Some(request.payload)
+    }
+
+    /// A lease ended, or was lost: it keeps nobody from waiting any more.
+    pub(crate) fn ended(&mut self, holder: Key) -> Vec<Effect> {
+        self.holder.take_if(|own| *own == holder);
+        self.wait_if_needed().into_iter().collect()
+    }
+
+    // Cancelling.
+
+    /// A request is not wanted any more. It is told when nothing is left of it.
+    pub(crate) fn cancel(&mut self, key: Key) -> Vec<Effect> {
+        if let Some(granting) = self.granting.get_mut(&key) {
+            if std::mem::replace(&mut granting.cancelled, true) {
+                return Vec::new();
+            }
+            // A wait may be blocked on the guard; one that was left to itself is not nudged again.
+            let interrupt = match (granting.worker, &mut self.wait) {
+                (Worker::Wait(id), Some(wait)) if wait.id == id => stop(wait),
+                (Worker::Wait(id), _) => Some(Effect::Interrupt(id, NUDGE)),
+                (Worker::Other, _) => None,
+            };
+            return interrupt.into_iter().chain([Effect::GiveUpLater(key)]).collect();
+        }
+        let Some(request) = self.queued.remove(&key) else { return Vec::new() };
+        self.look_never_if_empty();
+        let first = self.queued.values().next().map(|first| first.wants.mode);
+        let Some(wait) = self.wait.as_mut().filter(|wait| !wait.serves(first)) else {
+            return self.end(request);
+        };
+        let interrupt = stop(wait);
+        if first.is_none() {
+            // The wait ends with the last request, and is the last thing that is left of it.
+            self.cancelled.push(request.payload);
+            return interrupt.into_iter().collect();
+        }
+        interrupt.into_iter().chain(self.end(request)).collect()
+    }
+
+    /// Whoever makes a grant for a cancelled request has had its time: the request is told without
+    /// it. When the thread comes back, it finds that nobody wants what it brings.
+    pub(crate) fn give_up(&mut self, key: Key) -> Vec<Effect> {
+        match self.granting.remove(&key) {
+            Some(Granting { cancelled: true, request, .. }) => self.end(request),
+            Some(granting) => {
+                self.granting.insert(key, granting);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn end(&mut self, request: Request<P>) -> Vec<Effect> {
+        self.look_never_if_empty();
+        self.cancelled.push(request.payload);
+        self.tell_cancelled()
+    }
+
+    fn tell_cancelled(&mut self) -> Vec<Effect> {
+        if self.cancelled.is_empty() || std::mem::replace(&mut self.telling, true) {
+            return Vec::new();
+        }
+        vec![Effect::TellCancelled]
+    }
+
+    /// Those who are to be told that they were cancelled.
+    pub(crate) fn take_cancelled(&mut self) -> Vec<P> {
+        self.telling = false;
+        std::mem::take(&mut self.cancelled)
+    }
+
+    /// Those who wait and have not been notified of it.
+    pub(crate) fn take_unnotified(&mut self) -> Vec<P> {
+        let keys = std::mem::take(&mut self.unnotified);
+        let waiting = |key| {
+            let granting = || self.granting.get(&key).map(|granting| &granting.request);
+            self.queued.get(&key).or_else(granting).map(|request| request.payload.clone())
+        };
+        keys.into_iter().filter_map(waiting).collect()
+    }
+
+    // The wait in the kernel.
+
+    fn wait_if_needed(&mut self) -> Option<Effect> {
+        if self.queued.is_empty() || self.wait.is_some() || self.holder.is_some() {
+            return None;
+        }
+        self.waits += 1;
+        let id = self.waits;
+        let doing = Doing::Running;
+        self.wait = Some(Wait { id, fresh: true, doing, stopping: None, skip_queue: false });
+        Some(Effect::StartWait(id))
+    }
+
+    fn stop_wait(&mut self) -> Option<Effect> {
+        self.wait.as_mut().and_then(stop)
+    }
+
+    fn current(&mut self, id: WaitId) -> Option<&mut Wait> {
+        self.wait.as_mut().filter(|wait| wait.id == id)
+    }
+
+    /// The system has no thread for a wait.
+    pub(crate) fn wait_failed(&mut self, id: WaitId) -> Option<P> {
+        self.wait.take_if(|wait| wait.id == id)?;
+        self.fail_first()
+    }
+
+    /// After [`Queue::wait_failed`], for those behind.
+    pub(crate) fn wait_again(&mut self) -> Vec<Effect> {
+        self.wait_if_needed().into_iter().collect()
+    }
+
+    /// The thread of a wait answers: what it does next.
+    pub(crate) fn next(&mut self, id: WaitId, now: Duration) -> (Next, Vec<Effect>) {
+        let first = self.queued.values().next().map(|first| first.wants);
+        let own = self.holder.is_some();
+        let Some(wait) = self.current(id) else { return (Next::Leave, Vec::new()) };
+        match first {
+            Some(wants) if !own => {
+                wait.stopping = None;
+                wait.doing = Doing::Running;
+                if std::mem::take(&mut wait.fresh) {
+                    self.look_by(now + wants.first_look);
+                }
+                // Somebody may have got in line behind the last one, who left.
+                (Next::Wait(wants.mode), self.tell_cancelled())
+            }
+            _ => {
+                self.wait = None;
+                (Next::Leave, Vec::new())
+            }
+        }
+    }
+
+    /// Whether the thread of a wait stands in the kernel's queue first; `None` when it is to look at
+    /// this queue again instead.
+    pub(crate) fn queues_up(&mut self, id: WaitId) -> Option<bool> {
+        let wait = self.current(id).filter(|wait| wait.stopping.is_none())?;
+        if wait.skip_queue {
+            return Some(false);
+        }
+        wait.doing = Doing::QueueingUp;
+        Some(true)
+    }
+
+    /// Whether the thread of a wait blocks for the lock, or looks at the queue again instead.
+    pub(crate) fn locks(&mut self, id: WaitId, file: FileId, mode: Mode) -> bool {
+        let Some(wait) = self.current(id).filter(|wait| wait.stopping.is_none()) else {
+            return false;
+        };
+        wait.doing = Doing::Locking(file, mode);
+        true
+    }
+
+    /// The thread of a wait is not blocked any more.
+    pub(crate) fn runs(&mut self, id: WaitId) {
+        if let Some(wait) = self.current(id) {
+            wait.doing = Doing::Running;
+        }
+    }
+
+    /// A while after an interrupt.
+    pub(crate) fn nudge(&mut self, id: WaitId) -> Vec<Effect> {
+        let Some(wait) = self.current(id) else { return Vec::new() };
+        let Some(nudges) = &mut wait.stopping else { return Vec::new() };
+        *nudges += 1;
+        if *nudges < NUDGES {
+            return vec![Effect::Interrupt(id, NUDGE * (1 << *nudges))];
+        }
+        self.wait = None;
+        let mut effects = self.tell_cancelled();
+        effects.extend(self.wait_if_needed());
+        effects
+    }
+
+    // Looking.
+
+    /// When to look next.
+    pub(crate) fn look(&self) -> Look {
+        self.look
+    }
+
+    fn look_by(&mut self, time: Duration) {
+        self.look = match self.look {
+            Look::Never => Look::At(time),
+            Look::At(due) => Look::At(due.min(time)),
+            Look::Now(due) => Look::Now(Some(due.map_or(time, |due| due.min(time)))),
+        };
+    }
+
+    fn look_never_if_empty(&mut self) {
+        // Whoever is looking finds out by itself.
+        if self.queued.is_empty() && matches!(self.look, Look::At(_)) {
+            self.look = Look::Never;
+        }
+    }
+
+    /// The time to look may have come.
+    pub(crate) fn begin_look(&mut self, now: Duration) -> Option<LookFor<P>> {
+        if !matches!(self.look, Look::At(due) if due <= now) {
+            return None;
+        }
+        let Some(first) = self.queued.values().next() else {
+            self.look = Look::Never;
+            return None;
+        };
+        self.look = Look::Now(None);
+        let recoverer = self.queued.iter().find(|(_, request)| request.wants.recover);
+        let recoverer = recoverer.filter(|_| self.holder.is_none());
+        Some(LookFor {
+            first: first.payload.clone(),
+            recoverer: recoverer.map(|(key, request)| (*key, request.payload.clone())),
+        })
+    }
+
+    /// Which file has the lock's name, as a look saw it.
+    pub(crate) fn saw(&mut self, file: Option<FileId>) -> Vec<Effect> {
+        let Some(wait) = &mut self.wait else { return Vec::new() };
+        // Whoever is at the head of the kernel's queue may be stopped: nobody stays in it for long.
+        wait.skip_queue = true;
+        let stops = match wait.doing {
+            Doing::QueueingUp => true,
+            // It waits for a file that has no name any more.
+            Doing::Locking(id, _) => Some(id) != file,
+            Doing::Running | Doing::Granting => false,
+        };
+        if stops { stop(wait).into_iter().collect() } else { Vec::new() }
+    }
+
+    /// A look is over.
+    pub(crate) fn end_look(&mut self, again: Duration) {
+        let Look::Now(due) = self.look else { return };
+        self.look = Look::Never;
+        if !self.queued.is_empty() {
+            self.look = Look::At(due.map_or(again, |due| due.min(again)));
+        }
+    }
+
+    // Turns between processes.
+
+    pub(crate) fn step_back(&mut self, now: Duration) {
+        self.turns = Turns { last: None, not_before: now + STEP_BACK };
+    }
+
+    /// This process has just had the lock; forgotten if its turn is over.
+    pub(crate) fn end_turn(&mut self, since: Duration, now: Duration) {
+        if self.turns.not_before <= now {
+            self.turns.last = Some((since, now));
+        }
+    }
+
+    /// When the next turn may begin.
+    pub(crate) fn not_before(&self) -> Duration {
+        self.turns.not_before
+    }
+
+    pub(crate) fn turns(&self) -> Turns {
+        self.turns
+    }
+}
+
+impl Wait {
+    /// Whether what the thread waits for is what the first in line wants.
+    fn serves(&self, first: Option<Mode>) -> bool {
+        match (first, self.doing) {
+            (Some(first), Doing::Locking(_, mode)) => first == mode,
+            // It is about to look at the queue, or waits for its turn, or works for another.
+            (Some(_), _) | (None, Doing::Granting) => true,
+            (None, _) => false,
+        }
+    }
+}
+
+/// Whether this process may go on having the lock that it has had since then: since when its turn
+/// counts now. `others_wait` is only asked when its turn is over, and may not know.
+pub(crate) fn turn(
+    since: Duration,
+    now: Duration,
+    others_wait: impl FnOnce() -> Option<bool>,
+) -> Option<Duration> {
+    if now.saturating_sub(since) < TURN {
+        return Some(since);
+    }
+    // Nobody waits: another turn, and no need to ask before it is over.
+    (others_wait() == Some(false)).then_some(now)
+}
+
+/// Makes the thread of a wait look at the queue again.
+fn stop(wait: &mut Wait) -> Option<Effect> {
+    if wait.stopping.is_some() {
+        return None;
+    }
+    wait.stopping = Some(0);
+    Some(Effect::Interrupt(wait.id, NUDGE))
+}
+
+#[cfg(test)]
+mod tests;

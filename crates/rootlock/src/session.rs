@@ -1,0 +1,340 @@
+//! One user of many locks, such as a JavaScript environment: its requests and locks, by numbers of
+//! its own, which end with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::events::{Details, Events, Level, LostReason};
+use crate::options::{Mode, Options};
+use crate::queue::GIVE_UP;
+use crate::requests::{Cancel, Granted, Requests, Tag};
+use crate::root::{Acquired, Request, Root, Wait};
+use crate::sync::{self, Mutex};
+use crate::sys::clock;
+use crate::{Error, Holder, Lock, Operation, Released, error, pool, timer};
+
+/// Receives what happens to the requests of a [`Session`], each by the tag that it was asked for
+/// with. Called from any thread; must not block.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn observe(&self, tag: u64, event: Event);
+}
+
+/// Something that happened to a request.
+#[derive(Debug)]
+pub enum Event {
+    /// The lock was not free at once; told once for a wait, before its end.
+    Waiting(Option<Holder>),
+    /// The lock is held, with this fencing token.
+    Granted(u64),
+    /// The request has failed.
+    Failed(Error),
+    /// The request was cancelled before anything was known of the lock.
+    Cancelled,
+    /// The lock is not held any more.
+    Lost(LostReason),
+    /// A release that was left to another thread is done.
+    Released(Result<(), Error>),
+    /// Something that an operator wants to read.
+    Log(Level, String, Details),
+}
+
+/// Where a lock is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In a directory that is open.
+    Root(Root),
+    /// In the directory that this path leads to.
+    Path(PathBuf),
+}
+
+/// What became of a request at once.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The lock is held, with this fencing token.
+    Granted(u64),
+    /// The observer will be told.
+    Later,
+}
+
+/// The requests and locks of one user.
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    observer: Arc<dyn Observer>,
+    requests: Mutex<Requests<Line, Job, Wait, Lock>>,
+}
+
+/// The path of the directory, and the file's name.
+type Line = (PathBuf, String);
+
+/// A request for which something must be done that may block.
+struct Job {
+    place: Place,
+    file_name: String,
+    mode: Mode,
+    options: Options,
+    tell: bool,
+    report: bool,
+}
+
+impl Place {
+    /// The directory's path, as it was named.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Root(root) => root.path(),
+            Self::Path(path) => path,
+        }
+    }
+
+    /// Opens the directory, which may block, unless it is open.
+    ///
+    /// # Errors
+    /// Those of [`Root::open`].
+    pub fn open(self) -> Result<Root, Error> {
+        match self {
+            Self::Root(root) => Ok(root),
+            Self::Path(path) => Root::open(path),
+        }
+    }
+}
+
+impl Session {
+    /// A user who is told of everything by `observer`.
+    pub fn new(observer: Arc<dyn Observer>) -> Self {
+        Self { inner: Arc::new(Inner { observer, requests: Mutex::new(Requests::new()) }) }
+    }
+
+    /// Asks for a lock, under a tag that must not be in use. Never blocks, but for a few system
+    /// calls on a local file system; whoever asks first for a lock by the same path is first.
+    ///
+    /// # Errors
+    /// Whatever keeps the lock from being taken, except that it is held, and is known at once.
+    pub fn acquire(&self, tag: u64, place: Place, request: Request<'_>) -> Result<Answer, Error> {
+        let line = || (place.path().to_owned(), request.file_name.to_owned());
+        let busy = self.inner.requests().is_busy(line);
+        let place = match place {
+            // While somebody who came before is still opening or asking, nobody overtakes.
+            Place::Path(path) if !busy => match Root::open_cached(&path) {
+                Some(root) => Place::Root(root),
+                None => Place::Path(path),
+            },
+            place => place,
+        };
+        self.inner.requests().ask(tag);
+        match &place {
+            Place::Root(root) if !busy && root.is_local() => self.inner.answer(root, tag, request),
+            _ => {
+                self.inner.line_up(place, tag, request);
+                Ok(Answer::Later)
+            }
+        }
+    }
+
+    /// Ends a wait; [`Event::Failed`] or [`Event::Cancelled`] tells when nothing is left of it. Does
+    /// nothing if it has ended.
+    pub fn cancel(&self, tag: u64) {
+        self.inner.cancel(tag);
+    }
+
+    /// Why a lock was lost, if it was: see [`Lock::lost`].
+    pub fn lost(&self, tag: u64) -> Option<LostReason> {
+        let lease = self.inner.requests().held(tag)?.lease();
+        // Asked outside of the mutex: others may hear of the loss by this.
+        lease.lost()
+    }
+
+    /// Whether a lock that is held is the one that would be asked for there. Where to look may block,
+    /// the same path must do.
+    pub fn is_lock_of(&self, tag: u64, place: &Place, file_name: &str) -> bool {
+        let opened = match place {
+            Place::Root(root) => Some(root.clone()),
+            Place::Path(path) => Root::open_cached(path),
+        };
+        self.inner.requests().held(tag).is_some_and(|lock| match &opened {
+            Some(root) => lock.is_of(root, file_name),
+            None => lock.is_at(place.path(), file_name),
+        })
+    }
+
+    /// Releases a lock; `None` when there is none to be released.
+    pub fn release(&self, tag: u64) -> Option<Released> {
+        let lock = self.inner.requests().release(tag);
+        lock.map(Lock::unlock)
+    }
+
+    /// Ends everything: waits are cancelled, locks released, and nobody is told.
+    pub fn close(&self) {
+        let (waits, locks) = self.inner.requests().close();
+        waits.iter().for_each(Wait::cancel);
+        drop(locks);
+    }
+}
+
+impl Inner {
+    fn requests(&self) -> sync::MutexGuard<'_, Requests<Line, Job, Wait, Lock>> {
+        sync::lock(&self.requests)
+    }
+
+    /// Asks where that can't block.
+    fn answer(
+        self: &Arc<Self>,
+        root: &Root,
+        tag: Tag,
+        request: Request<'_>,
+    ) -> Result<Answer, Error> {
+        match self.ask(root, tag, request) {
+            Ok(Some(lock)) => {
+                let token = lock.token();
+                Ok(match self.granted(tag, lock) {
+                    true => Answer::Granted(token),
+                    false => Answer::Later,
+                })
+            }
+            Ok(None) => Ok(Answer::Later),
+            Err(error) => {
+                self.requests().failed(tag);
+                Err(error)
+            }
+        }
+    }
+
+    fn ask(
+        self: &Arc<Self>,
+        root: &Root,
+        tag: Tag,
+        request: Request<'_>,
+    ) -> Result<Option<Lock>, Error> {
+        match root.acquire(tag, request, Arc::clone(self) as _)? {
+            Acquired::Now(lock) => Ok(Some(lock)),
+            Acquired::Later(wait) => {
+                let unwanted = self.requests().waits(tag, wait);
+                if let Some(wait) = unwanted {
+                    wait.cancel();
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the lock is the user's now.
+    fn granted(&self, tag: Tag, lock: Lock) -> bool {
+        let granted = self.requests().granted(tag, lock);
+        match granted {
+            Granted::Kept => return true,
+            // Released outside of the mutex, and before it is told.
+            Granted::Cancelled(lock) => {
+                drop(lock);
+                self.observer.observe(tag, Event::Cancelled);
+            }
+            Granted::Unwanted(lock) => drop(lock),
+        }
+        false
+    }
+
+    /// Opens and asks where that may block, when those who came before have.
+    fn line_up(self: &Arc<Self>, place: Place, tag: Tag, request: Request<'_>) {
+        let Request { file_name, mode, options, tell, report } = request;
+        let line = (place.path().to_owned(), file_name.to_owned());
+        let file_name = file_name.to_owned();
+        let job = Job { place, file_name, mode, options, tell, report };
+        if !self.requests().line_up(line.clone(), tag, job) {
+            return;
+        }
+        let work = {
+            let (inner, line) = (Arc::clone(self), line.clone());
+            move || {
+                loop {
+                    let next = inner.requests().next(&line);
+                    let Some((tag, job)) = next else { return };
+                    inner.answer_later(tag, job);
+                }
+            }
+        };
+        if let Err(error) = pool::run(work) {
+            loop {
+                let next = self.requests().next(&line);
+                let Some((tag, job)) = next else { return };
+                let error = error::copy(&error);
+                let path = job.place.path();
+                self.settled(
+                    tag,
+                    Err(Error::io(Operation::Acquire, path, "pthread_create", error)),
+                );
+            }
+        }
+    }
+
+    fn answer_later(self: &Arc<Self>, tag: Tag, job: Job) {
+        let Job { place, file_name, mode, options, tell, report } = job;
+        let result = place.open().and_then(|root| {
+            if !self.requests().begin(tag) {
+                // Nothing is created for somebody who has left meanwhile.
+                return Ok(None);
+            }
+            let request = Request { file_name: &file_name, mode, options, tell, report };
+            self.ask(&root, tag, request)
+        });
+        match result {
+            Ok(Some(lock)) => self.settled(tag, Ok(lock)),
+            Ok(None) => {}
+            Err(error) => self.settled(tag, Err(error)),
+        }
+    }
+
+    fn cancel(self: &Arc<Self>, tag: Tag) {
+        let cancel = self.requests().cancel(tag);
+        match cancel {
+            Cancel::Tell => self.observer.observe(tag, Event::Cancelled),
+            // Its end may be told before this returns, and needs the requests.
+            Cancel::Wait(wait) => wait.cancel(),
+            Cancel::GiveUpLater => {
+                let inner = Arc::clone(self);
+                // Without the timer the thread that asks tells, when it comes back.
+                let _ = timer::set(clock::awake() + GIVE_UP, move |_| {
+                    if inner.requests().give_up(tag) {
+                        inner.observer.observe(tag, Event::Cancelled);
+                    }
+                    None
+                });
+            }
+            Cancel::Nothing => {}
+        }
+    }
+}
+
+impl Events for Inner {
+    fn waiting(&self, tag: u64, holder: Option<&Holder>) {
+        self.observer.observe(tag, Event::Waiting(holder.cloned()));
+    }
+
+    fn settled(&self, tag: u64, result: Result<Lock, Error>) {
+        match result {
+            Ok(lock) => {
+                let token = lock.token();
+                if self.granted(tag, lock) {
+                    self.observer.observe(tag, Event::Granted(token));
+                }
+            }
+            Err(error) => {
+                if self.requests().failed(tag) {
+                    self.observer.observe(tag, Event::Failed(error));
+                }
+            }
+        }
+    }
+
+    fn lost(&self, tag: u64, reason: LostReason) {
+        self.observer.observe(tag, Event::Lost(reason));
+    }
+
+    fn released(&self, tag: u64, result: Result<(), Error>) {
+        self.observer.observe(tag, Event::Released(result));
+    }
+
+    fn log(&self, tag: u64, level: Level, message: &str, details: &Details) {
+        self.observer.observe(tag, Event::Log(level, message.to_owned(), details.clone()));
+    }
+}

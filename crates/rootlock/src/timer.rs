@@ -1,0 +1,162 @@
+//! One thread that knows when something is due, for all locks of the process. Knows nobody.
+//!
+//! It never touches a file. What does (a beat, a look) it gives to [`crate::pool`], the tasks of
+//! one volume together, so that hung storage stops nobody else's beats, and so that this thread can
+//! tell a holder in time that its own beats do not get through. Beats are aligned on a grid, so
+//! that thousands of locks are one wake-up.
+//!
+//! The thread starts with the first timer and ends a moment after the last one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::pool;
+use crate::sync::{self, Condvar, Mutex, thread};
+use crate::sys::clock;
+
+/// How long the thread stays without a timer: programs that lock and unlock all the time keep it.
+const LINGER: Duration = Duration::from_secs(1);
+
+const STACK: usize = 256 * 1024;
+
+/// What is done when it is due. On the timer's thread, so it must not block: what may, it returns.
+pub(crate) type Due = Box<dyn FnOnce(Moment) -> Option<Arc<dyn Task>> + Send>;
+
+/// When something due is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// On the awake clock.
+    pub(crate) now: Duration,
+    /// For how long it has been due.
+    pub(crate) late: Duration,
+}
+
+/// Something that touches files.
+pub(crate) trait Task: Send + Sync {
+    /// What it may hang on together with others.
+    fn volume(&self) -> u64;
+
+    fn run(self: Arc<Self>);
+
+    /// The system has no thread for it.
+    fn has_no_thread(self: Arc<Self>, now: Duration);
+}
+
+/// Names a timer: when it is due on the awake clock, and which of those it is.
+pub(crate) type TimerKey = (Duration, u64);
+
+struct State {
+    timers: BTreeMap<TimerKey, Due>,
+    /// Makes keys unique.
+    serial: u64,
+    /// Whether the thread runs.
+    running: bool,
+    /// When it wakes by itself.
+    wakes_at: Duration,
+}
+
+struct Timer {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+static TIMER: Timer = Timer {
+    state: Mutex::new(State {
+        timers: BTreeMap::new(),
+        serial: 0,
+        running: false,
+        wakes_at: Duration::MAX,
+    }),
+    wake: Condvar::new(),
+};
+
+/// Sets a timer. Fails when the thread can't be started.
+pub(crate) fn set(
+    due: Duration,
+    then: impl FnOnce(Moment) -> Option<Arc<dyn Task>> + Send + 'static,
+) -> io::Result<TimerKey> {
+    let mut state = sync::lock(&TIMER.state);
+    if !state.running {
+        thread::Builder::new().name("rootlock-timer".into()).stack_size(STACK).spawn(run)?;
+        state.running = true;
+        state.wakes_at = Duration::ZERO;
+    }
+    state.serial += 1;
+    let key = (due, state.serial);
+    state.timers.insert(key, Box::new(then));
+    if due < state.wakes_at {
+        state.wakes_at = Duration::ZERO;
+        TIMER.wake.notify_one();
+    }
+    Ok(key)
+}
+
+/// Takes a timer back. One that is just being acted on can't be.
+pub(crate) fn clear(key: TimerKey) {
+    let timer = sync::lock(&TIMER.state).timers.remove(&key);
+    // Dropped outside of the mutex: it may own the last reference to something that sets timers.
+    drop(timer);
+}
+
+/// Lets the thread's wait time out if its time has come; nothing else does under shuttle.
+#[cfg(shuttle)]
+pub(crate) fn time_passes() {
+    let _state = sync::lock(&TIMER.state);
+    sync::time_passes(&TIMER.wake);
+}
+
+fn run() {
+    let mut state = sync::lock(&TIMER.state);
+    let mut idle_since = None;
+    loop {
+        let now = clock::awake();
+        let mut due = Vec::new();
+        while let Some(entry) = state.timers.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let ((at, _), then) = entry.remove_entry();
+            due.push((at, then));
+        }
+        if !due.is_empty() {
+            drop(state);
+            act(due, now);
+            state = sync::lock(&TIMER.state);
+            idle_since = None;
+            continue;
+        }
+        let next = match state.timers.first_key_value() {
+            Some((&(at, _), _)) => {
+                idle_since = None;
+                at
+            }
+            None => {
+                let since = *idle_since.get_or_insert(now);
+                if now >= since + LINGER {
+                    state.running = false;
+                    return;
+                }
+                since + LINGER
+            }
+        };
+        state.wakes_at = next;
+        state = sync::wait(&TIMER.wake, state, next.saturating_sub(now));
+    }
+}
+
+fn act(due: Vec<(Duration, Due)>, now: Duration) {
+    let mut volumes: HashMap<u64, Vec<Arc<dyn Task>>> = HashMap::new();
+    for (at, then) in due {
+        if let Some(task) = then(Moment { now, late: now.saturating_sub(at) }) {
+            volumes.entry(task.volume()).or_default().push(task);
+        }
+    }
+    for tasks in volumes.into_values() {
+        let again = tasks.clone();
+        if pool::run(move || tasks.into_iter().for_each(Task::run)).is_err() {
+            again.into_iter().for_each(|task| task.has_no_thread(now));
+        }
+    }
+}

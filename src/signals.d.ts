@@ -1,0 +1,2 @@
+/** Calls `aborted` when the signal aborts, until the returned function is called. */
+export declare function onAbort(signal: AbortSignal, aborted: () => void): () => void;
