@@ -1,4 +1,4 @@
-import { chmod, copyFile, link, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, link, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import test from 'ava'
@@ -136,6 +136,16 @@ test('the doctor finds a lock file with another name elsewhere', async (t) => {
   const { code, out } = await run(t, 'doctor', root)
   t.is(code, 1)
   t.regex(out, /^fail {2}.*\.lock\.guard has 2 names \(hard links\)\n {6}\S/m)
+})
+
+test('the doctor finds a guard that is somebody else’s file, and leaves it as it is', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, 'app.guard'), 'rules of the guard')
+  const { code, out } = await run(t, 'doctor', '--file', 'app', root)
+  t.is(code, 1, out)
+  t.regex(out, /^fail {2}.*EINVAL: it has content .*app\.guard'\n {6}\S/m)
+  t.deepEqual(await readdir(root), ['app.guard'])
+  t.is(await readFile(join(root, 'app.guard'), 'utf8'), 'rules of the guard')
 })
 
 test('the doctor warns of a lock file with content', async (t) => {

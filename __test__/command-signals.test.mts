@@ -19,7 +19,7 @@ const onLinux = needing(test, linux)
 const withTerminal = needing(test, unix, tool('script', '--version'))
 const inNamespace = needing(test, linux, superuser, namespaces)
 const withBash = needing(test, unix, onPath('bash'), onPath('nohup'))
-const withNohup = needing(test, linux, tool('script', '--version'), onPath('nohup'))
+const withNohup = needing(test, linux, tool('script', '--version'), tool('nohup', '--version'))
 
 const node = (script: string) => [process.execPath, '-e', script]
 
@@ -210,17 +210,15 @@ withNohup('nohup on a terminal keeps the run and its command from SIGHUP', async
   const work = [
     'sh',
     '-c',
-    'echo "run $PPID ready" >> "$0"; until [ -e "$0.end" ]; do sleep 0.05; done; exit 4',
+    'echo "run $PPID ready" >> "$0"; while [ -e "$0" ] && [ ! -e "$0.end" ]; do sleep 0.05; done; exit 4',
     said
   ]
   // To be seen by nohup's own doing, not by what a shell says.
   const there = inTerminal(t, [
-    'env',
-    '-C',
+    'sh',
+    '-c',
+    'cd "$0"; unset _; exec nohup "$@"',
     root,
-    '-u',
-    '_',
-    'nohup',
     ...rootlock('run', root, '--', ...work)
   ])
   const printed = await eventually('the command is at work', () => {

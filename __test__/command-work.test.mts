@@ -11,11 +11,12 @@ import { command, rootlock, run } from './helpers/command.mjs'
 import { program } from './helpers/child.mjs'
 import { inTime } from './helpers/eventually.mjs'
 import { hold } from './helpers/locks.mjs'
-import { linux, needing, onPath, unix } from './helpers/needing.mjs'
+import { linux, needing, notEmulated, onPath, unix } from './helpers/needing.mjs'
 import { temporaryRoot } from './helpers/temporary-root.mjs'
 
 const onUnix = needing(test, unix)
 const onLinux = needing(test, linux)
+const onProcessor = needing(test, linux, notEmulated)
 const withMake = needing(test, linux, onPath('make'))
 
 const node = (script: string, ...args: string[]) => [process.execPath, '-e', script, ...args]
@@ -24,8 +25,9 @@ const node = (script: string, ...args: string[]) => [process.execPath, '-e', scr
 const leaves = (t: ExecutionContext, root: string, then: string) => {
   const file = join(root, 'end')
   t.teardown(() => writeFile(file, ''))
-  const work = '(until [ -e "$0" ]; do sleep 0.05; done) </dev/null >/dev/null 2>&1 &'
-  return { file, line: ['sh', '-c', `${work} echo "run $PPID ready"; ${then}`, file] }
+  const work =
+    '(while [ -d "$1" ] && [ ! -e "$0" ]; do sleep 0.05; done) </dev/null >/dev/null 2>&1 &'
+  return { file, line: ['sh', '-c', `${work} echo "run $PPID ready"; ${then}`, file, root] }
 }
 
 async function isHeld(t: ExecutionContext, root: string): Promise<void> {
@@ -188,7 +190,7 @@ onLinux('a file and one end of a pipe, opened by a shell, are the command’s', 
   t.is(given.printed, 'one\ntwo\n')
 })
 
-onLinux('nothing that Node opens for itself is handed to the command', async (t) => {
+onProcessor('nothing that Node opens for itself is handed to the command', async (t) => {
   const root = await temporaryRoot(t)
   const list = ['sh', '-c', 'for f in /proc/self/fd/*; do readlink $f; done']
   const kinds = async (line: string[]) => {

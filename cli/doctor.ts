@@ -2,9 +2,10 @@
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, lstat, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { access, copyFile, lstat, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { release } from 'node:os'
 
+import { tryLock } from '../index'
 import { defaults, fileName as checkedFileName } from '../src/arguments'
 import { within } from '../src/paths'
 import { printable } from '../src/printable'
@@ -79,14 +80,19 @@ async function* examine(directory: string, fileName: string): AsyncGenerator<Fin
   }
   try {
     yield await clock(within(directory, `${name}.clock`))
+    yield* record(directory, fileName, name)
     yield* trial(directory, name)
   } catch (error) {
     const next = remedy(codeOf(error), directory) ?? 'See what is in the way of making files'
     yield fail(`no file can be made in it: ${(error as Error).message}`, next)
   } finally {
-    for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
-      await rm(within(directory, file), { force: true }).catch(() => {})
-    }
+    await remove(directory, name)
+  }
+}
+
+async function remove(directory: string, name: string): Promise<void> {
+  for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
+    await rm(within(directory, file), { force: true }).catch(() => {})
   }
 }
 
@@ -182,6 +188,27 @@ async function state(directory: string, fileName: string): Promise<Finding> {
   } catch (error) {
     return fail((error as Error).message, 'The lock can not be looked at: see the other findings')
   }
+}
+
+/** Whether a lock would be refused for what is in the guard: tried with a copy, for the real one is in use. */
+async function* record(directory: string, fileName: string, name: string): AsyncGenerator<Finding> {
+  const [guard, copy] = [within(directory, `${fileName}.guard`), within(directory, `${name}.guard`)]
+  try {
+    await copyFile(guard, copy)
+  } catch {
+    // Not there yet, or a finding of its own by now.
+    return
+  }
+  try {
+    await (
+      await tryLock(directory, { fileName: name, wait: false })
+    )()
+  } catch (error) {
+    const next =
+      remedy(codeOf(error), directory) ?? 'Lock another name (--file), or move that file away'
+    yield fail((error as Error).message.replaceAll(copy, guard), next)
+  }
+  await remove(directory, name)
 }
 
 async function clock(path: string): Promise<Finding> {

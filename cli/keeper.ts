@@ -8,7 +8,7 @@
 // or closes it, the line says so, and the lock is released. Nobody has to be found or waited for.
 
 import { once } from 'node:events'
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 
 import { tryLock, tryRLock, type LockError, type UnlockFunc } from '../index'
@@ -21,6 +21,12 @@ import { SIGNALS } from './signals'
 import { WaitLine } from './wait-line'
 
 const DEFAULT_FILE = '.lock'
+
+/** For a signal to the group to come to all who are in it. */
+const DELIVERED_MS = 5
+
+/** For what ends with the command, a moment after it: that is not left running. */
+const STRAGGLERS_MS = 100
 
 export async function keeper([directory]: string[]): Promise<number> {
   if (!process.send || !directory) {
@@ -43,8 +49,8 @@ export async function keeper([directory]: string[]): Promise<number> {
   line.on('error', () => {}).resume()
   process.on('disconnect', alone)
   process.on('message', (message: ToKeeper) => {
-    if (message.kind === 'tell') afterSignals(() => say({ kind: 'told' }))
-    else if (terms.inherited && !over && !hasEnded()) say({ kind: 'kept' })
+    if (message.kind === 'tell') return later(DELIVERED_MS, () => say({ kind: 'told' }))
+    if (terms.inherited) later(STRAGGLERS_MS, () => over || say({ kind: 'kept' }))
   })
   try {
     return await keep(terms, ended, wait)
@@ -117,21 +123,9 @@ function say(words: FromKeeper): void {
   if (process.connected) process.send!(words, undefined, {}, () => {})
 }
 
-/** Later than the handlers of all signals that have come by now. */
-function afterSignals(then: () => void): void {
-  const DELIVERED_MS = 5
-  setTimeout(() => setImmediate(then), DELIVERED_MS)
-}
-
-/** At once, not when the loop comes to it: the command may have ended just now. */
-function hasEnded(): boolean {
-  const some = Buffer.alloc(4096)
-  try {
-    while (readSync(LINE, some) > 0);
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'EAGAIN'
-  }
+/** Later than all that has come by then, signals and the end of the line among it. */
+function later(ms: number, then: () => void): void {
+  setTimeout(() => setImmediate(then), ms)
 }
 
 /** Whoever reads the run's errors waits for the end of the run, and not of what is still at work. */

@@ -23,7 +23,7 @@ interface Events {
 
 export class KeptLock extends EventEmitter<Events> implements Witness {
   /** What the lock is kept by: as long as anybody has this end. */
-  readonly line: Socket
+  readonly line: Socket | undefined
   /** The grant, or nothing if there was none. */
   readonly answered: Promise<Grant | undefined>
   /** The keeper has ended. */
@@ -35,12 +35,13 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
   constructor(terms: Terms) {
     super()
     const keeper = fork(__filename, [KEEPER, terms.directory], {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe', 'ipc']
+      stdio: ['ignore', 'ignore', 'inherit', 'overlapped', 'ipc']
     })
     this.#keeper = keeper
-    keeper.send(terms, () => {})
-    this.line = keeper.stdio[LINE] as Socket
-    this.line.on('error', () => {})
+    // Without descriptors left there is neither; that is told below.
+    keeper.send?.(terms, () => {})
+    this.line = keeper.stdio?.[LINE] as Socket | undefined
+    this.line?.on('error', () => {})
     let granted: Grant | undefined
     this.ended = new Promise((resolve, reject) => {
       keeper.on('exit', () => resolve())
@@ -81,7 +82,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
 
   /** Lets go of this end of the line. */
   letGo(): void {
-    this.line.destroy()
+    this.line?.destroy()
   }
 
   /** Whether the lock was released with the command, or is kept by what the command has started. */

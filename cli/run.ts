@@ -131,6 +131,7 @@ export async function run(args: string[]): Promise<number> {
     const started = (child = spawn(line[0]!, line.slice(1), { stdio, env }))
     if (lock.lost) child.kill('SIGTERM')
     end = await ended(started, command)
+    for (const signal of SIGNALS) process.off(signal, came)
   } catch (error) {
     await lock.workEnded()
     throw error instanceof Failure ? error : notStarted(command, error as NodeJS.ErrnoException)

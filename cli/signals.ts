@@ -101,8 +101,8 @@ function groupOf(pid: number | 'self'): string {
 /**
  * Whether this process was started with SIGHUP ignored, as by nohup(1). Node resets that before any
  * of our code runs, and no system remembers it; so it is known by its signs. Shells leave the name of
- * what they start in `_`, which nohup passes on. A shell that is itself under nohup has SIGHUP ignored
- * still. And nohup replaces a terminal's input by a /dev/null that can not be read.
+ * what they start in `_`, which nohup passes on. A shell that ignores SIGHUP has what it starts ignore
+ * it. And nohup replaces a terminal's input by a /dev/null that can not be read.
  */
 export function hangupsIgnored(): boolean {
   if (process.platform === 'win32') return false
@@ -113,6 +113,8 @@ function parentIgnores(): boolean {
   const HANGUP = 1n
   try {
     const status = readFileSync(`/proc/${process.ppid}/status`, 'latin1')
+    // Others may ignore it for themselves alone.
+    if (!/^Name:\s*(\w*sh|busybox)$/m.test(status)) return false
     const ignored = BigInt(`0x${/^SigIgn:\s*(\w+)$/m.exec(status)![1]!}`)
     return (ignored & HANGUP) !== 0n
   } catch {
