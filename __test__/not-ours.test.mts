@@ -48,6 +48,9 @@ async function isRefused(
   }
 }
 
+/** All locks of the machine. */
+const locks = () => readFile('/proc/locks', 'latin1').then((text) => text.split('\n'))
+
 for (const name of ['.lock', '.lock.guard']) {
   onUnix(`${name} with a second name is refused, and nothing is done to it`, async (t) => {
     const root = await temporaryRoot(t)
@@ -86,7 +89,6 @@ withFlock('who waits announces nothing on a guard that is somebody else’s', as
   const { ino } = await stat(guard)
   const waiting = child(t, 'holder', { root })
   await waiting.says('waiting')
-  const locks = () => readFile('/proc/locks', 'latin1').then((text) => text.split('\n'))
   const of = (inode: number, lines: string[]) =>
     lines.filter((line) => line.includes(`${waiting.pid} `) && line.includes(`:${inode} `))
   const lock = await stat(join(root, '.lock'))

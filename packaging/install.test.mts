@@ -117,7 +117,10 @@ test('npm', async () => {
   assert.deepEqual(await readdir(join(folder, 'node_modules', '@rootlock')), [`binding-${target}`])
   await locks(folder)
   for (const command of Object.keys((manifest(checkout)['bin'] ?? {}) as Record<string, string>)) {
-    assert.match(await node(folder, [npm, 'exec', '--offline', '--', command, '--help']), /^rootlock: /)
+    assert.match(
+      await node(folder, [npm, 'exec', '--offline', '--', command, '--help']),
+      /^rootlock: /
+    )
   }
 })
 

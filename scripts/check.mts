@@ -10,6 +10,7 @@ const npm = env['npm_execpath'] ? [node, env['npm_execpath']] : ['npm']
 const script = (name: string, ...args: string[]): Check => [
   [node, `.build/scripts/${name}.mjs`, ...args]
 ]
+const words = (line: string) => line.split(' ')
 const packaging = (name: string): Check => [
   [...npm, '--prefix', 'packaging', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'],
   [node, 'packaging/node_modules/bun/install.js'],
@@ -28,39 +29,17 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
   interleavings: {
     about: 'thousands of orders of threads, by shuttle',
     run: [
-      [
-        'cargo',
-        '--config',
-        "build.rustflags=['--cfg=shuttle']",
-        ...[
-          'test',
-          '-p',
-          'rootlock',
-          '--lib',
-          '--target-dir',
-          'target/shuttle',
-          'interleavings',
-          '--'
-        ]
-      ]
+      words(
+        "cargo --config build.rustflags=['--cfg=shuttle'] test -p rootlock --lib --target-dir target/shuttle interleavings --"
+      )
     ]
   },
   fuzz: {
     about: "the ledger's bytes; needs cargo-fuzz",
     run: [
-      [
-        ...[
-          'cargo',
-          '+nightly',
-          'fuzz',
-          'run',
-          '--fuzz-dir',
-          'crates/rootlock/fuzz',
-          'ledger',
-          '--'
-        ],
-        ...['-dict=crates/rootlock/fuzz/ledger.dict', '-max_len=1200', '-max_total_time=60']
-      ]
+      words(
+        'cargo +nightly fuzz run --fuzz-dir crates/rootlock/fuzz ledger -- -dict=crates/rootlock/fuzz/ledger.dict -max_len=1200 -max_total_time=60'
+      )
     ]
   },
   coverage: { about: 'lines that no test runs', run: script('coverage') },

@@ -60,7 +60,9 @@ export async function pack(binaries: string, into: string): Promise<Packed[]> {
     const described = manifest(at)
     const { name, version, main } = described
     if (version !== root.version) {
-      throw new Error(`${name} is of version ${version}, not ${root.version}: npx napi create-npm-dirs`)
+      throw new Error(
+        `${name} is of version ${version}, not ${root.version}: npx napi create-npm-dirs`
+      )
     }
     const staged = stage(at, ['README.md'], described, join(into, name))
     copyFileSync(join(checkout, 'LICENSE'), join(staged, 'LICENSE'))
