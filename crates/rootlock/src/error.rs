@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use rootlock_protocol::{Fault, FaultKind};
+
 use crate::Holder;
 
 /// Why a lock was not taken, not released, or not looked at.
@@ -111,58 +113,6 @@ impl Error {
     }
 }
 
-/// An error on its way out: the caller who knows what was being done makes an [`Error`] of it.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    /// The name in the root that it was done to.
-    name: Box<str>,
-    kind: ErrorKind,
-}
-
-impl Fault {
-    /// For `map_err`.
-    pub(crate) fn io(call: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self { name: name.into(), kind: ErrorKind::Io { call, error } }
-    }
-
-    pub(crate) fn not_a_file(name: &str) -> Self {
-        Self { name: name.into(), kind: ErrorKind::NotAFile }
-    }
-
-    pub(crate) fn not_ours(name: &str, why: impl Into<String>) -> Self {
-        Self { name: name.into(), kind: ErrorKind::NotOurs(why.into()) }
-    }
-
-    /// Whether the file that it was to be done to may be somebody else's.
-    pub(crate) fn is_not_ours(&self) -> bool {
-        matches!(self.kind, ErrorKind::NotOurs(_) | ErrorKind::NotAFile)
-    }
-
-    pub(crate) fn into_error(self, operation: Operation, root: &Path) -> Error {
-        Error::new(operation, &root.join(&*self.name), self.kind)
-    }
-
-    /// The same refusal may be told to several, each by its own path.
-    pub(crate) fn to_refusal(&self, root: &Path) -> Refusal {
-        let error = match &self.kind {
-            ErrorKind::Io { error, .. } => copy(error),
-            ErrorKind::NotOurs(why) => io::Error::other(why.as_str()),
-            _ => io::Error::other("not a regular file"),
-        };
-        Refusal { path: root.join(&*self.name), error }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            ErrorKind::Io { call, error } => write!(f, "{call} {}: {error}", self.name),
-            ErrorKind::NotOurs(why) => write!(f, "{}: {why}", self.name),
-            _ => write!(f, "{} is not a regular file", self.name),
-        }
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.operation {
@@ -197,6 +147,36 @@ impl std::error::Error for Error {
         }
     }
 }
+
+/// What the caller knows, who knows what was being done, and in which directory.
+pub(crate) trait FaultExt {
+    fn into_error(self, operation: Operation, root: &Path) -> Error;
+
+    /// The same refusal may be told to several, each by its own path.
+    fn to_refusal(&self, root: &Path) -> Refusal;
+}
+
+impl FaultExt for Fault {
+    fn into_error(self, operation: Operation, root: &Path) -> Error {
+        let path = root.join(&*self.name);
+        let kind = match self.kind {
+            FaultKind::Io { call, error } => ErrorKind::Io { call, error },
+            FaultKind::NotAFile => ErrorKind::NotAFile,
+            FaultKind::NotOurs(why) => ErrorKind::NotOurs(why),
+        };
+        Error::new(operation, &path, kind)
+    }
+
+    fn to_refusal(&self, root: &Path) -> Refusal {
+        let error = match &self.kind {
+            FaultKind::Io { error, .. } => copy(error),
+            FaultKind::NotOurs(why) => io::Error::other(why.as_str()),
+            FaultKind::NotAFile => io::Error::other("not a regular file"),
+        };
+        Refusal { path: root.join(&*self.name), error }
+    }
+}
+
 /// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
 pub(crate) fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {

@@ -5,135 +5,6 @@
 //! A wait ends only by being woken, or when a test lets its time pass. So a wake-up that is missing
 //! is a deadlock, which shuttle reports with the order that leads to it.
 
-/// What [`crate::sync`] hands on instead of the standard library's.
-pub(crate) mod primitives {
-    use std::collections::HashMap;
-    use std::time::Duration;
-
-    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use shuttle::thread_local;
-
-    use super::clock;
-
-    /// When the waits that go on are over, by the condition's address.
-    static WAITS: std::sync::Mutex<Option<HashMap<usize, Vec<Duration>>>> =
-        std::sync::Mutex::new(None);
-
-    /// A wait that goes on; shuttle's own never time out.
-    pub(crate) struct Waiting {
-        condition: usize,
-        until: Duration,
-    }
-
-    pub(crate) fn waits(condition: &Condvar, at_most: Duration) -> Waiting {
-        let waiting = Waiting { condition: address(condition), until: clock::awake() + at_most };
-        let mut waits = WAITS.lock().expect("no test panics here");
-        let waits = waits.get_or_insert_default().entry(waiting.condition).or_default();
-        waits.push(waiting.until);
-        waiting
-    }
-
-    impl Drop for Waiting {
-        fn drop(&mut self) {
-            let mut waits = WAITS.lock().expect("no test panics here");
-            let waits = waits.get_or_insert_default().entry(self.condition).or_default();
-            if let Some(index) = waits.iter().position(|until| *until == self.until) {
-                waits.swap_remove(index);
-            }
-        }
-    }
-
-    /// Ends waits for a condition, if the time of one is over. The caller has the condition's mutex.
-    pub(crate) fn time_passes(condition: &Condvar) {
-        let over = {
-            let waits = WAITS.lock().expect("no test panics here");
-            let waits = waits.as_ref().and_then(|waits| waits.get(&address(condition)));
-            waits.is_some_and(|waits| waits.iter().any(|until| *until <= clock::awake()))
-        };
-        if over {
-            condition.notify_all();
-        }
-    }
-
-    fn address(condition: &Condvar) -> usize {
-        std::ptr::from_ref(condition).addr()
-    }
-
-    /// Threads that are counted.
-    pub(crate) mod thread {
-        use std::io;
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        use std::time::Duration;
-
-        pub(crate) use shuttle::thread::yield_now;
-
-        static ALIVE: AtomicUsize = AtomicUsize::new(0);
-
-        pub(crate) fn alive() -> usize {
-            ALIVE.load(Ordering::SeqCst)
-        }
-
-        pub(crate) struct Builder {
-            inner: shuttle::thread::Builder,
-        }
-
-        impl Builder {
-            pub(crate) fn new() -> Self {
-                Self { inner: shuttle::thread::Builder::new() }
-            }
-
-            pub(crate) fn name(self, name: String) -> Self {
-                Self { inner: self.inner.name(name) }
-            }
-
-            /// As it comes: shuttle's are of one size.
-            pub(crate) fn stack_size(self, _size: usize) -> Self {
-                self
-            }
-
-            pub(crate) fn spawn(self, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
-                ALIVE.fetch_add(1, Ordering::SeqCst);
-                let spawned = self.inner.spawn(move || {
-                    main();
-                    ALIVE.fetch_sub(1, Ordering::SeqCst);
-                });
-                spawned.map(drop)
-            }
-        }
-
-        pub(crate) fn park_timeout(_time: Duration) {
-            yield_now();
-        }
-    }
-}
-
-/// The clocks, which stand still until a test sets them. Not the wall clock.
-pub(crate) mod clock {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::{Duration, SystemTime};
-
-    use crate::sys::Nanos;
-
-    static NANOS: AtomicU64 = AtomicU64::new(0);
-
-    pub(crate) fn set(time: Duration) {
-        NANOS.store(u64::try_from(time.as_nanos()).expect("a short test"), Ordering::SeqCst);
-    }
-
-    pub(crate) fn awake() -> Duration {
-        Duration::from_nanos(NANOS.load(Ordering::SeqCst))
-    }
-
-    pub(crate) fn since_boot() -> Duration {
-        awake()
-    }
-
-    pub(crate) fn wall() -> Nanos {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        now.expect("after 1970").as_nanos() as Nanos
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -150,11 +21,11 @@ mod tests {
     use crate::events::{Details, Events, Level, LostReason};
     use crate::pool;
     use crate::root::Acquired;
-    use crate::sys::flock;
     use crate::{
         Answer, Error, Event, Holder, Lock, Mode, Observer, Options, Place, Released, Request,
         Root, Session, timer,
     };
+    use rootlock_sys::flock;
 
     const START: Duration = Duration::from_secs(1_000);
     const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use crate::pool;
 use crate::root::Root;
-use crate::sync::{self, Mutex};
-use crate::sys::{FileId, clock};
 use crate::timer;
+use rootlock_sys::sync::{self, Mutex};
+use rootlock_sys::{FileId, clock};
 
 /// For how long after its last use a directory is kept, and within what time of its last use it
 /// must be asked for to be kept at all.

@@ -1,7 +1,7 @@
 //! A lock that is held: its beats, its loss and its release.
 //!
 //! The descriptor is used by one thread at a time, the one that has `file` locked: a beat on a
-//! hand, or the release. A release that meets a beat leaves the work to the thread that beats,
+//! thread of the pool, or the release. A release that meets a beat leaves the work to the thread that beats,
 //! which is how the heartbeat is joined without anybody waiting for it.
 
 use std::io;
@@ -9,25 +9,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Fault;
-use crate::events::{Details, Events, Level, LostReason};
-use crate::grant::{Grant, Moment};
-use crate::guard::{Entered, Guard, Patience};
-use crate::ledger::{Ledger, Record};
-use crate::lockfile::LockFile;
-use crate::options::Terms;
-use crate::site::{self, Site, Waiter};
-use crate::sync::{self, Mutex};
-use crate::sys::{FileId, Locality, Stat, clock};
-use crate::timer::{self, Task, TimerKey};
-use crate::{Mode, Released, pool, promise};
+use rootlock_protocol::beat::{Beat, Found, Known};
+use rootlock_protocol::grant::{Grant, Moment};
+use rootlock_protocol::lockfile::LockFile;
+use rootlock_protocol::{LockDir, Terms};
+use rootlock_sys::sync::{self, Mutex};
+use rootlock_sys::{FileId, Locality, clock};
 
-/// For how long a guard must have been missing before its holder makes it anew.
-const GUARD_GONE: Duration = Duration::from_secs(3);
+use crate::entry::{self, LockEntry, Waiter};
+use crate::events::{Details, Events, Level, LostReason};
+use crate::timer::{self, Task, TimerKey};
+use crate::{Mode, Released, pool};
 
 /// One grant, from its beginning to its release.
 pub(crate) struct Lease {
-    pub(crate) site: Arc<Site>,
+    pub(crate) entry: Arc<LockEntry>,
     /// The key of the waiter that it was granted to.
     pub(crate) key: u64,
     /// What its [`Events`] know it by.
@@ -66,24 +62,14 @@ struct Held {
     put_off: bool,
     /// A failing beat was reported; the next one is not, until one succeeds.
     reported: bool,
-    /// The ledger's record is this grant's own.
-    recorded: bool,
-    /// Since when the guard has been missing, on the awake clock.
-    guard_gone: Option<Duration>,
-}
-
-/// What a beat found.
-enum Beat {
-    Refreshed(Moment),
-    Hijacked,
-    Failed(String),
-    Released,
+    /// What the beats have found.
+    known: Known,
 }
 
 impl Lease {
     /// Starts the heartbeat of a lock that was just granted.
     pub(crate) fn start(
-        site: Arc<Site>,
+        entry: Arc<LockEntry>,
         waiter: &Waiter,
         grant: Grant,
         turn_since: Duration,
@@ -91,7 +77,7 @@ impl Lease {
     ) -> io::Result<Arc<Self>> {
         let terms = waiter.terms;
         let lease = Arc::new(Self {
-            site,
+            entry,
             key: waiter.key,
             tag: waiter.tag,
             path: Arc::clone(&waiter.path),
@@ -108,8 +94,7 @@ impl Lease {
                 expiry: None,
                 put_off: false,
                 reported: false,
-                recorded: grant.recorded,
-                guard_gone: None,
+                known: Known { recorded: grant.recorded, guard_gone: None },
             })),
         });
         let due = match grant.recorded {
@@ -155,15 +140,24 @@ impl Lease {
     /// Refreshes the lease; on a thread of the pool.
     fn beat(self: &Arc<Self>) {
         let slot = sync::lock(&self.file);
-        let found = self.try_beat(slot.as_ref());
-        match found {
-            Beat::Released => {}
-            Beat::Refreshed(at) => self.refreshed(at),
-            Beat::Failed(why) => {
-                self.report(&why);
-                self.beat_failed(clock::awake());
+        let known = match &*sync::lock(&self.phase) {
+            Phase::Held(held) => Some(held.known),
+            _ => None,
+        };
+        if let (Some(file), Some(known)) = (slot.as_ref(), known) {
+            let Self { grant, mode, terms, .. } = *self.as_ref();
+            let (found, known) = Beat { grant, mode, terms, known }.run(&self.entry.files, file);
+            if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
+                held.known = known;
             }
-            Beat::Hijacked => self.lose(LostReason::Hijacked),
+            match found {
+                Found::Refreshed(at) => self.refreshed(at),
+                Found::Failed(why) => {
+                    self.report(&why);
+                    self.beat_failed(clock::awake());
+                }
+                Found::Hijacked => self.lose(LostReason::Hijacked),
+            }
         }
         drop(slot);
         // A release that came meanwhile could not have the descriptor and left the rest to us. It
@@ -171,138 +165,6 @@ impl Lease {
         // has given the descriptor up: one of the two sees the other.
         if matches!(*sync::lock(&self.phase), Phase::Released) {
             self.finish_elsewhere();
-        }
-    }
-
-    /// `lock_guard` → `check_identity` → `read_ledger` → `stamp` → `unlock_guard`; before the last, a
-    /// `write_ledger` if the ledger has no record of this grant: a run has gone on, or the guard was
-    /// removed and made anew.
-    ///
-    /// Makes a guard that is missing only after a while: a directory that somebody is just removing
-    /// shall not be filled again.
-    fn try_beat(&self, file: Option<&LockFile>) -> Beat {
-        let Some(file) = file else { return Beat::Released };
-        let (recorded, gone) = match &*sync::lock(&self.phase) {
-            Phase::Held(held) => (held.recorded, held.guard_gone),
-            _ => return Beat::Released,
-        };
-        let gone = gone.map(|since| clock::awake().saturating_sub(since));
-        let make = gone.is_some_and(|gone| gone >= GUARD_GONE.max(self.terms.heartbeat));
-        let beat = |mode| {
-            self.beat_in(file, mode, recorded, make)
-                .unwrap_or_else(|fault| Some(Beat::Failed(fault.to_string())))
-        };
-        let first = if recorded && !make { Mode::Shared } else { Mode::Exclusive };
-        let found = beat(first).or_else(|| beat(Mode::Exclusive));
-        found.unwrap_or_else(|| Beat::Failed("the ledger can't be written".into()))
-    }
-
-    /// One try; `None` when the ledger must be written, and the section is a shared one.
-    fn beat_in(
-        &self,
-        file: &LockFile,
-        mode: Mode,
-        recorded: bool,
-        make: bool,
-    ) -> Result<Option<Beat>, Fault> {
-        let Site { dir, names, guard, exact_times, .. } = &*self.site;
-        let own = || file.check_identity(dir, names);
-        if make && own()?.is_none() {
-            return Ok(Some(Beat::Hijacked));
-        }
-        let patience = self.guard_patience();
-        let entered = match make {
-            true => guard
-                .enter(dir, names, mode, patience)
-                .map(|section| section.map_or(Entered::Busy, Entered::Yes)),
-            false => guard.enter_existing(dir, names, mode, patience),
-        };
-        // The identity is looked at even when the refresh can't be done: a holder that was robbed
-        // must hear of it.
-        let Some(stat) = own()? else { return Ok(Some(Beat::Hijacked)) };
-        let stamp = |stale| file.stamp_in_time(names, stat.modified, stale, exact_times);
-        // Outside of a section the stamp may fall between a recoverer's second look and its rename,
-        // so it does not prolong the lease. But whoever still watches must see a sign of life: a
-        // busy guard is no reason to be robbed.
-        let sign_of_life = |why: String| {
-            stamp(self.promised(&stat))?;
-            Ok(Some(Beat::Failed(why)))
-        };
-        let mut section = match entered {
-            Ok(Entered::Yes(section)) => section,
-            Ok(Entered::Busy) => {
-                return sign_of_life(format!("{} is held by somebody", names.guard));
-            }
-            Ok(Entered::Missing) => {
-                self.if_held(|held| {
-                    held.guard_gone.get_or_insert_with(clock::awake);
-                });
-                let at = Moment::now();
-                stamp(self.promised(&stat))?;
-                // A recoverer would make the guard before it looks. Whoever makes one after this
-                // sees the stamp: the same as in a section.
-                if !Guard::is_missing(dir, names)? {
-                    return Ok(Some(Beat::Failed(format!("{} has just been made", names.guard))));
-                }
-                // One may have come, somebody may have taken over in it, and it may have gone.
-                if own()?.is_none() {
-                    return Ok(Some(Beat::Hijacked));
-                }
-                return Ok(Some(Beat::Refreshed(at)));
-            }
-            // Nothing is done to a lock whose guard may be somebody's data.
-            Err(fault) if fault.is_not_ours() => return Err(fault),
-            Err(fault) => return sign_of_life(fault.to_string()),
-        };
-        self.if_held(|held| held.guard_gone = None);
-        let ledger = section.read_ledger()?;
-        let terms = ledger.terms_for(self.mode, self.terms, &stat);
-        let record = self.record(&ledger, recorded, terms, file);
-        if record.is_some() && mode == Mode::Shared {
-            return Ok(None);
-        }
-        // Before the stamp: the lease must not count from later than others see.
-        let at = Moment::now();
-        stamp(terms.stale)?;
-        section.keep_fresh();
-        if mode == Mode::Exclusive {
-            // What the file itself promises will do until the next beat.
-            let written =
-                record.is_none_or(|record| section.write_ledger(&ledger, &record).is_ok());
-            self.if_held(|held| held.recorded = written);
-        }
-        Ok(Some(Beat::Refreshed(at)))
-    }
-
-    /// The T to say on the file by somebody who can't read the ledger: of readers, the longest.
-    fn promised(&self, stat: &Stat) -> Duration {
-        match self.mode {
-            Mode::Exclusive => self.terms.stale,
-            Mode::Shared => {
-                promise::read(stat).map_or(self.terms.stale, |said| said.max(self.terms.stale))
-            }
-        }
-    }
-
-    /// What is to be written into the ledger: this grant's own record instead of the one of its
-    /// run's first, which others only read in messages; or one with its terms, if there is none.
-    fn record(
-        &self,
-        ledger: &Ledger,
-        recorded: bool,
-        terms: Terms,
-        file: &LockFile,
-    ) -> Option<Record> {
-        let Grant { token, granted_at, .. } = self.grant;
-        let own = |run: &&Record| (run.token..=run.last).contains(&token);
-        let run = ledger.of(file.id()).filter(own).filter(|_| !recorded);
-        run.map(|run| Record { token, granted_at, ..run.clone() })
-            .or_else(|| self.grant.missing_record(ledger, self.mode, terms, file.id()))
-    }
-
-    fn if_held(&self, change: impl FnOnce(&mut Held)) {
-        if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
-            change(held);
         }
     }
 
@@ -364,13 +226,6 @@ impl Lease {
         self.lose(LostReason::HeartbeatFailed);
     }
 
-    /// How long a beat waits for the guard: the beats of other locks wait behind it, and it is
-    /// tried again soon.
-    fn guard_patience(&self) -> Patience<'static> {
-        const MOST: Duration = Duration::from_millis(50);
-        Patience::AtMost((self.terms.heartbeat / 10).min(MOST))
-    }
-
     /// How long a beat may take after a stop before it counts as failed; with it the verdict is
     /// still half a heartbeat before the earliest takeover.
     fn grace(&self) -> Duration {
@@ -396,7 +251,7 @@ impl Lease {
             held.clear_timers();
             *phase = Phase::Lost(reason);
         }
-        self.site.lost(self);
+        self.entry.lost(self);
         self.events.log(self.tag, Level::Error, "lock was lost", &{
             self.details().with("reason", reason.as_str())
         });
@@ -404,7 +259,7 @@ impl Lease {
     }
 
     fn details(&self) -> Details {
-        self.site.details(&self.path).with("token", &self.grant.token.to_string())
+        self.entry.details(&self.path).with("token", &self.grant.token.to_string())
     }
 
     /// Why it is not held any more, as far as this process can know now.
@@ -422,7 +277,7 @@ impl Lease {
         if unrefreshed < self.patience() {
             return None;
         }
-        let reason = match self.site.locality {
+        let reason = match self.entry.files.locality {
             Locality::Local => self.is_replaced().then_some(LostReason::Hijacked)?,
             // To look may block for as long as the storage hangs.
             Locality::Remote if unrefreshed < self.patience() + self.grace() => return None,
@@ -434,7 +289,7 @@ impl Lease {
 
     /// Not by way of `file`, which a beat may have.
     fn is_replaced(&self) -> bool {
-        let Site { dir, names, .. } = &*self.site;
+        let LockDir { dir, names, .. } = &self.entry.files;
         dir.stat(&names.lock).is_ok_and(|stat| stat.is_none_or(|stat| stat.id != self.id))
     }
 
@@ -450,10 +305,10 @@ impl Lease {
             }
             *phase = Phase::Released;
         }
-        if site::defers(self) {
+        if entry::defers(self) {
             return Released::Later;
         }
-        if self.site.locality == Locality::Remote {
+        if self.entry.files.locality == Locality::Remote {
             let lease = Arc::clone(self);
             // Without a thread it is done here: late is better than never.
             return match pool::run(move || lease.finish_elsewhere()) {
@@ -472,7 +327,7 @@ impl Lease {
                 None => Released::Later,
                 Some(file) => {
                     drop(slot);
-                    Released::Done(self.site.give_back(self, file))
+                    Released::Done(self.entry.give_back(self, file))
                 }
             },
         }
@@ -482,7 +337,7 @@ impl Lease {
     pub(crate) fn finish_elsewhere(self: &Arc<Self>) {
         let file = sync::lock(&self.file).take();
         if let Some(file) = file {
-            let result = self.site.give_back(self, file);
+            let result = self.entry.give_back(self, file);
             self.events.released(self.tag, result);
         }
     }
@@ -498,7 +353,7 @@ impl Held {
 
 impl Task for Lease {
     fn volume(&self) -> u64 {
-        self.site.volume()
+        self.entry.volume()
     }
 
     fn run(self: Arc<Self>) {

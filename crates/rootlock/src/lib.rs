@@ -24,53 +24,39 @@
 //! [`Lock::token`]s stops that.
 //!
 //! # Layout
-//! From the outside in: [`Root`] and [`Lock`] are the face. `site` brings together all who want
+//! From the outside in: [`Root`] and [`Lock`] are the face. `entry` brings together all who want
 //! one lock; `kernel_wait`, `recover` and `grant` are the steps to a lock, `lease` its life,
 //! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
 //! operating system, and nothing else is.
 
-mod command;
+mod entry;
 mod error;
 mod events;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
-mod grant;
-mod guard;
-mod holder;
 mod inspect;
 #[cfg(shuttle)]
 mod interleavings;
 mod kept;
 mod lease;
-mod ledger;
 mod lock;
-mod lockfile;
 mod options;
 mod pool;
-mod promise;
 mod queue;
-mod recover;
 mod requests;
 mod root;
 mod session;
-mod site;
 #[cfg(all(test, not(shuttle)))]
 mod sleep;
 mod survey;
-mod sync;
-mod sys;
 mod timer;
-mod watch;
-mod worth;
 
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
-pub use holder::Holder;
-pub use inspect::{LockState, State};
 pub use lock::{Lock, Released};
-pub use options::{Mode, Options};
+pub use options::Options;
 pub use root::{Acquired, Request, Root, Wait};
 pub use session::{Answer, Event, Observer, Place, Session};
 pub use survey::{Party, Survey};
-pub use worth::{FileSystem, Worth};
+
+pub use rootlock_protocol::Holder;
+pub use rootlock_protocol::inspect::{LockState, State};
+pub use rootlock_sys::{FileSystem, Mode, Worth};

@@ -46,12 +46,12 @@ impl Lock {
     /// Whether it is the lock of that name in that directory. Asks nobody.
     pub fn is_of(&self, root: &Root, file_name: &str) -> bool {
         let (_, id) = root.mount_and_id();
-        self.lease.site.is_of(id, file_name)
+        self.lease.entry.is_of(id, file_name)
     }
 
     /// The same of a directory that is only known by its path: whether it was named so.
     pub fn is_at(&self, path: &Path, file_name: &str) -> bool {
-        *self.lease.path == *path && *self.lease.site.names.lock == *file_name
+        *self.lease.path == *path && *self.lease.entry.files.names.lock == *file_name
     }
 
     /// Whether it has not been found lost.
@@ -81,7 +81,7 @@ impl Drop for Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
-            .field("path", &self.lease.site.lock_path(&self.lease.path))
+            .field("path", &self.lease.entry.lock_path(&self.lease.path))
             .field("mode", &self.lease.mode)
             .field("token", &self.lease.grant.token)
             .finish_non_exhaustive()

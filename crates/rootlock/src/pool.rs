@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use crate::sync::{self, Condvar, Mutex, thread};
+use rootlock_sys::sync::{self, Condvar, Mutex, thread};
 
 /// How long an idle thread stays: longer than the pauses of a busy program, short for one that is
 /// done.

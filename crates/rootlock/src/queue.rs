@@ -1,7 +1,7 @@
 //! The requests of this process for one lock: who is next, who makes the grant, who is told what.
 //!
 //! A pure state machine. Events come in as calls, effects go out as values; no clock, thread or
-//! file is in here, so that a test can play every order of them. [`crate::site`] holds the machine
+//! file is in here, so that a test can play every order of them. [`crate::entry`] holds the machine
 //! under a mutex and carries the effects out.
 //!
 //! ```text
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Mode;
-use crate::sys::FileId;
+use rootlock_sys::FileId;
 
 /// A request's place in the queue: unique in the process, rising with time.
 pub(crate) type Key = u64;

@@ -5,14 +5,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::entry::LockEntry;
 use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
-use crate::options::{Names, Options};
-use crate::site::Site;
-use crate::sync::{self, Condvar, Mutex};
-use crate::sys::{Dir, FileId, Locality};
-use crate::worth::Worth;
+use crate::options::Options;
 use crate::{Holder, Lock, Mode, kept};
+use rootlock_protocol::Names;
+use rootlock_sys::Worth;
+use rootlock_sys::sync::{self, Condvar, Mutex};
+use rootlock_sys::{Dir, FileId, Locality};
 
 /// A directory that can be locked, kept open: renaming its path does not matter any more, and
 /// nothing outside of it is ever touched.
@@ -30,7 +31,7 @@ struct Inner {
     path: Arc<Path>,
     locality: Locality,
     /// The lock files that were used through this root; they keep their guard open.
-    sites: Mutex<Vec<Arc<Site>>>,
+    entries: Mutex<Vec<Arc<LockEntry>>>,
 }
 
 /// What a lock is asked for.
@@ -72,7 +73,7 @@ pub enum Acquired {
 /// A wait that is under way. Dropping it does not end it.
 #[derive(Clone)]
 pub struct Wait {
-    site: Arc<Site>,
+    entry: Arc<LockEntry>,
     path: Arc<Path>,
     key: u64,
 }
@@ -132,7 +133,7 @@ impl Root {
                 id,
                 path: Arc::from(path),
                 locality,
-                sites: Mutex::default(),
+                entries: Mutex::default(),
             }),
         }
     }
@@ -167,12 +168,12 @@ impl Root {
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
         request.options.check(self.path())?;
-        let site = self.site(request.file_name)?;
+        let entry = self.entry(request.file_name)?;
         let Request { mode, options, tell, report, .. } = request;
         if report {
             self.doubt(tag, &*events);
         }
-        site.acquire(&self.inner.path, tag, mode, &options, tell, events)
+        entry.acquire(&self.inner.path, tag, mode, &options, tell, events)
     }
 
     /// Says, once for each file system, that its locks may not be everybody's.
@@ -204,16 +205,17 @@ impl Root {
         }
     }
 
-    pub(crate) fn site(&self, file_name: &str) -> Result<Arc<Site>, Error> {
-        let Inner { dir, mount, id, locality, sites, .. } = &*self.inner;
-        let mut sites = sync::lock(sites);
-        if let Some(site) = sites.iter().find(|site| &*site.names.lock == file_name) {
-            return Ok(Arc::clone(site));
+    pub(crate) fn entry(&self, file_name: &str) -> Result<Arc<LockEntry>, Error> {
+        let Inner { dir, mount, id, locality, entries, .. } = &*self.inner;
+        let mut entries = sync::lock(entries);
+        if let Some(entry) = entries.iter().find(|entry| &*entry.files.names.lock == file_name) {
+            return Ok(Arc::clone(entry));
         }
-        let names = Names::new(file_name, &self.inner.path)?;
-        let site = Site::of(dir, *mount, *id, names, *locality);
-        sites.push(Arc::clone(&site));
-        Ok(site)
+        let invalid = |what| Error::invalid(Operation::Acquire, &self.inner.path, what);
+        let names = Names::new(file_name).map_err(invalid)?;
+        let entry = LockEntry::of(dir, *mount, *id, names, *locality);
+        entries.push(Arc::clone(&entry));
+        Ok(entry)
     }
 }
 
@@ -224,21 +226,21 @@ impl fmt::Debug for Root {
 }
 
 impl Wait {
-    pub(crate) fn new(site: &Arc<Site>, path: &Arc<Path>, key: u64) -> Self {
-        Self { site: Arc::clone(site), path: Arc::clone(path), key }
+    pub(crate) fn new(entry: &Arc<LockEntry>, path: &Arc<Path>, key: u64) -> Self {
+        Self { entry: Arc::clone(entry), path: Arc::clone(path), key }
     }
 
     /// Ends the wait, if it has not ended: [`Events::settled`] tells
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
     /// kernel. Does not block.
     pub fn cancel(&self) {
-        self.site.cancel(self.key);
+        self.entry.cancel(self.key);
     }
 }
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.site.lock_path(&self.path);
+        let path = self.entry.lock_path(&self.path);
         f.debug_struct("Wait").field("path", &path).finish_non_exhaustive()
     }
 }

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Mode;
 use crate::events::{Details, Events, Level, LostReason};
-use crate::options::{Mode, Options};
+use crate::options::Options;
 use crate::queue::GIVE_UP;
 use crate::requests::{Cancel, Granted, Requests, Tag};
 use crate::root::{Acquired, Request, Root, Wait};
-use crate::sync::{self, Mutex};
-use crate::sys::clock;
 use crate::{Error, Holder, Lock, Operation, Released, error, pool, timer};
+use rootlock_sys::clock;
+use rootlock_sys::sync::{self, Mutex};
 
 /// Receives what happens to the requests of a [`Session`], each by the tag that it was asked for
 /// with. Called from any thread; must not block.

@@ -1,5 +1,5 @@
 //! The rules for sleep, stops and clocks that are set, with clocks that a test sets
-//! ([`crate::sys::clock`]) and everything else real. The clocks are the process's: one test at a
+//! ([`rootlock_sys::clock`]) and everything else real. The clocks are the process's: one test at a
 //! time.
 
 use std::collections::HashSet;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, thread};
 
-use crate::sys::{clock, flock};
 use crate::{
     Acquired, Details, Error, Events, Holder, Level, Lock, LostReason, Mode, Options, Request, Root,
 };
+use rootlock_sys::{clock, flock};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Operation};
-use crate::inspect::{LockState, is_holders, look};
-use crate::ledger::Ledger;
+use rootlock_protocol::inspect::{self, LockState, is_holders};
+use rootlock_protocol::{command, ledger::Ledger};
+use rootlock_sys::{FileSystem, Stat, process};
+
+use crate::error::{Error, FaultExt, Operation};
+
 use crate::root::Root;
-use crate::sys::{Stat, process};
-use crate::worth::FileSystem;
-use crate::{Mode, Options, command};
+use crate::{Mode, Options};
 
 /// What [`Root::survey`] found. By the time it is read, it may be otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,15 +45,17 @@ impl Root {
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
     pub fn survey(&self, file_name: &str) -> Result<Survey, Error> {
-        let site = self.site(file_name)?;
-        let stat = site.dir.stat(&site.names.lock).ok().flatten();
-        let terms = stat.and_then(|stat| terms(&site.guard.peek(&site.dir, &site.names), &stat));
+        let entry = self.entry(file_name)?;
+        let stat = entry.files.dir.stat(&entry.files.names.lock).ok().flatten();
+        let terms = stat.and_then(|stat| {
+            terms(&entry.files.guard.peek(&entry.files.dir, &entry.files.names), &stat)
+        });
         let default = Options::default().stale;
         let stale = terms.map_or(default, |(_, own)| default.max(own));
-        let state = look(&site, stale)
+        let state = inspect::look(&entry.files, stale)
             .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))?;
         let (holders, waiters) = stat.and_then(|stat| parties(&stat)).unzip();
-        let file_system = site.dir.file_system();
+        let file_system = entry.files.dir.file_system();
         Ok(Survey { state, terms, holders, waiters, file_system })
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pool;
-use crate::sync::{self, Condvar, Mutex, thread};
-use crate::sys::clock;
+use rootlock_sys::clock;
+use rootlock_sys::sync::{self, Condvar, Mutex, thread};
 
 /// How long the thread stays without a timer: programs that lock and unlock all the time keep it.
 const LINGER: Duration = Duration::from_secs(1);

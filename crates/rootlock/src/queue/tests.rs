@@ -377,7 +377,7 @@ impl World {
         self.carry_out(effects);
     }
 
-    /// One step of a wait's thread, as [`crate::site`]'s goes.
+    /// One step of a wait's thread, as [`crate::entry`]'s goes.
     fn step(&mut self, id: WaitId) {
         let Thread { at, interrupted, hangs } = self.threads[&id];
         if hangs {

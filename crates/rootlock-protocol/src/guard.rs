@@ -1,0 +1,326 @@
+//! The guard `G`: every grant, beat and takeover happens inside a section of it, so that they are
+//! in an order. Created once, never renamed, never removed by us; and never written to unless it is
+//! ours by its one name and by its content.
+//!
+//! Lock order: the lock file first, then the guard. A recoverer, which holds the guard, only tries
+//! the lock file.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::ledger::{Ledger, Record, SIZE};
+use crate::lockfile::must_be_ours;
+use crate::names::Names;
+use rootlock_sys as sys;
+use rootlock_sys::Mode;
+use rootlock_sys::sync::{self, Mutex, MutexGuard, thread};
+use rootlock_sys::{Create, Dir, FileId, Nanos, clock, flock, waiters};
+
+/// How long to wait for a section. Sections are a few system calls long; a longer wait means that
+/// whoever is inside was stopped there.
+#[derive(Clone, Copy)]
+pub enum Patience<'a> {
+    /// On somebody's event loop: a few tries, some microseconds.
+    Spin,
+    /// On a thread that others need again.
+    AtMost(Duration),
+    /// On a thread that can be interrupted: until this says yes.
+    Until(&'a dyn Fn() -> bool),
+}
+
+const SPINS: u32 = 20;
+
+/// The longest pause between two tries of a bounded wait.
+const MAX_PAUSE: Duration = Duration::from_millis(20);
+
+/// A guard that nobody has written to for so long may look forgotten to a cleaner of old files.
+const OLD: Nanos = 3_600_000_000_000;
+
+/// The guard file, and which one it is.
+#[derive(Debug)]
+struct Open {
+    /// Shared with the thread that queues on it.
+    file: Arc<File>,
+    id: FileId,
+    /// Its content has been read, and is ours.
+    read: bool,
+}
+
+/// One open guard file, used by one thread of this process at a time: the kernel's lock belongs to
+/// the open file and would not keep two threads apart.
+#[derive(Debug, Default)]
+pub struct Guard {
+    open: Mutex<Option<Open>>,
+}
+
+/// A section: nobody else, in any process, is in one that excludes it. Ends when dropped.
+pub struct Section<'a> {
+    open: MutexGuard<'a, Option<Open>>,
+    names: &'a Names,
+    /// When the guard was last written to.
+    modified: Nanos,
+}
+
+/// What became of entering a guard that was not to be made.
+pub enum Entered<'a> {
+    Yes(Section<'a>),
+    /// Patience ran out.
+    Busy,
+    /// There is no guard.
+    Missing,
+}
+
+impl Guard {
+    /// Enters a section; `None` when patience ran out. Makes the guard if it is missing.
+    pub fn enter<'a>(
+        &'a self,
+        dir: &Dir,
+        names: &'a Names,
+        mode: Mode,
+        patience: Patience<'_>,
+    ) -> Result<Option<Section<'a>>, Fault> {
+        loop {
+            match self.enter_existing(dir, names, mode, patience)? {
+                Entered::Yes(section) => return Ok(Some(section)),
+                Entered::Busy => return Ok(None),
+                Entered::Missing => {
+                    let Some(mut open) = self.open_slot(patience) else { return Ok(None) };
+                    if open.is_none() {
+                        *open = make_guard(dir, names)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Enters a section, if there is a guard.
+    pub fn enter_existing<'a>(
+        &'a self,
+        dir: &Dir,
+        names: &'a Names,
+        mode: Mode,
+        patience: Patience<'_>,
+    ) -> Result<Entered<'a>, Fault> {
+        let fault = |call| Fault::io(call, &names.guard);
+        loop {
+            let Some(mut open) = self.open_slot(patience) else { return Ok(Entered::Busy) };
+            if open.is_none() {
+                *open = open_guard(dir, names)?;
+            }
+            let Some(Open { file, id, .. }) = &*open else { return Ok(Entered::Missing) };
+            if !lock(file, mode, patience).map_err(fault("flock"))? {
+                return Ok(Entered::Busy);
+            }
+            // Somebody may have removed the guard, against all rules, while it was open here: then
+            // others meet at a new one, and so do we.
+            let named = dir.stat(&names.guard);
+            if let Ok(Some(stat)) = named
+                && stat.id == *id
+            {
+                let section = Section { open, names, modified: stat.modified };
+                must_be_ours(&stat, &names.guard)?;
+                return Ok(Entered::Yes(section));
+            }
+            let Open { file, .. } = open.take().expect("opened above");
+            flock::unlock(&file).map_err(fault("flock"))?;
+            named.map_err(fault("stat"))?;
+        }
+    }
+
+    /// Whether there is no guard just now.
+    pub fn is_missing(dir: &Dir, names: &Names) -> Result<bool, Fault> {
+        let named = dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))?;
+        Ok(named.is_none())
+    }
+
+    /// Reads the ledger without entering: for messages and for watching, never for deciding.
+    pub fn peek(&self, dir: &Dir, names: &Names) -> Ledger {
+        // Never waits for the descriptor: whoever has it may be waiting for somebody else.
+        let open = sync::try_lock(&self.open);
+        match open.as_deref() {
+            Some(Some(Open { file, .. })) => read(file),
+            _ => dir.open_to_look(&names.guard).and_then(|file| read(&file)),
+        }
+        // Not there, not readable, locked (Windows), not ours: nothing is known.
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+    }
+
+    /// The open file, for a thread that queues on it while others use it; `None` where it is not
+    /// ours. Made if it is missing and there is a lock file: a directory that is being removed shall
+    /// not be filled again.
+    pub fn for_queue(&self, dir: &Dir, names: &Names) -> Option<Arc<File>> {
+        let mut open = self.open_slot(Patience::AtMost(MAX_PAUSE))?;
+        if open.is_none() {
+            *open = open_guard(dir, names).ok()?;
+        }
+        if open.is_none() && dir.stat(&names.lock).is_ok_and(|stat| stat.is_some()) {
+            *open = make_guard(dir, names).ok()?;
+        }
+        let open = open.as_mut()?;
+        // To queue is to lock a part of it.
+        open.read = open.read || read(&open.file).is_ok_and(|ledger| ledger.is_some());
+        open.read.then(|| Arc::clone(&open.file))
+    }
+
+    /// Whether another process says that it waits; `None` when that can't be known. While the
+    /// descriptor is in use here, the answer is no: there will be another occasion to ask.
+    pub fn others_wait(&self, dir: &Dir, names: &Names) -> Option<bool> {
+        let Some(mut open) = sync::try_lock(&self.open) else { return Some(false) };
+        if open.is_none() {
+            *open = open_guard(dir, names).ok()?;
+        }
+        match &*open {
+            Some(Open { file, .. }) => waiters::others_wait(file),
+            // Nor a place to say it.
+            None => Some(false),
+        }
+    }
+
+    /// The open file, for one thread at a time. It may be in use for as long as another process
+    /// holds the guard, so this wait is bounded like the one for the kernel lock.
+    fn open_slot(&self, patience: Patience<'_>) -> Option<MutexGuard<'_, Option<Open>>> {
+        let slot = || sync::try_lock(&self.open);
+        match patience {
+            Patience::Spin => spin(slot),
+            Patience::AtMost(time) => try_for(time, slot),
+            Patience::Until(enough) => loop {
+                let slot = try_for(MAX_PAUSE, slot);
+                if slot.is_some() || enough() {
+                    return slot;
+                }
+            },
+        }
+    }
+}
+
+impl Section<'_> {
+    /// Reads the ledger; an error if the file has content that is not a ledger's: then it may be
+    /// somebody else's, and nothing may be written to it.
+    pub fn read_ledger(&mut self) -> Result<Ledger, Fault> {
+        let ledger = read(self.file()).map_err(Fault::io("read", &self.names.guard))?;
+        let ledger = ledger.ok_or_else(|| {
+            let why = "it has content that is not rootlock's, so it may be somebody else's file";
+            Fault::not_ours(&self.names.guard, why)
+        })?;
+        self.open.as_mut().expect("open during a section").read = true;
+        Ok(ledger)
+    }
+
+    /// Writes a record into the ledger's older slot; `ledger` is what was read in this section.
+    pub fn write_ledger(&self, ledger: &Ledger, record: &Record) -> Result<(), Fault> {
+        sys::write_at(self.file(), &record.encode(), ledger.next_offset())
+            .map_err(Fault::io("write", &self.names.guard))
+    }
+
+    /// Keeps the guard of a lock that is held for days from looking forgotten: those who clean up
+    /// old files would take the ledger away. After [`Section::read_ledger`] only.
+    pub fn keep_fresh(&self) {
+        let now = clock::wall();
+        if now - self.modified > OLD {
+            // A courtesy: the holder writes its record again if it must.
+            let _ = sys::set_times(self.file(), now, now);
+        }
+    }
+
+    fn file(&self) -> &File {
+        &self.open.as_ref().expect("open during a section").file
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        if flock::unlock(self.file()).is_err() {
+            // Closing it unlocks it too, and nothing else is left to try.
+            self.open.take();
+        }
+    }
+}
+
+/// Opens the guard; `None` if there is none.
+fn open_guard(dir: &Dir, names: &Names) -> Result<Option<Open>, Fault> {
+    match dir.open_file(&names.guard, Create::Never) {
+        Ok(file) => opened(file, names).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::io("open", &names.guard)(error)),
+    }
+}
+
+/// Makes the guard, for all who may use the lock file; `None` if somebody else has made it
+/// meanwhile.
+fn make_guard(dir: &Dir, names: &Names) -> Result<Option<Open>, Fault> {
+    match dir.open_file(&names.guard, Create::New) {
+        Ok(file) => {
+            if let Ok(lock) = dir.open_to_look(&names.lock) {
+                sys::share_access(&lock, &file);
+            }
+            opened(file, names).map(Some)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(Fault::io("open", &names.guard)(error)),
+    }
+}
+
+fn opened(file: File, names: &Names) -> Result<Open, Fault> {
+    let stat = sys::stat(&file).map_err(Fault::io("fstat", &names.guard))?;
+    must_be_ours(&stat, &names.guard)?;
+    Ok(Open { file: Arc::new(file), id: stat.id, read: false })
+}
+
+/// The ledger; `None` if the content is somebody else's.
+fn read(file: &File) -> io::Result<Option<Ledger>> {
+    // One byte more than a ledger has, to know a file that is longer.
+    let mut bytes = [0; SIZE + 1];
+    let length = sys::read_at(file, &mut bytes)?;
+    Ok(Ledger::read(&bytes[..length]))
+}
+
+fn lock(file: &File, mode: Mode, patience: Patience<'_>) -> io::Result<bool> {
+    let try_lock = || match flock::try_lock(file, mode) {
+        Ok(false) => None,
+        result => Some(result),
+    };
+    match patience {
+        Patience::Spin => spin(try_lock).unwrap_or(Ok(false)),
+        Patience::AtMost(time) => try_for(time, try_lock).unwrap_or(Ok(false)),
+        Patience::Until(enough) => loop {
+            match flock::lock(file, mode) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    if enough() {
+                        return Ok(false);
+                    }
+                }
+                result => return result.map(|()| true),
+            }
+        },
+    }
+}
+
+fn spin<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
+    (0..SPINS).find_map(|turn| {
+        if turn > 0 {
+            thread::yield_now();
+        }
+        attempt()
+    })
+}
+
+/// Tries again and again. Blocking in the kernel could not be bounded, and nothing tells when
+/// another process leaves its section.
+fn try_for<T>(time: Duration, attempt: impl Fn() -> Option<T>) -> Option<T> {
+    let mut pause = Duration::from_micros(50);
+    let mut left = time;
+    loop {
+        let result = spin(&attempt);
+        if result.is_some() || left.is_zero() {
+            return result;
+        }
+        thread::park_timeout(pause.min(left));
+        left = left.saturating_sub(pause);
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
+}

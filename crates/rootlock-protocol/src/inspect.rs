@@ -1,0 +1,151 @@
+//! Looking without taking: how a lock is held, and by whom.
+
+use std::time::Duration;
+
+use rootlock_sys::{Create, Mode, Nanos, Stat, clock, flock, process};
+
+use crate::command;
+use crate::fault::Fault;
+use crate::guard::{Entered, Patience, Section};
+use crate::holder::{Holder, Process};
+use crate::ledger::{Grantee, Ledger, Record};
+use crate::lock_dir::LockDir;
+
+/// How long a look waits for the guard.
+const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
+
+/// What a look at a lock found. By the time it is read, it may be otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockState {
+    /// Free, or how it is held.
+    pub state: State,
+    /// Who holds it, as far as known.
+    pub holder: Option<Holder>,
+    /// The age of the lock file's modification time by the wall clock; `None` without a lock file.
+    /// Of a held lock: since the last beat. Negative ages (a clock that was set back) are zero.
+    pub age: Option<Duration>,
+}
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// By nobody.
+    Free,
+    /// By one writer.
+    Exclusive,
+    /// By readers.
+    Shared,
+    /// By somebody who has not beaten for so long that the lock may be taken over, or who is
+    /// certainly dead.
+    Stale,
+}
+
+/// Looks at a lock that counts as stale after that time. Makes nothing.
+pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
+    let LockDir { dir, names, .. } = lock;
+    let free = |age| LockState { state: State::Free, holder: None, age };
+    let Some(stat) = dir.stat(&names.lock).map_err(Fault::io("stat", &names.lock))? else {
+        return Ok(free(None));
+    };
+    if !stat.regular {
+        return Err(Fault::not_a_file(&names.lock));
+    }
+    let age = age(&stat);
+    let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age))) };
+    let ledger = lock.guard.peek(dir, names);
+    let gone =
+        ledger.of(stat.id).and_then(Record::process).is_some_and(|process| process.is_gone());
+    let state = match mode {
+        _ if gone || age >= stale => State::Stale,
+        Mode::Exclusive => State::Exclusive,
+        Mode::Shared => State::Shared,
+    };
+    let holder = holder(&stat, &ledger).map(|holder| Holder { mode, ..holder });
+    Ok(LockState { state, holder, age: Some(age) })
+}
+
+fn age(stat: &Stat) -> Duration {
+    let nanos: Nanos = clock::wall() - stat.modified;
+    Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+}
+
+/// How the file is locked: as the kernel tells, else by trying.
+fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
+    let owners = process::lock_owners(stat.id).unwrap_or_default();
+    if let Some((_, mode)) = owners.first() {
+        return Ok(Some(*mode));
+    }
+    let LockDir { dir, names, guard, .. } = lock;
+    let _section: Option<Section<'_>> =
+        match dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))? {
+            // Not made here: whoever has no guard has no attempts of ours to disturb.
+            None => None,
+            // A section that can't be had (a read-only file system) costs others nothing worse
+            // than a second attempt.
+            Some(_) => match guard.enter_existing(dir, names, Mode::Exclusive, PATIENCE) {
+                Ok(Entered::Yes(section)) => Some(section),
+                _ => None,
+            },
+        };
+    let file = match dir.open_file(&names.lock, Create::Never) {
+        Ok(file) => file,
+        Err(_) => dir.open_to_look(&names.lock).map_err(Fault::io("open", &names.lock))?,
+    };
+    for (attempt, kept_out_by) in [(Mode::Shared, Mode::Exclusive), (Mode::Exclusive, Mode::Shared)]
+    {
+        let fault = || Fault::io("flock", &names.lock);
+        if !flock::try_lock(&file, attempt).map_err(fault())? {
+            return Ok(Some(kept_out_by));
+        }
+        flock::unlock(&file).map_err(fault())?;
+    }
+    Ok(None)
+}
+
+/// Whether a record that speaks of this lock file speaks of who holds it now, as far as can be told:
+/// a release does not write the ledger, so it may be of somebody long gone.
+///
+/// Asks the kernel for all locks of the machine, for which it may need ten milliseconds and more (it
+/// waits until all processors have noticed).
+pub fn is_holders(record: &Record, stat: &Stat) -> bool {
+    let owners = process::lock_owners(stat.id).unwrap_or_default();
+    record.process().is_some_and(|process| {
+        if process.is_neighbour() && !owners.is_empty() {
+            owners.iter().any(|(pid, _)| *pid == process.pid)
+        } else {
+            !process.is_gone()
+        }
+    })
+}
+
+/// Who holds a lock that is held: the ledger's record if nothing speaks against it, else whom the
+/// kernel names.
+pub fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
+    let record = ledger.of(stat.id).filter(|record| is_holders(record, stat));
+    record.and_then(Record::holder).or_else(|| named_by_kernel(stat))
+}
+
+/// The same for somebody in a hurry, without asking the kernel: a holder that lives has refreshed
+/// the file within its last heartbeat, so while it is that fresh it is most likely the holder.
+/// `own` says whether a record of this process is the holder's.
+pub fn likely_holder(stat: &Stat, ledger: &Ledger, own: bool) -> Option<Holder> {
+    let likely = ledger.of(stat.id).filter(|record| {
+        age(stat) <= record.terms.heartbeat * 6 / 5
+            && (own || record.grantee != *Grantee::this())
+            && record.process().is_some_and(|process| !process.is_gone())
+    });
+    likely.and_then(Record::holder).or_else(|| holder(stat, ledger))
+}
+
+fn named_by_kernel(stat: &Stat) -> Option<Holder> {
+    let (pid, mode) = *process::lock_owners(stat.id)?.first()?;
+    Some(Holder {
+        pid,
+        hostname: Some(Process::this().hostname.clone()),
+        command: Some(command::of(pid)).filter(|command| !command.is_empty()),
+        acquired_at: None,
+        mode,
+        token: None,
+        own: pid == std::process::id(),
+    })
+}

@@ -1,0 +1,646 @@
+//! The ledger: the content of the guard file. The last token, and who holds the lock.
+//!
+//! Two slots of [`SLOT`] bytes, each one line of text with a checksum; the newer valid one counts.
+//! A write goes to the other slot, so that one torn by a crash leaves the last one whole. Nothing,
+//! zeros and half a line are read as no record: they never block a lock, and the wall clock keeps
+//! tokens rising. What none of our writes leaves is somebody else's, and is not written over.
+//!
+//! ```text
+//! rootlock1 token=1763894520000000 last=1763894520000000 mode=exclusive at=1763894520000
+//!   beat=10000 stale=30000 file=2049:131 left=0 pid=4242 start=881 ns=4026531836 boot=… host=ci-7
+//!   command=node%20build.js sum=9a8b7c6d
+//! ```
+//! (on one line, padded with spaces). Values are percent-encoded; times are milliseconds, the file
+//! is the lock file that the record speaks of.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use crate::holder::Process;
+use crate::terms::Terms;
+use rootlock_sys::Mode;
+use rootlock_sys::{FileId, Stat};
+
+use crate::holder::Holder;
+use crate::promise;
+
+/// The size of a slot; a write is one call and stays within a block of any file system.
+pub const SLOT: usize = 512;
+
+/// The size of the ledger.
+pub const SIZE: usize = 2 * SLOT;
+
+/// Tokens are handed to JavaScript as numbers, which are exact up to here: 285 years of
+/// microseconds.
+pub const MAX_TOKEN: u64 = (1 << 53) - 1;
+
+/// Lengths of time are written up to here, 285 000 years, so that every record fits into a slot, and
+/// JavaScript can say it.
+const MAX_MILLIS: u64 = (1 << 53) - 1;
+
+/// The last moment that JavaScript has a date for.
+const MAX_DATE: u64 = 8_640_000_000_000_000;
+
+const MAGIC: &str = "rootlock1";
+
+/// What records of every version begin with.
+const ANY_MAGIC: &[u8] = b"rootlock";
+
+/// The checksum's field, the last of a line.
+const SUM: usize = " sum=01234567".len();
+
+/// How much is kept of what has no length of its own, in encoded bytes.
+const MAX_BOOT: usize = 40;
+const MAX_HOSTNAME: usize = 64;
+const MAX_COMMAND: usize = 96;
+
+/// The longest text of a [`Grantee`]: its numbers at their longest, and the names of its fields.
+const GRANTEE: usize = 10 + 20 + 20 + MAX_BOOT + MAX_HOSTNAME + MAX_COMMAND + 40;
+
+/// One grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub token: u64,
+    /// The last token of the run that this grant began: those up to here may have been given to
+    /// callers of the same process.
+    pub last: u64,
+    pub mode: Mode,
+    /// Wall clock, milliseconds since 1970.
+    pub granted_at: u64,
+    /// The widest terms of all who may hold the lock under this record.
+    pub terms: Terms,
+    /// The lock file that was granted.
+    pub file: FileId,
+    /// A takeover was begun: its temporary file may be left over.
+    pub leftover: bool,
+    pub grantee: Grantee,
+}
+
+/// Who was granted the lock, as written in a record: read when somebody asks, because most records
+/// are only read for their token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grantee {
+    text: [u8; GRANTEE],
+    length: usize,
+}
+
+impl Grantee {
+    /// This process.
+    pub fn this() -> &'static Self {
+        static THIS: LazyLock<Grantee> = LazyLock::new(|| Grantee::encode(Process::this()));
+        &THIS
+    }
+
+    pub fn encode(process: &Process) -> Self {
+        let Process { pid, start, boot, namespace, hostname, command } = process;
+        // Writing to a String can't fail.
+        let mut line = String::with_capacity(GRANTEE);
+        let _ = write!(line, "pid={pid} start={start} ns={namespace} boot=");
+        encode_text(&mut line, boot, MAX_BOOT);
+        line.push_str(" host=");
+        encode_text(&mut line, hostname, MAX_HOSTNAME);
+        line.push_str(" command=");
+        encode_text(&mut line, command, MAX_COMMAND);
+        Self::new(line.as_bytes()).expect("the parts are limited to fit")
+    }
+
+    fn new(bytes: &[u8]) -> Option<Self> {
+        let mut text = [0; GRANTEE];
+        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { text, length: bytes.len() })
+    }
+
+    /// Somebody of whom nothing is known.
+    fn nobody() -> Self {
+        Self { text: [0; GRANTEE], length: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+
+    /// `None` when it was not written by us.
+    pub fn process(&self) -> Option<Process> {
+        let mut fields = Fields::of(std::str::from_utf8(self.bytes()).ok()?);
+        Some(Process {
+            pid: fields.number("pid")?,
+            start: fields.number("start")?,
+            namespace: fields.number("ns")?,
+            boot: decode_text(fields.text("boot")?)?,
+            hostname: decode_text(fields.text("host")?)?,
+            command: decode_text(fields.text("command")?)?,
+        })
+    }
+}
+
+impl std::fmt::Debug for Grantee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Grantee({})", String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+/// `key=value` fields, in their order. A later version may add fields behind those of this one.
+struct Fields<'a> {
+    fields: std::str::Split<'a, char>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { fields: text.split(' ') }
+    }
+
+    fn text(&mut self, key: &str) -> Option<&'a str> {
+        self.fields.next()?.strip_prefix(key)?.strip_prefix('=')
+    }
+
+    fn number<N: std::str::FromStr>(&mut self, key: &str) -> Option<N> {
+        self.text(key)?.parse().ok()
+    }
+}
+
+/// What a ledger says.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The newest valid record.
+    pub last: Option<Record>,
+    /// The slot to write next.
+    next_slot: usize,
+}
+
+impl Ledger {
+    /// `None` for what is not ours: neither blank nor left by any write of ours, whole or torn.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let ledger = Self::decode(bytes);
+        let is_ours = |slot: &[u8]| {
+            // Blank from its beginning, or from where a write was torn.
+            let end = slot.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            slot[..end].starts_with(ANY_MAGIC) || ANY_MAGIC.starts_with(&slot[..end])
+        };
+        let whole = ledger.last.is_some();
+        let slots = bytes.get(..SIZE).unwrap_or(bytes);
+        let like_ours = slots.chunks(SLOT).all(is_ours);
+        // More zeros than a ledger has: somebody's file that is to be filled.
+        let blank = slots.iter().all(|&byte| byte == 0);
+        (whole || like_ours && !(blank && bytes.len() > SIZE)).then_some(ledger)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Self {
+        let slot = |index: usize| {
+            let start = index * SLOT;
+            let end = bytes.len().min(start + SLOT);
+            bytes.get(start..end).unwrap_or_default()
+        };
+        let slots = [slot(0), slot(1)];
+        let newer = usize::from(Record::age(slots[1]) > Record::age(slots[0]));
+        // The older one only counts when the newer one is torn.
+        for index in [newer, 1 - newer] {
+            if let Some(last) = Record::decode(slots[index]) {
+                return Self { last: Some(last), next_slot: 1 - index };
+            }
+        }
+        Self::default()
+    }
+
+    /// Where the next record goes.
+    pub fn next_offset(&self) -> u64 {
+        (self.next_slot * SLOT) as u64
+    }
+
+    /// The token of the next grant: greater than every earlier one, and at least the wall clock in
+    /// microseconds, so that tokens rise even over a ledger that was lost. `None` when the last one
+    /// leaves no room for a greater one; nobody has had so many.
+    pub fn next_token(&self, wall_micros: u64) -> Option<u64> {
+        let last = self.last.as_ref().map_or(0, |record| record.last);
+        // A clock gone mad must leave room above.
+        let next = wall_micros.min(MAX_TOKEN / 2).max(last + 1);
+        (next < MAX_TOKEN).then_some(next)
+    }
+
+    /// The same ledger as those may read it who judge a lock file: if it has no record of that file,
+    /// what the file itself says of its holder's terms ([`promise`]).
+    pub fn or_promise(&self, stat: &Stat) -> Self {
+        let promised = promise::read(stat).filter(|_| self.of(stat.id).is_none());
+        let Some(stale) = promised else { return self.clone() };
+        let record = Record {
+            token: 0,
+            last: 0,
+            // What is known of an exclusive holder proves more than this may.
+            mode: Mode::Shared,
+            granted_at: 0,
+            terms: Terms::promised(stale),
+            file: stat.id,
+            leftover: false,
+            grantee: Grantee::nobody(),
+        };
+        Self { last: Some(record), ..*self }
+    }
+
+    /// The record that speaks of this lock file, if the last one does.
+    ///
+    /// By the index alone: the two are in one directory, and so on one volume, but machines number
+    /// volumes each in its own way, and anew when they mount one. By both, the holder on another
+    /// machine would be nobody, and its longer terms would not be kept.
+    pub fn of(&self, file: FileId) -> Option<&Record> {
+        self.last.as_ref().filter(|record| record.file.index == file.index)
+    }
+
+    /// The terms to write for a new grant.
+    ///
+    /// Readers share one record. A new one can't see whether earlier ones are still there, so the
+    /// widest terms of the chain are kept until a writer, who is alone, starts afresh; over a ledger
+    /// that was lost too, as far as the lock file says them.
+    pub fn terms_for(&self, mode: Mode, own: Terms, stat: &Stat) -> Terms {
+        if mode == Mode::Exclusive {
+            return own;
+        }
+        match self.or_promise(stat).last {
+            Some(last) if last.mode == Mode::Shared => own.widest(last.terms),
+            _ => own,
+        }
+    }
+}
+
+impl Record {
+    /// One slot's bytes.
+    pub fn encode(&self) -> [u8; SLOT] {
+        let mut slot = [b' '; SLOT];
+        let mut rest = &mut slot[..];
+        let mode = match self.mode {
+            Mode::Exclusive => "exclusive",
+            Mode::Shared => "shared",
+        };
+        let _ = write!(
+            rest,
+            "{MAGIC} token={} last={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
+            self.token,
+            self.last,
+            self.granted_at.min(MAX_DATE),
+            millis(self.terms.heartbeat),
+            millis(self.terms.stale),
+            self.file.volume,
+            self.file.index,
+            u8::from(self.leftover),
+        );
+        let _ = rest.write_all(self.grantee.bytes());
+        let length = SLOT - rest.len();
+        let sum = crc32fast::hash(&slot[..length]);
+        // That it fits is a test's claim: `the_longest_record_fits`.
+        let _ = write!(&mut slot[length..], " sum={sum:08x}");
+        slot[SLOT - 1] = b'\n';
+        slot
+    }
+
+    /// What to compare two slots by, before either is checked: the tokens; and a record of a begun
+    /// takeover repeats the tokens of the one before it and is newer.
+    fn age(slot: &[u8]) -> Option<(u64, u64, bool)> {
+        let text = std::str::from_utf8(slot).ok()?;
+        let mut fields = Fields::of(text.strip_prefix(MAGIC)?.strip_prefix(' ')?);
+        let token = fields.number("token")?;
+        let last = fields.number("last")?;
+        let begun_takeover = fields.fields.nth(5) == Some("left=1");
+        Some((token, last, begun_takeover))
+    }
+
+    pub fn decode(slot: &[u8]) -> Option<Self> {
+        // Zeros: where a file that was cut in its padding has been made longer by the next write.
+        let end = slot.iter().rposition(|byte| !matches!(byte, b' ' | b'\n' | 0))? + 1;
+        let (content, sum) = slot[..end].split_at_checked(end.checked_sub(SUM)?)?;
+        let sum = std::str::from_utf8(sum).ok()?.strip_prefix(" sum=")?;
+        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content) {
+            return None;
+        }
+        let content = std::str::from_utf8(content).ok()?;
+        let (magic, content) = content.split_once(' ')?;
+        let grantee = content.find("pid=")?;
+        let mut fields = Fields::of(content);
+        let token = fields.number("token")?;
+        let last = fields.number("last").filter(|last| (token..MAX_TOKEN).contains(last))?;
+        let mode = match fields.text("mode")? {
+            "exclusive" => Mode::Exclusive,
+            "shared" => Mode::Shared,
+            _ => return None,
+        };
+        let granted_at = fields.number("at").filter(|at| *at <= MAX_DATE)?;
+        let terms = |millis: &u64| (1..=MAX_MILLIS).contains(millis);
+        let heartbeat = Duration::from_millis(fields.number("beat").filter(terms)?);
+        let stale = Duration::from_millis(fields.number("stale").filter(terms)?);
+        let (volume, index) = fields.text("file")?.split_once(':')?;
+        let file = FileId { volume: volume.parse().ok()?, index: index.parse().ok()? };
+        let leftover = fields.text("left")? != "0";
+        Some(Self {
+            token,
+            last,
+            mode,
+            granted_at,
+            terms: Terms { heartbeat, stale },
+            file,
+            leftover,
+            grantee: Grantee::new(&content.as_bytes()[grantee..])?,
+        })
+        .filter(|_| magic == MAGIC)
+    }
+
+    /// The process that was granted the lock, if it can be read.
+    pub fn process(&self) -> Option<Process> {
+        self.grantee.process()
+    }
+
+    /// The record as the public type.
+    pub fn holder(&self) -> Option<Holder> {
+        let Process { pid, hostname, command, .. } = self.process()?;
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        Some(Holder {
+            pid,
+            hostname: some(hostname),
+            command: some(command),
+            acquired_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.granted_at)),
+            mode: self.mode,
+            token: Some(self.token),
+            own: self.grantee == *Grantee::this(),
+        })
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS)
+}
+
+/// Appends text percent-encoded, cut so that it takes at most `max` bytes.
+fn encode_text(line: &mut String, text: &str, max: usize) {
+    let end = line.len() + max;
+    for character in text.chars() {
+        let mut bytes = [0; 4];
+        let bytes = character.encode_utf8(&mut bytes).as_bytes();
+        let plain = character.is_ascii_graphic() && character != '%';
+        let width = if plain { 1 } else { 3 * bytes.len() };
+        if line.len() + width > end {
+            return;
+        }
+        if plain {
+            line.push(character);
+        } else {
+            for byte in bytes {
+                let _ = write!(line, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+fn decode_text(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(byte);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process() -> Process {
+        Process {
+            pid: 4242,
+            start: 881,
+            boot: "6b1d0d5a-27fd-4f0c-a95b-9d2a0b1f9d3e".into(),
+            namespace: 4_026_531_836,
+            hostname: "ci-7".into(),
+            command: "node build.js --name 100% pid=1 ü\n".into(),
+        }
+    }
+
+    fn record(token: u64) -> Record {
+        Record {
+            token,
+            last: token,
+            mode: Mode::Exclusive,
+            granted_at: 1_763_894_520_000,
+            terms: Terms { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) },
+            file: FileId { volume: 2049, index: 131 },
+            leftover: false,
+            grantee: Grantee::encode(&process()),
+        }
+    }
+
+    fn ledger(slots: [Option<Record>; 2]) -> Vec<u8> {
+        slots.iter().flat_map(|slot| slot.as_ref().map_or([0; SLOT], Record::encode)).collect()
+    }
+
+    #[test]
+    fn a_record_speaks_of_its_file_on_a_machine_that_numbers_volumes_otherwise() {
+        let ledger = Ledger::decode(&ledger([Some(record(7)), None]));
+        assert!(ledger.of(FileId { volume: 48, index: 131 }).is_some());
+        assert!(ledger.of(FileId { volume: 2049, index: 132 }).is_none());
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        let back = Record::decode(&record(7).encode()).expect("decodes");
+        assert_eq!(back, record(7));
+        assert_eq!(back.process(), Some(process()));
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        // One byte each, so that every name is as long as it may be.
+        let long = "u".repeat(1000);
+        let longest = Record {
+            token: MAX_TOKEN - 1,
+            last: MAX_TOKEN - 1,
+            mode: Mode::Exclusive,
+            granted_at: u64::MAX,
+            terms: Terms { heartbeat: Duration::MAX, stale: Duration::MAX },
+            file: FileId { volume: u64::MAX, index: u128::MAX },
+            leftover: true,
+            grantee: Grantee::encode(&Process {
+                pid: u32::MAX,
+                start: u64::MAX,
+                namespace: u64::MAX,
+                boot: long.clone(),
+                hostname: long.clone(),
+                command: long.clone(),
+            }),
+        };
+        let back = Record::decode(&longest.encode()).expect("decodes");
+        let most = Duration::from_millis(MAX_MILLIS);
+        let terms = Terms { heartbeat: most, stale: most };
+        assert_eq!(back, Record { granted_at: MAX_DATE, terms, ..longest });
+        let process = back.process().expect("reads");
+        assert!(!process.command.is_empty() && long.starts_with(&process.command));
+    }
+
+    #[test]
+    fn the_newer_slot_counts_and_the_other_is_written_next() {
+        for (slots, token, offset) in [
+            ([None, None], None, 0),
+            ([Some(record(5)), None], Some(5), SLOT),
+            ([None, Some(record(5))], Some(5), 0),
+            ([Some(record(5)), Some(record(6))], Some(6), 0),
+            ([Some(record(7)), Some(record(6))], Some(7), SLOT),
+        ] {
+            let ledger = Ledger::decode(&ledger(slots));
+            assert_eq!(ledger.last.as_ref().map(|record| record.token), token);
+            assert_eq!(ledger.next_offset(), offset as u64);
+        }
+    }
+
+    #[test]
+    fn a_begun_takeover_is_newer_than_the_record_it_repeats() {
+        let begun = Record { leftover: true, ..record(5) };
+        for slots in [[Some(record(5)), Some(begun.clone())], [Some(begun), Some(record(5))]] {
+            assert!(Ledger::decode(&ledger(slots)).last.expect("valid").leftover);
+        }
+    }
+
+    #[test]
+    fn every_torn_write_leaves_the_record_before_it() {
+        let old = ledger([Some(record(5)), Some(record(4))]);
+        let new = record(6).encode();
+        let written = new.iter().rposition(|byte| !b" \n".contains(byte)).expect("text") + 1;
+        for torn in 0..SLOT {
+            let mut bytes = old.clone();
+            bytes[SLOT..SLOT + torn].copy_from_slice(&new[..torn]);
+            let last = Ledger::decode(&bytes).last.expect("one is whole").token;
+            // What is torn off behind the checksum is only padding.
+            let expected = if torn < written { 5 } else { 6 };
+            assert_eq!(last, expected, "after {torn} bytes");
+        }
+    }
+
+    #[test]
+    fn a_record_cut_in_its_padding_outlives_a_torn_write_behind_it() {
+        let first = record(5).encode();
+        let text = first.iter().rposition(|byte| !b" \n".contains(byte)).expect("text") + 1;
+        let mut bytes = first[..text + 1].to_vec();
+        // The write begins in the other slot: what was cut off is a hole in the file now.
+        bytes.resize(SLOT, 0);
+        bytes.extend_from_slice(&record(6).encode()[..100]);
+        assert_eq!(Ledger::decode(&bytes).last, Some(record(5)));
+    }
+
+    #[test]
+    fn what_is_blank_torn_or_of_a_later_version_is_no_record_and_ours() {
+        let [first, later] = [record(5).encode(), record(6).encode()];
+        let later = String::from_utf8_lossy(&later).replace("rootlock1", "rootlock2");
+        for bytes in [
+            &b""[..],
+            b"rootl",
+            &first[..100],
+            &[0; 100],
+            &[0; SIZE],
+            "rootlock1 token=9 sum=00000000".as_bytes(),
+            later.as_bytes(),
+            &[&[0; SLOT], &first[..20]].concat(),
+        ] {
+            assert_eq!(Ledger::read(bytes).map(|ledger| ledger.last), Some(None));
+        }
+    }
+
+    #[test]
+    fn content_that_no_write_of_ours_leaves_is_not_ours() {
+        let torn = record(5).encode()[..100].to_vec();
+        for bytes in [
+            &b"hello"[..],
+            b"4242\n",
+            b" ",
+            &[0xff; 10 * SIZE],
+            // Somebody's file that is to be filled.
+            &[0; SIZE + 1],
+            &[&torn[..], &[b' '; SLOT - 100], b"their"].concat(),
+            &[&[0; SLOT][..], b"hello"].concat(),
+        ] {
+            assert!(Ledger::read(bytes).is_none(), "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn a_whole_record_vouches_for_the_file() {
+        let whole = [&record(5).encode()[..], &[0xff; SLOT], b"more"].concat();
+        assert_eq!(
+            Ledger::read(&whole[..SIZE + 1]).and_then(|ledger| ledger.last),
+            Some(record(5))
+        );
+    }
+
+    #[test]
+    fn a_token_that_leaves_no_greater_one_is_no_record() {
+        assert_eq!(Record::decode(&record(MAX_TOKEN).encode()), None);
+        assert_eq!(Record::decode(&record(u64::MAX).encode()), None);
+    }
+
+    #[test]
+    fn the_last_token_of_all_is_followed_by_none() {
+        let last = Ledger::decode(&ledger([Some(record(MAX_TOKEN - 1)), None]));
+        assert_eq!(last.next_token(1_000), None);
+        let before = Ledger::decode(&ledger([Some(record(MAX_TOKEN - 2)), None]));
+        assert_eq!(before.next_token(1_000), Some(MAX_TOKEN - 1));
+    }
+
+    #[test]
+    fn a_time_that_javascript_can_t_hold_makes_no_record() {
+        let text = |from: &str, to: &str| {
+            let whole = String::from_utf8(record(7).encode().to_vec()).expect("text");
+            let text = whole.rsplit_once(" sum=").expect("a sum").0.replace(from, to);
+            let sum = crc32fast::hash(text.as_bytes());
+            Record::decode(format!("{text} sum={sum:08x}").as_bytes())
+        };
+        assert!(text("at=1763894520000", "at=8640000000000000").is_some());
+        assert!(text("at=1763894520000", "at=8640000000000001").is_none());
+        assert!(text("beat=10000", "beat=9007199254740992").is_none());
+        assert!(text("stale=30000", "stale=9007199254740992").is_none());
+        assert!(text("stale=30000", "stale=0").is_none());
+    }
+
+    #[test]
+    fn tokens_rise_with_the_ledger_and_with_the_clock() {
+        let five = Ledger::decode(&ledger([Some(record(5)), None]));
+        assert_eq!(five.next_token(0), Some(6), "a clock that was set back");
+        assert_eq!(five.next_token(1000), Some(1000));
+        assert_eq!(Ledger::default().next_token(1000), Some(1000), "a ledger that was lost");
+        assert_eq!(five.next_token(u64::MAX), Some(MAX_TOKEN / 2), "a clock gone mad");
+    }
+
+    fn stat(index: u128, promised: Duration) -> Stat {
+        let modified = 1_763_894_520_000_000_123;
+        let accessed = promise::said(modified, promised);
+        let id = FileId { volume: 2049, index };
+        Stat { id, regular: true, links: 1, size: 0, accessed, modified, changed: 7 }
+    }
+
+    #[test]
+    fn a_ledger_without_a_record_of_the_file_is_read_with_what_the_file_promises() {
+        let promised = Duration::from_secs(8);
+        let full = Ledger::decode(&ledger([Some(record(5)), None]));
+        for (ledger, index) in [(Ledger::default(), 131), (full.clone(), 7)] {
+            let read = ledger.or_promise(&stat(index, promised));
+            let read = read.of(stat(index, promised).id).expect("promised");
+            assert_eq!(read.terms.stale, promised);
+            assert!(read.process().is_none() && read.holder().is_none());
+        }
+        let read = full.or_promise(&stat(131, promised));
+        assert_eq!(read.last, Some(record(5)), "the record tells more");
+    }
+
+    #[test]
+    fn readers_keep_the_widest_terms_until_a_writer_comes() {
+        let hasty =
+            Terms { heartbeat: Duration::from_millis(50), stale: Duration::from_millis(150) };
+        let shared = Record { mode: Mode::Shared, ..record(5) };
+        let ledger = Ledger::decode(&ledger([Some(shared), None]));
+        let stat = stat(131, Duration::from_secs(1));
+        assert_eq!(ledger.terms_for(Mode::Shared, hasty, &stat), record(5).terms);
+        assert_eq!(ledger.terms_for(Mode::Exclusive, hasty, &stat), hasty);
+        let lost = Ledger::default().terms_for(Mode::Shared, hasty, &stat);
+        assert_eq!(lost.stale, Duration::from_secs(1), "as the file says");
+    }
+}

@@ -1,0 +1,25 @@
+//! A lock's files, in a directory that is open: what every step works on.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rootlock_sys::{Dir, Locality};
+
+use crate::guard::Guard;
+use crate::names::Names;
+
+pub struct LockDir {
+    pub dir: Arc<Dir>,
+    pub names: Names,
+    pub locality: Locality,
+    pub guard: Guard,
+    /// The file system has shown that it keeps times to the nanosecond.
+    pub exact_times: AtomicBool,
+}
+
+impl LockDir {
+    pub fn new(dir: Arc<Dir>, names: Names, locality: Locality) -> Self {
+        let (guard, exact_times) = (Guard::default(), AtomicBool::new(false));
+        Self { dir, names, locality, guard, exact_times }
+    }
+}

@@ -1,0 +1,85 @@
+//! How long a holder was promised its lock for, as the lock file itself says it: for the time in
+//! which the ledger does not. A cleaner may remove a guard that looks old; then whoever comes first
+//! makes an empty one, and must not count by terms that it finds nowhere.
+//!
+//! A stamp sets the modification time to now, and the access time to now, plus T, plus a
+//! [signature](SIGNATURE) by which it is told from a time that comes of reading the file.
+//!
+//! Pure: a hint that is not there (coarse times, a file of another user, somebody who read the file
+//! since) is one that is not there.
+
+use std::time::Duration;
+
+use rootlock_sys::{Nanos, Stat};
+
+const MILLISECOND: Nanos = 1_000_000;
+
+/// What is left of the difference of both times by milliseconds: nothing that clocks, which tick at
+/// parts of a second, leave by chance, and whole to file systems that keep microseconds.
+const SIGNATURE: Nanos = 271_000;
+
+/// The longest promise that is said, so that the time stays one that file systems know.
+const MOST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The access time that goes with a modification time.
+pub fn said(modified: Nanos, stale: Duration) -> Nanos {
+    let millis = stale.min(MOST).as_nanos().div_ceil(MILLISECOND as u128) as Nanos;
+    modified + millis * MILLISECOND + SIGNATURE
+}
+
+/// The T that was promised with the last stamp, if that can be told.
+pub fn read(stat: &Stat) -> Option<Duration> {
+    let difference = stat.accessed - stat.modified;
+    let millis = u64::try_from(difference / MILLISECOND).ok()?;
+    let promised = Duration::from_millis(millis);
+    (difference % MILLISECOND == SIGNATURE && promised <= MOST).then_some(promised)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rootlock_sys::FileId;
+
+    const NOW: Nanos = 1_795_430_520_123_456_789;
+
+    fn stat(modified: Nanos, accessed: Nanos) -> Stat {
+        let id = FileId { volume: 1, index: 2 };
+        Stat { id, regular: true, links: 1, size: 0, accessed, modified, changed: 7 }
+    }
+
+    #[test]
+    fn a_promise_is_read_as_it_was_said() {
+        for millis in [150, 600, 30_000, 86_400_000] {
+            let promised = Duration::from_millis(millis);
+            assert_eq!(read(&stat(NOW, said(NOW, promised))), Some(promised));
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_millisecond_is_promised_as_a_whole_one() {
+        let said = said(NOW, Duration::from_micros(600_001));
+        assert_eq!(read(&stat(NOW, said)), Some(Duration::from_millis(601)));
+    }
+
+    #[test]
+    fn a_file_system_that_keeps_microseconds_keeps_a_promise() {
+        let coarse = |time: Nanos| time - time % 1_000;
+        let promised = Duration::from_secs(30);
+        let said = said(NOW, promised);
+        assert_eq!(read(&stat(coarse(NOW), coarse(said))), Some(promised));
+    }
+
+    #[test]
+    fn times_that_come_of_writing_reading_and_clocks_are_no_promise() {
+        for difference in [0, -1, 1, 4 * MILLISECOND, 3_600_000 * MILLISECOND, -SIGNATURE] {
+            assert_eq!(read(&stat(NOW, NOW + difference)), None, "{difference}");
+        }
+    }
+
+    #[test]
+    fn no_promise_is_longer_than_a_year_and_a_day() {
+        assert_eq!(read(&stat(NOW, said(NOW, Duration::MAX))), Some(MOST));
+        let forged = NOW + 400 * 24 * 3_600_000 * MILLISECOND + SIGNATURE;
+        assert_eq!(read(&stat(NOW, forged)), None);
+    }
+}

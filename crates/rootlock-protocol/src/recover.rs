@@ -1,0 +1,122 @@
+//! Taking over: a lock whose holder lives no more, or has not beaten for its whole lease.
+//!
+//! `lock_guard` → `check_identity` → `try_lock`; then, if somebody still has the kernel lock:
+//! `look_again` → `create_temporary` → `rename` → `write_ledger` → `unlock_guard`.
+//!
+//! The second look is inside the section in which the rename happens: whoever was granted the lock
+//! or beat since the watch began has changed the file's times inside a section of the guard, so
+//! the look sees it; whoever comes after the rename is told so by the identity check. That is why
+//! one lock is never given to two (invariant I3).
+
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::grant::{self, Grant, Moment, Wanted};
+use crate::guard::{Patience, Section};
+use crate::ledger::{Ledger, Record};
+use crate::lock_dir::LockDir;
+use crate::lockfile::{self, LockFile};
+use rootlock_sys::Mode;
+use rootlock_sys::{Stat, clock};
+
+use crate::holder::Holder;
+
+/// How long an attempt waits for the guard. There will be another.
+const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
+
+/// What an attempt under the guard came to.
+#[derive(Debug)]
+pub enum Attempt {
+    /// Nobody had the kernel lock.
+    Granted { grant: Grant, file: LockFile },
+    /// It was taken from somebody who still has the old file's kernel lock.
+    TookOver { grant: Grant, file: LockFile, from: Option<Holder> },
+    /// Somebody has it, and there is no reason to take it from them.
+    Held,
+    /// Somebody was in the guard for longer than bearable.
+    GuardBusy,
+    /// The system refused the takeover.
+    Refused(Fault),
+}
+
+/// One attempt. `look_again` judges the file as it is seen inside the section: whether it is still
+/// what was watched, for long enough. The time that it is given was read before the look: what this
+/// process did not see, because it was stopped in between, must not count as watched.
+pub fn attempt(
+    lock: &LockDir,
+    wanted: Wanted,
+    look_again: impl FnOnce(&Stat, Duration, &Ledger) -> bool,
+) -> Result<Attempt, Fault> {
+    let entered = lock.guard.enter(&lock.dir, &lock.names, Mode::Exclusive, PATIENCE)?;
+    let Some(mut section) = entered else { return Ok(Attempt::GuardBusy) };
+    // Made when it is missing: inside the section nobody replaces it.
+    let file = LockFile::open(&lock.dir, &lock.names)?;
+    let looked = clock::awake();
+    let Some(stat) = file.check_identity(&lock.dir, &lock.names)? else {
+        // Only a program that knows nothing of the guard does that.
+        return Ok(Attempt::Held);
+    };
+    let ledger = section.read_ledger()?;
+    if file.try_lock(&lock.names, wanted.mode)? {
+        let grant = grant::finish(lock, &section, &ledger, &file, &stat, wanted, true)?;
+        // It may wait, so it is made.
+        return Ok(grant.map_or(Attempt::GuardBusy, |grant| Attempt::Granted { grant, file }));
+    }
+    // By the holder's terms also if the ledger does not tell them.
+    if !look_again(&stat, looked, &ledger.or_promise(&stat)) {
+        return Ok(Attempt::Held);
+    }
+    let from = ledger.of(stat.id).and_then(Record::holder);
+    let terms = ledger.terms_for(wanted.mode, wanted.terms, &stat);
+    let wanted = Wanted { terms, ..wanted };
+    let replaced = lockfile::must_be_empty(&stat, &lock.names.lock)
+        .and_then(|()| replace(lock, &section, &ledger, file, wanted));
+    match replaced {
+        Ok((record, grant, file)) => {
+            // The holder has lost the lock by now, so a failure here is one of this attempt.
+            let ledger = section.read_ledger()?;
+            section.write_ledger(&ledger, &record)?;
+            Ok(Attempt::TookOver { grant, file, from })
+        }
+        Err(fault) => {
+            // What was begun is undone; if that fails too, the ledger says that it is left over.
+            let _ = lockfile::remove_temporary(&lock.dir, &lock.names);
+            Ok(Attempt::Refused(fault))
+        }
+    }
+}
+
+/// Puts a file of ours, locked, in the lock file's place: up to the `rename`, which comes before the
+/// grant is written down. Until then the lock is the holder's, and so must be the record, because
+/// its terms are what protects a holder that wakes up if this process dies here.
+fn replace(
+    lock: &LockDir,
+    section: &Section<'_>,
+    ledger: &Ledger,
+    old: LockFile,
+    wanted: Wanted,
+) -> Result<(Record, Grant, LockFile), Fault> {
+    let LockDir { dir, names, .. } = lock;
+    // Noted before it is made: whoever comes after a crash in between knows that there is litter.
+    if let Some(last) = ledger.last.as_ref().filter(|last| !last.leftover) {
+        section.write_ledger(ledger, &Record { leftover: true, ..last.clone() })?;
+    }
+    lockfile::remove_temporary(dir, names)?;
+    // A new file's times are its making's.
+    let from = Moment::now();
+    let file = LockFile::create_temporary(dir, names)?;
+    if !file.try_lock(names, wanted.mode)? {
+        let error = std::io::Error::other("a file just made is locked already");
+        return Err(Fault::io("flock", &names.temporary)(error));
+    }
+    let record = grant::record(ledger, wanted, file.id(), false)
+        .ok_or_else(|| grant::no_token_left(names))?;
+    // Before anybody can open it: whoever waits for the old one shall be able to.
+    file.take_access_of(&old, names)?;
+    file.promise(names, wanted.terms.stale)?;
+    // Where a file that is open here can't be replaced.
+    drop(old);
+    dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
+    let grant = Grant::first(&record, from);
+    Ok((record, grant, file))
+}

@@ -1,0 +1,90 @@
+//! The terms of a lease.
+
+use std::time::Duration;
+
+/// What its holder promises, and what others wait for before they end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub heartbeat: Duration,
+    pub stale: Duration,
+}
+
+impl Terms {
+    /// The shortest interval between two beats.
+    pub const MIN_HEARTBEAT: Duration = Duration::from_millis(50);
+
+    /// `stale` is at least so many heartbeats: one may be late, and one may just have been missed.
+    pub const MIN_STALE_IN_HEARTBEATS: u32 = 3;
+
+    /// The one place that decides what terms there may be; the face only says it in its own words.
+    pub fn check(&self) -> Result<(), String> {
+        if self.heartbeat < Self::MIN_HEARTBEAT {
+            return Err(format!(
+                "heartbeat must be at least {:?}, got {:?}",
+                Self::MIN_HEARTBEAT,
+                self.heartbeat
+            ));
+        }
+        let least = self.heartbeat.saturating_mul(Self::MIN_STALE_IN_HEARTBEATS);
+        // A third of something has been rounded, and so has the whole, by whoever writes it as a
+        // fraction of seconds: a part in a thousand millions is nobody's intention.
+        let rounding = self.stale / 1_000_000_000 + Duration::from_nanos(2);
+        if self.stale.saturating_add(rounding) < least {
+            return Err(format!(
+                "stale must be at least {} heartbeats, that is {least:?}, got {:?}",
+                Self::MIN_STALE_IN_HEARTBEATS,
+                self.stale
+            ));
+        }
+        Ok(())
+    }
+
+    /// The widest terms with this T: beats are no further apart than that allows.
+    pub fn promised(stale: Duration) -> Self {
+        Self { heartbeat: stale / Self::MIN_STALE_IN_HEARTBEATS, stale }
+    }
+
+    /// Terms that are safe for a holder of either.
+    pub fn widest(self, other: Self) -> Self {
+        Self { heartbeat: self.heartbeat.max(other.heartbeat), stale: self.stale.max(other.stale) }
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_third_of_any_time_is_a_heartbeat_that_goes_with_it() {
+        let seconds = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).expect("fits");
+        let mut stale = 150.0_f64;
+        while stale < 9_007_199_254_740_991.0 {
+            let heartbeat = seconds(stale / 3.0);
+            let terms = Terms { heartbeat, stale: seconds(stale) };
+            assert_eq!(terms.check(), Ok(()), "{stale}");
+            stale = (stale * 1.01).ceil();
+        }
+    }
+
+    #[test]
+    fn terms_that_are_out_of_range_are_named_with_what_came() {
+        let terms = |heartbeat, stale| Terms {
+            heartbeat: Duration::from_micros(heartbeat),
+            stale: Duration::from_micros(stale),
+        };
+        for (terms, wanted) in [
+            (terms(49_999, 150_000), "heartbeat must be at least 50ms, got 49.999ms"),
+            (terms(50_000, 149_999), "that is 150ms, got 149.999ms"),
+            (terms(10_000_000, 29_999_999), "that is 30s, got 29.999999s"),
+        ] {
+            let error = terms.check().expect_err("out of range");
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a lock on a file system is worth: who else meets it. For people: nothing
+//! decides by it but whether to warn.
+
+use crate::Locality;
+
+/// Where a directory's storage is, as the system tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// The system's name for its kind: `ext4`, `nfs4`, `fuse.sshfs`, `NTFS`; empty when not known.
+    pub kind: String,
+    /// How it is mounted, where the system tells.
+    pub options: String,
+    /// Who meets a lock there.
+    pub worth: Worth,
+}
+
+/// Who meets a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// All processes of this machine: it is the kernel's own file system.
+    Machine,
+    /// All machines that have it mounted: the server keeps the locks.
+    Server,
+    /// Only those who use this same mount: another mount of the same files, here or elsewhere,
+    /// gives the same lock again.
+    Mount,
+    /// Nobody can say beforehand; two clients have to try.
+    Unknown,
+}
+
+impl Worth {
+    /// The name that users match.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Server => "server",
+            Self::Mount => "mount",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl FileSystem {
+    pub fn new(kind: String, options: String, locality: Locality) -> Self {
+        let worth = judge(&kind, &options, locality);
+        Self { kind, options, worth }
+    }
+}
+
+/// By what is written of `flock` in the kernel's own documentation of each file system.
+fn judge(kind: &str, options: &str, locality: Locality) -> Worth {
+    let has = |wanted: &[&str]| options.split(',').any(|option| wanted.contains(&option));
+    match kind {
+        _ if locality == Locality::Local => Worth::Machine,
+        // The client keeps the locks to itself when it is told to.
+        "nfs" | "nfs4" if has(&["nolock", "local_lock=flock", "local_lock=all"]) => Worth::Mount,
+        "cifs" | "smb3" if has(&["nobrl"]) => Worth::Mount,
+        "lustre" if !has(&["flock"]) => Worth::Mount,
+        "ocfs2" if has(&["localflocks"]) => Worth::Mount,
+        "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "ceph" | "gfs2" | "ocfs2" | "lustre"
+        | "fuse.glusterfs" | "fuse.ceph" | "fuse.ceph-fuse" => Worth::Server,
+        // A share, as Windows sees it.
+        "NTFS" | "ReFS" | "CSVFS" if has(&["remote"]) => Worth::Server,
+        // Without a server that keeps locks, FUSE does so in the kernel, for the one mount.
+        "fuse" | "fuseblk" | "virtiofs" | "9p" | "vboxsf" | "prl_fs" => Worth::Mount,
+        _ if kind.starts_with("fuse.") => Worth::Mount,
+        _ => Worth::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_file_system_is_worth_the_machine() {
+        assert_eq!(judge("ext4", "rw,relatime", Locality::Local), Worth::Machine);
+    }
+
+    #[test]
+    fn a_server_keeps_locks_unless_its_client_was_told_to() {
+        for (kind, options, worth) in [
+            ("nfs4", "rw,vers=4.2,local_lock=none", Worth::Server),
+            ("nfs", "rw,vers=3,nolock", Worth::Mount),
+            ("nfs4", "rw,local_lock=all", Worth::Mount),
+            ("nfs", "rw,local_lock=posix", Worth::Server),
+            ("cifs", "rw,vers=3.1.1", Worth::Server),
+            ("cifs", "rw,nobrl", Worth::Mount),
+            ("lustre", "rw,flock", Worth::Server),
+            ("lustre", "rw,localflock", Worth::Mount),
+            ("NTFS", "remote", Worth::Server),
+        ] {
+            assert_eq!(judge(kind, options, Locality::Remote), worth, "{kind} {options}");
+        }
+    }
+
+    #[test]
+    fn two_mounts_by_fuse_do_not_meet() {
+        assert_eq!(judge("fuse.sshfs", "rw", Locality::Remote), Worth::Mount);
+    }
+
+    #[test]
+    fn what_is_not_known_is_called_so() {
+        assert_eq!(judge("afs", "", Locality::Remote), Worth::Unknown);
+        assert_eq!(judge("", "", Locality::Remote), Worth::Unknown);
+    }
+}

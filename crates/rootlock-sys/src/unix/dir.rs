@@ -1,0 +1,273 @@
+//! A directory handle: everything is opened relative to it and by a plain name.
+//!
+//! On FUSE and network file systems a signal may interrupt any call; that is no error of the call.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::file_system::FileSystem;
+use crate::{Create, FileId, Locality, Stat};
+
+/// An open directory; renaming its path does not matter any more.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+}
+
+/// For reaching into a directory the search permission is enough.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const HANDLE: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const HANDLE: OFlags = OFlags::RDONLY;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NOATIME: OFlags = OFlags::NOATIME;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NOATIME: OFlags = OFlags::empty();
+
+/// How often a file that comes and goes is opened or made; somebody must remove it each time.
+const MAKE_TRIES: u32 = 100;
+
+impl Dir {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
+        Ok(Self { fd })
+    }
+
+    /// Opens a directory if that takes nothing but the kernel's memory: `None` when it would have
+    /// to ask a disk or a server, or can't tell.
+    #[cfg(target_os = "linux")]
+    pub fn open_cached(path: &Path) -> Option<Self> {
+        let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = rustix::fs::ResolveFlags::CACHED;
+        let open = || rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve);
+        // `EAGAIN`: not in memory, or somebody renamed something anywhere just now; then the next
+        // try, which is cheap, is likely to do.
+        let tries = (0..3).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
+        Some(Self { fd: tries?.ok()? })
+    }
+
+    /// Only Linux can tell beforehand.
+    #[cfg(not(target_os = "linux"))]
+    pub fn open_cached(_path: &Path) -> Option<Self> {
+        None
+    }
+
+    /// Names the mount that the directory is on, and the directory, without asking a server: two
+    /// equal mounts are the same one, so what is known of one holds for the other. `None` when the
+    /// system can't tell.
+    #[cfg(target_os = "linux")]
+    pub fn mount_and_id(&self) -> Option<(u64, FileId)> {
+        use rustix::fs::StatxFlags;
+        /// `STATX_MNT_ID_UNIQUE`, since Linux 6.8: a number never used twice before a reboot.
+        const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let stat = rustix::fs::statx(&self.fd, c"", flags, UNIQUE | StatxFlags::INO).ok()?;
+        let told = StatxFlags::from_bits_retain(stat.stx_mask);
+        let volume = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        let id = FileId { volume, index: u128::from(stat.stx_ino) };
+        told.contains(UNIQUE | StatxFlags::INO).then_some((stat.stx_mnt_id, id))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn mount_and_id(&self) -> Option<(u64, FileId)> {
+        None
+    }
+
+    /// A number of the mount that the directory is on, where [`Dir::mount_and_id`] has none: for as
+    /// long as the directory is open, no other mount has it. Zero where the system does not number
+    /// mounts: there a directory has another identity by each.
+    #[cfg(target_os = "linux")]
+    pub fn mount(&self) -> u64 {
+        use rustix::fs::StatxFlags;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        match rustix::fs::statx(&self.fd, c"", flags, StatxFlags::MNT_ID) {
+            Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => stat.stx_mnt_id,
+            // Before Linux 5.8.
+            _ => self.mount_by_procfs().and_then(|mount| mount.parse().ok()).unwrap_or_default(),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn mount(&self) -> u64 {
+        0
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn mount_by_procfs(&self) -> Option<String> {
+        use std::os::fd::AsRawFd;
+        let about = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
+        let about = std::fs::read_to_string(about).ok()?;
+        Some(about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().to_owned())
+    }
+
+    pub fn id(&self) -> io::Result<FileId> {
+        Ok(super::convert(&retry_on_intr(|| rustix::fs::fstat(&self.fd))?).id)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn locality(&self) -> Locality {
+        /// `f_type` of the file systems whose storage is this machine's (linux/magic.h).
+        const LOCAL: [u64; 16] = [
+            0x0000_ef53, // ext2, ext3, ext4
+            0x5846_5342, // xfs
+            0x9123_683e, // btrfs
+            0x0102_1994, // tmpfs
+            0x8584_58f6, // ramfs
+            0x794c_7630, // overlayfs
+            0x2fc1_2fc1, // zfs
+            0xca45_1a4e, // bcachefs
+            0xf2f5_2010, // f2fs
+            0x3153_464a, // jfs
+            0x5265_4973, // reiserfs
+            0x0000_4d44, // msdos, vfat
+            0x2011_bab0, // exfat
+            0x7366_746e, // ntfs3
+            0x0000_3434, // nilfs2
+            0x2405_1905, // ubifs
+        ];
+        match retry_on_intr(|| rustix::fs::fstatfs(&self.fd)) {
+            // The field's width and sign differ between processors; magic numbers are 32 bits.
+            Ok(stat) if LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)) => Locality::Local,
+            _ => Locality::Remote,
+        }
+    }
+
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    #[allow(clippy::unnecessary_cast, reason = "the fields' widths differ between systems")]
+    pub fn locality(&self) -> Locality {
+        match retry_on_intr(|| rustix::fs::fstatfs(&self.fd)) {
+            Ok(stat) if stat.f_flags as u64 & libc::MNT_LOCAL as u64 != 0 => Locality::Local,
+            _ => Locality::Remote,
+        }
+    }
+
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    )))]
+    pub fn locality(&self) -> Locality {
+        Locality::Remote
+    }
+
+    /// What it is on, as the mount table has it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn file_system(&self) -> FileSystem {
+        let (kind, options) = self.mounted().unwrap_or_default();
+        FileSystem::new(kind, options, self.locality())
+    }
+
+    /// The kind and the options of the mount that the directory is on.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn mounted(&self) -> Option<(String, String)> {
+        let id = self.mount_by_procfs()?;
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        // "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
+        let mount = mounts.lines().find(|line| line.split(' ').next() == Some(&*id))?;
+        let mut fields = mount.split_once(" - ")?.1.split(' ');
+        let kind = fields.next()?.to_owned();
+        let options = fields.nth(1).unwrap_or_default().to_owned();
+        Some((kind, options))
+    }
+
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    #[allow(clippy::unnecessary_cast, reason = "the fields' signs differ between systems")]
+    pub fn file_system(&self) -> FileSystem {
+        let kind = retry_on_intr(|| rustix::fs::fstatfs(&self.fd)).map_or_else(
+            |_| String::new(),
+            |stat| {
+                let name = stat.f_fstypename.iter().map(|&byte| byte as u8);
+                let name: Vec<u8> = name.take_while(|&byte| byte != 0).collect();
+                String::from_utf8_lossy(&name).into_owned()
+            },
+        );
+        FileSystem::new(kind, String::new(), self.locality())
+    }
+
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    )))]
+    pub fn file_system(&self) -> FileSystem {
+        FileSystem::new(String::new(), String::new(), self.locality())
+    }
+
+    /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
+    /// (`ELOOP`), a FIFO is not waited for, and a child process inherits nothing.
+    pub fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
+        let flags =
+            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let open = || self.open_at(name, flags, Mode::empty());
+        let make =
+            || self.open_at(name, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR);
+        match create {
+            Create::Never => open(),
+            Create::New => make(),
+            // Not by one call: where `fs.protected_regular` is set, asking to make what another
+            // user has made in a sticky directory is refused, though opening it is not.
+            Create::IfMissing => {
+                for _ in 0..MAKE_TRIES {
+                    match open() {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        result => return result,
+                    }
+                    match make() {
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        result => return result,
+                    }
+                }
+                open()
+            }
+        }
+    }
+
+    /// Opens a plain name for looking at it only, so that a read-only file system will do.
+    pub fn open_to_look(&self, name: &str) -> io::Result<File> {
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        self.open_at(name, flags, Mode::empty())
+    }
+
+    /// Reading the ledger must not write its access time: on a journaling file system that waits
+    /// for the journal. Only the file's owner may ask for that.
+    fn open_at(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
+        let open = |flags| retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, mode));
+        let fd = match open(flags | NOATIME) {
+            Err(Errno::PERM) if !NOATIME.is_empty() => open(flags)?,
+            result => result?,
+        };
+        Ok(fd.into())
+    }
+
+    /// What a plain name stands for now; `None` when there is nothing of that name.
+    pub fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
+        match retry_on_intr(|| rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)) {
+            Ok(stat) => Ok(Some(super::convert(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Puts `from` in the place of `to`, in one step.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::renameat(&self.fd, from, &self.fd, to))?)
+    }
+
+    /// Removes a plain name; that there is none is fine.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())) {
+            Err(errno) if errno != Errno::NOENT => Err(errno.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Taking a lock: at once if it is free and nobody waits, else in the queue, or by one thorough
+//! attempt on another thread, as the options say.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Claim, LockEntry, Waiter};
+use crate::error::FaultExt;
+use crate::events::Events;
+use crate::lease::Lease;
+use crate::options::Options;
+use crate::root::{Acquired, Wait};
+use crate::{Error, Lock, Mode, Operation};
+use crate::{pool, queue};
+use rootlock_protocol::Fault;
+use rootlock_protocol::grant::{self, Grant, Verdict, Wanted};
+use rootlock_protocol::guard::Patience;
+use rootlock_protocol::lockfile::LockFile;
+use rootlock_protocol::recover::{self, Attempt};
+use rootlock_sys::clock;
+use rootlock_sys::sync;
+
+/// What an attempt without patience came to.
+enum Tried {
+    Granted(Lock),
+    /// It is held, or this is not a moment for the fast path.
+    NotNow,
+}
+
+impl LockEntry {
+    /// Takes the lock at once if it is free and nobody waits; else gets in line, or makes one
+    /// thorough attempt on another thread, as the options say.
+    ///
+    /// Does not wait. On a local file system it does not block either.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        path: &Arc<Path>,
+        tag: u64,
+        mode: Mode,
+        options: &Options,
+        notify: bool,
+        events: Arc<dyn Events>,
+    ) -> Result<Acquired, Error> {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = KEYS.fetch_add(1, Ordering::Relaxed);
+        let waiter = Waiter {
+            key,
+            tag,
+            path: Arc::clone(path),
+            mode,
+            terms: options.terms(),
+            recover: options.recover,
+            waits: options.wait,
+            events,
+            notified: notify.then(Default::default),
+        };
+        let error = |fault: Fault| fault.into_error(Operation::Acquire, path);
+        if let Some(since) = self.own_turn_since()
+            && let Tried::Granted(lock) = self.take_if_free(&waiter, since).map_err(error)?
+        {
+            return Ok(Acquired::Now(lock));
+        }
+        if options.wait {
+            let (wants, now) = (waiter.wants(), clock::awake());
+            self.tell(|queue| queue.enqueue(key, wants, Arc::new(waiter), now));
+        } else {
+            self.attempt_once(waiter).map_err(error)?;
+        }
+        Ok(Acquired::Later(Wait::new(self, path, key)))
+    }
+
+    /// Since when it is this process's turn, if a newcomer may try the lock.
+    fn own_turn_since(&self) -> Option<Duration> {
+        let now = clock::awake();
+        let since = sync::lock(&self.state).queue.may_try(now)?;
+        let since = queue::turn(since, now, || self.others_wait());
+        if since.is_none() {
+            sync::lock(&self.state).queue.step_back(now);
+        }
+        since
+    }
+
+    /// The fast path: `open` → `try_lock` → claim, without patience for anything.
+    fn take_if_free(self: &Arc<Self>, waiter: &Waiter, since: Duration) -> Result<Tried, Fault> {
+        let file = LockFile::open(&self.files.dir, &self.files.names)?;
+        if !file.try_lock(&self.files.names, waiter.mode)? {
+            return Ok(Tried::NotNow);
+        }
+        let Verdict::Granted(grant) =
+            grant::claim(&self.files, &file, self.wanted(waiter), Patience::Spin)?
+        else {
+            return Ok(Tried::NotNow);
+        };
+        self.tell(|queue| queue.took(waiter.key, waiter.mode));
+        match self.start_lease(waiter, grant, since, file) {
+            Ok(lock) => Ok(Tried::Granted(lock)),
+            Err(fault) => {
+                self.tell(|queue| queue.ended(waiter.key));
+                Err(fault)
+            }
+        }
+    }
+
+    pub(super) fn wanted(&self, waiter: &Waiter) -> Wanted {
+        let behind = match waiter.mode {
+            Mode::Exclusive => sync::lock(&self.state).queue.len(),
+            // Readers are not served from one another's hand.
+            Mode::Shared => 0,
+        };
+        Wanted { mode: waiter.mode, terms: waiter.terms, behind }
+    }
+
+    pub(super) fn start_lease(
+        self: &Arc<Self>,
+        waiter: &Waiter,
+        grant: Grant,
+        turn_since: Duration,
+        file: LockFile,
+    ) -> Result<Lock, Fault> {
+        Lease::start(Arc::clone(self), waiter, grant, turn_since, file)
+            .map(Lock::new)
+            .map_err(Fault::io("pthread_create", &self.files.names.lock))
+    }
+
+    /// One thorough attempt, on a thread of the pool.
+    fn attempt_once(self: &Arc<Self>, waiter: Waiter) -> Result<(), Fault> {
+        let (key, wants, waiter) = (waiter.key, waiter.wants(), Arc::new(waiter));
+        sync::lock(&self.state).queue.attempt(key, wants, Arc::clone(&waiter));
+        let entry = Arc::clone(self);
+        let claim = Claim { key, payload: waiter };
+        pool::run(move || entry.make_attempt(claim)).map_err(|error| {
+            self.step(|queue| queue.failed(key));
+            Fault::io("pthread_create", &self.files.names.lock)(error)
+        })
+    }
+
+    /// One attempt under the guard, and what comes of it. Whoever only looks (`inspect`) holds the
+    /// kernel lock for a moment, but does so in a section, and so can't be in the way here.
+    pub(super) fn make_attempt(self: &Arc<Self>, claim: Claim) {
+        match self.attempt(&claim) {
+            Ok(Attempt::Granted { grant, file }) => self.settle_new(claim, grant, file),
+            Ok(Attempt::TookOver { grant, file, from }) => {
+                self.log_takeover(&claim.payload, grant.token, from);
+                self.settle_new(claim, grant, file);
+            }
+            Ok(Attempt::Held) => self.not_granted(&claim),
+            Ok(Attempt::GuardBusy) => {
+                if claim.payload.waits {
+                    let busy = std::io::Error::other("another process is stopped inside the guard");
+                    self.note_refusal(
+                        &claim.payload,
+                        Fault::io("flock", &self.files.names.guard)(busy),
+                    );
+                }
+                self.not_granted(&claim);
+            }
+            Ok(Attempt::Refused(fault)) => {
+                self.note_refusal(&claim.payload, fault);
+                self.not_granted(&claim);
+            }
+            Err(fault) => self.settle_fault(&claim, fault),
+        }
+    }
+
+    fn not_granted(self: &Arc<Self>, claim: &Claim) {
+        if claim.payload.waits { self.requeue(claim.key) } else { self.settle_held(claim) }
+    }
+
+    fn attempt(&self, claim: &Claim) -> Result<Attempt, Fault> {
+        let waiter = &claim.payload;
+        recover::attempt(&self.files, self.wanted(waiter), |stat, looked, ledger| {
+            // Looked at even by whoever may not take over: the memory is the process's.
+            self.judge(stat, looked, ledger, waiter.terms).expired && waiter.recover
+        })
+    }
+}

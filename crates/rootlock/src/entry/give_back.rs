@@ -1,0 +1,72 @@
+//! Giving a lock back: to the next in the queue of this process if that is fair to others, else to
+//! the kernel.
+
+use std::sync::Arc;
+
+use super::LockEntry;
+use crate::Operation;
+use crate::error::Error;
+use crate::error::FaultExt;
+use crate::lease::Lease;
+use crate::queue;
+use rootlock_protocol::grant::{self, Moment, Verdict};
+use rootlock_protocol::guard::Patience;
+use rootlock_protocol::lockfile::LockFile;
+use rootlock_sys::clock;
+use rootlock_sys::sync;
+
+impl LockEntry {
+    /// A lease of this entry was lost: it keeps nobody from waiting for the next.
+    pub(crate) fn lost(self: &Arc<Self>, lease: &Lease) {
+        self.tell(|queue| queue.ended(lease.key));
+    }
+
+    /// The end of a release, after the heartbeat was stopped: hands the kernel lock to the next in
+    /// the queue if that is fair to other processes, else gives it to the kernel.
+    pub(crate) fn give_back(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Result<(), Error> {
+        let Some(file) = self.hand_over(lease, file) else { return Ok(()) };
+        let released = file.release(&self.files.names);
+        let ended = clock::awake();
+        self.tell(|queue| {
+            queue.end_turn(lease.turn_since, ended);
+            queue.ended(lease.key)
+        });
+        released.map_err(|fault| fault.into_error(Operation::Release, &lease.path))
+    }
+
+    /// Gives the kernel lock to the next in the queue without giving it to the kernel in between: as
+    /// the next grant of a run, else as any other, with a section of its own. Returns the file if
+    /// nobody could be served.
+    fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
+        if !sync::lock(&self.state).queue.may_hand_over(lease.key) {
+            return Some(file);
+        }
+        let now = clock::awake();
+        let since = queue::turn(lease.turn_since, now, || self.others_wait());
+        let claim = {
+            let mut state = sync::lock(&self.state);
+            if since.is_none() {
+                state.queue.step_back(now);
+            }
+            // It may have been lost, or nobody may want it any more, since the first look.
+            state.queue.claim_for_hand_over(lease.key, since.is_some())
+        };
+        let (Some(claim), Some(since)) = (claim, since) else { return Some(file) };
+        let run = lease.grant.next(Moment::now()).filter(|_| claim.payload.terms == lease.terms);
+        let verdict = match run {
+            Some(grant) => Ok(Verdict::Granted(grant)),
+            None => grant::claim(&self.files, &file, self.wanted(&claim.payload), Patience::Spin),
+        };
+        match verdict {
+            Ok(Verdict::Granted(grant)) => {
+                self.settle_granted(claim, grant, file, since);
+                None
+            }
+            // What is wrong, if anything, the wait in the kernel will find out.
+            Ok(Verdict::Moved | Verdict::GuardBusy) | Err(_) => {
+                self.requeue(claim.key);
+                Some(file)
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A entry: one lock file of one directory, as this process sees it. Everybody in the process who
+//! wants that lock meets here, whatever thread they come from. The [queue](crate::queue) decides
+//! who is next; this carries out what it wants done, with real files, threads and timers.
+//!
+//! The state's mutex is a leaf but for the timer's: no call on a file and no call to
+//! [`crate::Events`] is made under it.
+
+mod acquire;
+mod give_back;
+mod look;
+mod registry;
+mod settle;
+mod wait;
+mod waiter;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rootlock_protocol::watch::Watch;
+use rootlock_protocol::{Fault, LockDir};
+use rootlock_sys::sync::{self, Mutex};
+use rootlock_sys::{FileId, Interrupt, Locality, clock};
+
+use crate::Holder;
+use crate::events::Details;
+use crate::pool;
+use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
+use crate::timer;
+
+use look::LookTimer;
+pub(crate) use settle::defers;
+pub(crate) use waiter::{Claim, Waiter};
+
+pub(crate) struct LockEntry {
+    id: EntryId,
+    pub(crate) files: LockDir,
+    state: Mutex<State>,
+    watch: Mutex<Option<Watch>>,
+}
+
+/// The directory, the mount that it was reached by, and the lock file's name.
+type EntryId = (FileId, u64, Arc<str>);
+
+struct State {
+    queue: Queue<Arc<Waiter>>,
+    /// The threads that wait in the kernel, or did and have not ended yet.
+    interrupts: Vec<(WaitId, Arc<Interrupt>)>,
+    look_timer: LookTimer,
+    /// Who held the lock when somebody last looked.
+    holder: Option<Holder>,
+    /// A takeover that the system refused, for the message of a wait that ends without the lock.
+    refusal: Option<Arc<Fault>>,
+}
+
+impl State {
+    fn new(queue: Queue<Arc<Waiter>>) -> Self {
+        Self {
+            queue,
+            interrupts: Vec::new(),
+            look_timer: LookTimer::default(),
+            holder: None,
+            refusal: None,
+        }
+    }
+}
+
+impl LockEntry {
+    /// Whether it is the entry of that name in that directory, by whatever mount.
+    pub(crate) fn is_of(&self, dir: FileId, name: &str) -> bool {
+        self.id.0 == dir && &*self.id.2 == name
+    }
+
+    pub(crate) fn volume(&self) -> u64 {
+        self.id.0.volume
+    }
+
+    pub(crate) fn details(&self, path: &Path) -> Details {
+        Details::default().with("path", &self.lock_path(path).to_string_lossy())
+    }
+
+    pub(crate) fn lock_path(&self, path: &Path) -> PathBuf {
+        path.join(&*self.files.names.lock)
+    }
+
+    /// One step of the queue, with what comes of it.
+    fn step<T>(
+        self: &Arc<Self>,
+        event: impl FnOnce(&mut Queue<Arc<Waiter>>) -> (T, Vec<Effect>),
+    ) -> T {
+        let (result, effects) = {
+            let mut state = sync::lock(&self.state);
+            let (result, effects) = event(&mut state.queue);
+            self.keep_look_timer(&mut state);
+            (result, effects)
+        };
+        self.carry_out(effects);
+        result
+    }
+
+    /// The same for a step that answers nothing.
+    fn tell(self: &Arc<Self>, event: impl FnOnce(&mut Queue<Arc<Waiter>>) -> Vec<Effect>) {
+        self.step(|queue| ((), event(queue)));
+    }
+
+    fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
+        let mut effects = effects;
+        // What a failure brings is carried out here too, not inside of another call.
+        while !effects.is_empty() {
+            let mut more = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::StartWait(id) => more.extend(self.start_wait(id)),
+                    Effect::Interrupt(id, again_after) => self.interrupt(id, again_after),
+                    Effect::GiveUpLater(key) => more.extend(self.give_up_later(key)),
+                    Effect::TellCancelled => self.on_pool(|entry| entry.tell_cancelled()),
+                    Effect::Notify => self.on_pool(|entry| entry.notify_waiting()),
+                }
+            }
+            effects = more;
+        }
+    }
+
+    /// Runs what reads files on a thread of the pool, or here if there is none.
+    fn on_pool(self: &Arc<Self>, job: impl FnOnce(&Arc<Self>) + Copy + Send + 'static) {
+        let entry = Arc::clone(self);
+        if pool::run(move || job(&entry)).is_err() {
+            job(self);
+        }
+    }
+
+    fn start_wait(self: &Arc<Self>, id: WaitId) -> Vec<Effect> {
+        let entry = Arc::clone(self);
+        let Err(error) = pool::run(move || wait::run(&entry, id)) else { return Vec::new() };
+        let (first, effects) = {
+            let mut state = sync::lock(&self.state);
+            (state.queue.wait_failed(id), state.queue.wait_again())
+        };
+        if let Some(waiter) = first {
+            let fault = Fault::io("pthread_create", &self.files.names.lock)(error);
+            waiter.settle_fault(fault);
+        }
+        effects
+    }
+
+    fn interrupt(self: &Arc<Self>, id: WaitId, again_after: Duration) {
+        let interrupt = {
+            let state = sync::lock(&self.state);
+            let own = state.interrupts.iter().find(|(wait, _)| *wait == id);
+            own.map(|(_, interrupt)| Arc::clone(interrupt))
+        };
+        if let Some(interrupt) = interrupt {
+            interrupt.fire();
+        }
+        let entry = Arc::clone(self);
+        // Without the timer the one signal must do.
+        let _ = timer::set(clock::awake() + again_after, move |_| {
+            entry.tell(|queue| queue.nudge(id));
+            None
+        });
+    }
+
+    fn give_up_later(self: &Arc<Self>, key: Key) -> Vec<Effect> {
+        let entry = Arc::clone(self);
+        let set = timer::set(clock::awake() + GIVE_UP, move |_| {
+            entry.tell(|queue| queue.give_up(key));
+            None
+        });
+        match set {
+            Ok(_) => Vec::new(),
+            Err(_) => sync::lock(&self.state).queue.give_up(key),
+        }
+    }
+
+    /// Whether another process says that it waits; `None` when that can't be known.
+    fn others_wait(&self) -> Option<bool> {
+        match self.files.locality {
+            Locality::Local => self.files.guard.others_wait(&self.files.dir, &self.files.names),
+            // Over a network the announcements would be locks like any other.
+            Locality::Remote => None,
+        }
+    }
+}

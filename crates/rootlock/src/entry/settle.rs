@@ -1,0 +1,145 @@
+//! The end of a request: it is granted, fails, or is cancelled.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Claim, LockEntry, Waiter};
+use crate::error::FaultExt;
+use crate::lease::Lease;
+use crate::{Error, ErrorKind, Holder, Operation};
+use rootlock_protocol::Fault;
+use rootlock_protocol::grant::Grant;
+use rootlock_protocol::lockfile::LockFile;
+use rootlock_sys::clock;
+use rootlock_sys::sync;
+
+rootlock_sys::sync::thread_local! {
+    /// The releases that were asked for while somebody was told of a grant on this thread.
+    static DEFERRED: RefCell<Option<VecDeque<Arc<Lease>>>> = const { RefCell::new(None) };
+}
+
+/// Tells somebody of a grant. A lock that is released meanwhile, on this thread, is released
+/// afterwards: a release may grant the lock to the next, who may release it, and so on; with each
+/// inside of the other, a queue of a few hundred would exhaust the stack.
+pub(super) fn deferring(call: impl FnOnce()) {
+    /// Ends the deferral even if the call panics.
+    struct Outermost;
+    impl Drop for Outermost {
+        fn drop(&mut self) {
+            let next = || DEFERRED.with(|deferred| deferred.borrow_mut().as_mut()?.pop_front());
+            while let Some(lease) = next() {
+                lease.finish_elsewhere();
+            }
+            DEFERRED.with(|deferred| deferred.borrow_mut().take());
+        }
+    }
+    let outermost = DEFERRED.with(|deferred| {
+        let mut deferred = deferred.borrow_mut();
+        let outermost = deferred.is_none();
+        deferred.get_or_insert_default();
+        outermost.then(|| Outermost)
+    });
+    call();
+    drop(outermost);
+}
+
+/// Whether a release on this thread must wait; then it is noted.
+pub(crate) fn defers(lease: &Arc<Lease>) -> bool {
+    DEFERRED.with(|deferred| match &mut *deferred.borrow_mut() {
+        Some(deferred) => {
+            deferred.push_back(Arc::clone(lease));
+            true
+        }
+        None => false,
+    })
+}
+
+impl LockEntry {
+    /// A grant was made for a claim: `turn_since` says since when it is this process's turn.
+    pub(super) fn settle_granted(
+        self: &Arc<Self>,
+        claim: Claim,
+        grant: Grant,
+        file: LockFile,
+        turn_since: Duration,
+    ) {
+        let Claim { key, payload: waiter } = claim;
+        if !self.step(|queue| queue.granted(key)) {
+            // Given back before the wait's end is told.
+            let _ = file.release(&self.files.names);
+            self.requeue(key);
+            return;
+        }
+        sync::lock(&self.state).refusal = None;
+        match self.start_lease(&waiter, grant, turn_since, file) {
+            Ok(lock) => waiter.settle(None, Ok(lock)),
+            Err(fault) => {
+                self.tell(|queue| queue.ended(key));
+                waiter.settle_fault(fault);
+            }
+        }
+    }
+
+    /// The same for a lock that this process has only just got.
+    pub(super) fn settle_new(self: &Arc<Self>, claim: Claim, grant: Grant, file: LockFile) {
+        self.settle_granted(claim, grant, file, clock::awake());
+    }
+
+    pub(super) fn settle_fault(self: &Arc<Self>, claim: &Claim, fault: Fault) {
+        if let Some(waiter) = self.step(|queue| queue.failed(claim.key)) {
+            waiter.settle_fault(fault);
+        }
+    }
+
+    pub(super) fn settle_held(self: &Arc<Self>, claim: &Claim) {
+        if let Some(waiter) = self.step(|queue| queue.failed(claim.key)) {
+            let holder = self.find_holder();
+            let error = self.error(&waiter, ErrorKind::Held, holder.clone());
+            waiter.settle(holder.as_ref(), Err(error));
+        }
+    }
+
+    pub(super) fn requeue(self: &Arc<Self>, key: u64) {
+        let now = clock::awake();
+        self.tell(|queue| queue.requeue(key, now));
+    }
+
+    /// Ends a wait. Its end is told as for every other wait, when nothing of it is left.
+    pub(crate) fn cancel(self: &Arc<Self>, key: u64) {
+        self.tell(|queue| queue.cancel(key));
+    }
+
+    /// Tells those who were cancelled, with what is known of the holder.
+    pub(super) fn tell_cancelled(&self) {
+        let cancelled = sync::lock(&self.state).queue.take_cancelled();
+        if cancelled.is_empty() {
+            return;
+        }
+        let holder = self.last_known_holder();
+        for waiter in cancelled {
+            let error = self.error(&waiter, ErrorKind::Cancelled, holder.clone());
+            waiter.settle(holder.as_ref(), Err(error));
+        }
+    }
+
+    /// Notifies those who wait that they do.
+    pub(super) fn notify_waiting(&self) {
+        let waiters = sync::lock(&self.state).queue.take_unnotified();
+        if waiters.is_empty() {
+            return;
+        }
+        let holder = self.find_holder();
+        for waiter in waiters {
+            waiter.notify(holder.as_ref());
+        }
+    }
+
+    fn error(&self, waiter: &Waiter, kind: ErrorKind, holder: Option<Holder>) -> Error {
+        let refusal = sync::lock(&self.state).refusal.clone();
+        Error::new(Operation::Acquire, &self.lock_path(&waiter.path), kind)
+            .with_holder(holder)
+            .with_refusal(refusal.map(|fault| fault.to_refusal(&waiter.path)))
+    }
+}

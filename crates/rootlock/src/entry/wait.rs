@@ -1,0 +1,190 @@
+//! A wait in the kernel: one thread of a entry, blocked in `flock` for whoever is first in the queue.
+//!
+//! The kernel keeps the order between processes and wakes nobody before it is their turn; nothing
+//! is polled. The wait belongs to the entry, not to a waiter: when the first in the queue changes,
+//! it goes on for the next one.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::{Claim, LockEntry};
+use crate::Mode;
+use crate::queue::{Next, WaitId};
+use rootlock_protocol::Fault;
+use rootlock_protocol::grant::{self, Verdict};
+use rootlock_protocol::guard::Patience;
+use rootlock_protocol::lockfile::LockFile;
+use rootlock_sys::sync::{self, thread};
+use rootlock_sys::{Interruptible, Locality, clock, waiters};
+
+/// The thread's work: until nobody is in the queue.
+pub(super) fn run(entry: &Arc<LockEntry>, id: WaitId) {
+    let interruptible = Interruptible::this_thread();
+    sync::lock(&entry.state).interrupts.push((id, interruptible.interrupt()));
+    let mut file: Option<LockFile> = None;
+    let mut place = Place::new(entry.kernel_queue());
+    while let Next::Wait(mode) = entry.step(|queue| queue.next(id, clock::awake())) {
+        if !place.take(entry, id) {
+            continue;
+        }
+        match attempt(entry, id, mode, file.take()) {
+            Ok(Some(kept)) => file = Some(kept),
+            // The next wait is one like any other's.
+            Ok(None) => place.leave(),
+            Err(fault) => {
+                place.leave();
+                entry.fail_first(fault);
+            }
+        }
+    }
+    if entry.files.locality == Locality::Remote {
+        // Closing asks the server too, and may hang.
+        entry.tell_cancelled();
+    }
+    // The file is closed before those who left are told: an aborted wait leaves nothing behind.
+    drop(file);
+    drop(place);
+    sync::lock(&entry.state).interrupts.retain(|(wait, _)| *wait != id);
+    entry.tell_cancelled();
+}
+
+/// This process's place among those that wait. Only the head of the queue waits for the lock itself,
+/// because the kernel wakes all who do at every release, though one gets it.
+struct Place {
+    queue: Option<Arc<File>>,
+    /// At the head of the queue, or beside it: the lock may be waited for.
+    taken: bool,
+}
+
+impl Place {
+    fn new(queue: Option<Arc<File>>) -> Self {
+        Self { queue, taken: false }
+    }
+
+    /// Waits for the lock's turn to be waited for: `false` when the wait was stopped.
+    fn take(&mut self, entry: &Arc<LockEntry>, id: WaitId) -> bool {
+        if self.taken {
+            return true;
+        }
+        entry.wait_for_turn();
+        let Some(queue) = &self.queue else {
+            self.taken = true;
+            return true;
+        };
+        let queues_up = sync::lock(&entry.state).queue.queues_up(id);
+        match queues_up {
+            None => return false,
+            Some(false) => {}
+            Some(true) => {
+                let head = waiters::queue_up(queue);
+                sync::lock(&entry.state).queue.runs(id);
+                match head {
+                    Ok(true) => {
+                        self.taken = true;
+                        return true;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return false,
+                    // There is none, or the kernel has no room for it: nobody needs it to be safe.
+                    Ok(false) | Err(_) => {}
+                }
+            }
+        }
+        waiters::announce(queue);
+        self.taken = true;
+        true
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.taken)
+            && let Some(queue) = &self.queue
+        {
+            waiters::leave(queue);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// One wait and, if the kernel grants, one claim. Returns the file if it can be waited on again.
+fn attempt(
+    entry: &Arc<LockEntry>,
+    id: WaitId,
+    mode: Mode,
+    file: Option<LockFile>,
+) -> Result<Option<LockFile>, Fault> {
+    let file = match file {
+        // It may have been replaced: that may be why the wait was stopped.
+        Some(file) if file.check_identity(&entry.files.dir, &entry.files.names)?.is_some() => file,
+        _ => LockFile::open(&entry.files.dir, &entry.files.names)?,
+    };
+    let locks = sync::lock(&entry.state).queue.locks(id, file.id(), mode);
+    if !locks {
+        return Ok(Some(file));
+    }
+    let granted = file.lock(&entry.files.names, mode);
+    sync::lock(&entry.state).queue.runs(id);
+    if !granted? {
+        return Ok(Some(file));
+    }
+    let claim = sync::lock(&entry.state).queue.claim_for_wait(id, mode);
+    // Nobody may want it any more: dropping the file gives it back.
+    if let Some(claim) = claim {
+        grant_to(entry, claim, file);
+    }
+    Ok(None)
+}
+
+/// Makes a grant of a kernel lock that was waited for.
+fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
+    let enough = || !sync::lock(&entry.state).queue.is_wanted(claim.key);
+    let wanted = entry.wanted(&claim.payload);
+    match grant::claim(&entry.files, &file, wanted, Patience::Until(&enough)) {
+        Ok(Verdict::Granted(grant)) => {
+            entry.settle_new(claim, grant, file);
+            // Whoever was woken up may need this processor: cleaning up here can wait.
+            thread::yield_now();
+        }
+        // Closed before the waiter goes back in the queue, so that it does not wait for itself.
+        Ok(Verdict::Moved | Verdict::GuardBusy) => {
+            drop(file);
+            entry.requeue(claim.key);
+        }
+        Err(fault) => {
+            drop(file);
+            entry.settle_fault(&claim, fault);
+        }
+    }
+}
+
+impl LockEntry {
+    /// A permanent error met while waiting: it is the first in line's.
+    fn fail_first(self: &Arc<Self>, fault: Fault) {
+        let first = sync::lock(&self.state).queue.fail_first();
+        if let Some(waiter) = first {
+            waiter.settle_fault(fault);
+        }
+    }
+
+    /// Lets whoever was woken get there first.
+    fn wait_for_turn(&self) {
+        let not_before = sync::lock(&self.state).queue.not_before();
+        let left = not_before.saturating_sub(clock::awake());
+        if !left.is_zero() {
+            thread::park_timeout(left);
+        }
+    }
+
+    /// What those who wait queue on; `None` where nobody does, because over a network it would be a
+    /// lock like any other.
+    fn kernel_queue(&self) -> Option<Arc<File>> {
+        match self.files.locality {
+            Locality::Local => self.files.guard.for_queue(&self.files.dir, &self.files.names),
+            Locality::Remote => None,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Somebody who wants the lock.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::FaultExt;
+use crate::events::{Details, Events, Level};
+use crate::queue::{self, Key, Wants};
+use crate::{Error, Holder, Lock, Mode, Operation};
+use rootlock_protocol::Fault;
+use rootlock_protocol::Terms;
+use rootlock_sys::sync::{self, Mutex};
+
+use super::{look, settle};
+
+pub(crate) struct Waiter {
+    /// Its place in the queue.
+    pub(crate) key: Key,
+    /// What its [`Events`] know it by.
+    pub(crate) tag: u64,
+    /// The directory, as it was named; for messages only.
+    pub(crate) path: Arc<Path>,
+    pub(crate) mode: Mode,
+    pub(crate) terms: Terms,
+    pub(crate) recover: bool,
+    /// Waits for the lock, or is content with one attempt.
+    pub(crate) waits: bool,
+    pub(crate) events: Arc<dyn Events>,
+    /// Whether it was notified that it waits; `None` when it does not want to be.
+    pub(crate) notified: Option<Mutex<bool>>,
+}
+
+/// A waiter for whom the caller makes a grant. It goes back by [`super::LockEntry::requeue`] or is
+/// settled.
+pub(crate) type Claim = queue::Claim<Arc<Waiter>>;
+
+impl Waiter {
+    pub(super) fn wants(&self) -> Wants {
+        Wants {
+            mode: self.mode,
+            recover: self.recover,
+            notify: self.notified.is_some(),
+            first_look: look::FIRST_LOOK.min(self.terms.heartbeat / 5),
+        }
+    }
+
+    pub(super) fn log(&self, level: Level, message: &str, details: &Details) {
+        self.events.log(self.tag, level, message, details);
+    }
+
+    /// Notifies, once, that the lock was not free.
+    pub(super) fn notify(&self, holder: Option<&Holder>) {
+        let Some(notified) = &self.notified else { return };
+        // Locked meanwhile, so that nobody settles the wait before.
+        let mut notified = sync::lock(notified);
+        if !std::mem::replace(&mut *notified, true) {
+            self.events.waiting(self.tag, holder);
+        }
+    }
+
+    pub(super) fn settle(&self, holder: Option<&Holder>, result: Result<Lock, Error>) {
+        self.notify(holder);
+        settle::deferring(|| self.events.settled(self.tag, result));
+    }
+
+    pub(super) fn settle_fault(&self, fault: Fault) {
+        self.settle(None, Err(fault.into_error(Operation::Acquire, &self.path)));
+    }
+}
