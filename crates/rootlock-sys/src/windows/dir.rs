@@ -484,21 +484,24 @@ mod tests {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
         let other = dir.open_file("other", Create::New).expect("makes");
-        assert_eq!(sys::stat(&file).expect("looks"), dir.stat("file").expect("looks").expect("is"));
-        assert_ne!(sys::stat(&other).expect("looks").id, id(&dir, "file"));
-        assert_eq!(dir.id().expect("looks"), sys::stat(&dir.handle).expect("looks").id);
+        assert_eq!(
+            crate::stat(&file).expect("looks"),
+            dir.stat("file").expect("looks").expect("is")
+        );
+        assert_ne!(crate::stat(&other).expect("looks").id, id(&dir, "file"));
+        assert_eq!(dir.id().expect("looks"), crate::stat(&dir.handle).expect("looks").id);
     }
 
     #[test]
     fn the_modification_time_is_what_it_was_set_to_and_the_change_time_moves() {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
-        let before = sys::stat(&file).expect("looks");
+        let before = crate::stat(&file).expect("looks");
         let wanted = before.modified - 3_600_000_000_000;
         thread::park_timeout(Duration::from_millis(20));
         // A beat is made under the kernel lock of either mode.
         assert!(flock::try_lock(&file, Mode::Shared).expect("locks"));
-        sys::set_times(&file, wanted + 1_000, wanted).expect("sets");
+        crate::set_times(&file, wanted + 1_000, wanted).expect("sets");
         let after = dir.stat("file").expect("looks").expect("is there");
         assert_eq!((after.accessed, after.modified), (wanted + 1_000, wanted));
         assert!(after.changed > before.changed);
@@ -509,15 +512,15 @@ mod tests {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
         assert!(flock::try_lock(&file, Mode::Exclusive).expect("locks"));
-        sys::write_at(&file, b"lock", 4).expect("writes");
-        sys::write_at(&file, b"root", 0).expect("writes");
+        crate::write_at(&file, b"lock", 4).expect("writes");
+        crate::write_at(&file, b"root", 0).expect("writes");
         let mut buffer = [0; 16];
-        assert_eq!(sys::read_at(&file, &mut buffer).expect("reads"), 8);
+        assert_eq!(crate::read_at(&file, &mut buffer).expect("reads"), 8);
         assert_eq!(&buffer[..8], b"rootlock");
         flock::unlock(&file).expect("unlocks");
         let look = dir.open_to_look("file").expect("opens");
-        assert_eq!(sys::read_at(&look, &mut buffer).expect("reads"), 8);
-        sys::close(look).expect("closes");
+        assert_eq!(crate::read_at(&look, &mut buffer).expect("reads"), 8);
+        crate::close(look).expect("closes");
     }
 
     #[test]
@@ -531,7 +534,7 @@ mod tests {
         flock::unlock(&first).expect("unlocks");
         assert!(flock::try_lock(&first, Mode::Shared).expect("locks"));
         assert!(flock::try_lock(&second, Mode::Shared).expect("locks"));
-        sys::close(first).expect("closes");
+        crate::close(first).expect("closes");
         flock::unlock(&second).expect("unlocks");
         assert!(flock::try_lock(&second, Mode::Exclusive).expect("locks"));
     }
@@ -544,7 +547,7 @@ mod tests {
         assert!(flock::try_lock(&new, Mode::Exclusive).expect("locks"));
         dir.rename("new", "old").expect("renames");
         // Wine forgets the volume of a file that was renamed.
-        assert_eq!(id(&dir, "old").index, sys::stat(&new).expect("looks").id.index);
+        assert_eq!(id(&dir, "old").index, crate::stat(&new).expect("looks").id.index);
         assert_eq!(dir.stat("new").expect("looks"), None);
     }
 
@@ -563,7 +566,7 @@ mod tests {
                 &old
             }
         };
-        assert_eq!(id(&dir, "old"), sys::stat(kept).expect("looks").id);
+        assert_eq!(id(&dir, "old"), crate::stat(kept).expect("looks").id);
     }
 
     #[test]
@@ -573,6 +576,6 @@ mod tests {
         dir.remove("file").expect("removes");
         assert_eq!(dir.stat("file").expect("looks"), None);
         let again = dir.open_file("file", Create::New).expect("makes");
-        assert_ne!(sys::stat(&file).expect("looks").id, sys::stat(&again).expect("looks").id);
+        assert_ne!(crate::stat(&file).expect("looks").id, crate::stat(&again).expect("looks").id);
     }
 }

@@ -77,7 +77,7 @@ impl Interrupt {
 
 /// Makes a call that this thread's [`Interrupt`] may end, if it has one: with
 /// [`io::ErrorKind::Interrupted`].
-pub fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let interrupt = INTERRUPT.with_borrow(Clone::clone);
     let say = |waits| {
         if let Some(interrupt) = &interrupt {

@@ -29,7 +29,8 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 
 pub use dir::Dir;
-pub use interrupt::{Interrupt, Interruptible, interruptibly};
+pub(crate) use interrupt::interruptibly;
+pub use interrupt::{Interrupt, Interruptible};
 
 use super::{FileId, Nanos, Stat, TimesSet};
 
