@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 
-import { survey } from '../src/survey'
+import { diagnose } from '../src/diagnosis'
 import { misused, type Failure } from './failure'
 import { printable } from '../src/printable'
 
@@ -60,7 +60,7 @@ async function holds({ pid, token, mode, file }: Ancestor, directory: string): P
   if (!lives(pid)) return false
   // Of readers the record names only the last one that came.
   if (mode === 'shared') return true
-  const seen = await survey(directory, file).catch(() => undefined)
+  const seen = await diagnose(directory, file).catch(() => undefined)
   return seen !== undefined && seen.state !== 'free' && seen.holder?.token === token
 }
 

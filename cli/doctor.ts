@@ -1,4 +1,4 @@
-// `rootlock doctor`: what a lock of a directory is worth, by looking and by trying.
+// `rootlock doctor`: what a lock of a directory is reach, by looking and by trying.
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -9,7 +9,7 @@ import { tryLock } from '../index'
 import { defaults, fileName as checkedFileName } from '../src/arguments'
 import { within } from '../src/paths'
 import { printable } from '../src/printable'
-import { survey } from '../src/survey'
+import { diagnose } from '../src/diagnosis'
 import { version } from '../src/version'
 import { parse } from './arguments'
 import { exits } from './exits'
@@ -107,10 +107,10 @@ async function directoryOf(directory: string): Promise<Finding> {
 }
 
 async function storage(directory: string, fileName: string): Promise<Finding> {
-  const seen = await survey(directory, fileName).catch((error: Error) => error)
+  const seen = await diagnose(directory, fileName).catch((error: Error) => error)
   if (seen instanceof Error) return fail(seen.message, 'Whoever locks it has to be let in: chmod')
   const { fileSystem, mountOptions, worth } = seen
-  const what = `${fileSystem || 'a file system that is not known'}: ${reach[worth]}`
+  const what = `${fileSystem || 'a file system that is not known'}: ${reach[reach]}`
   if (worth === 'machine') return ok(what)
   const mounted = `${what}${mountOptions && ` (mounted ${mountOptions})`}`
   if (worth === 'server') return ok(mounted)
@@ -176,7 +176,7 @@ function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
 
 async function state(directory: string, fileName: string): Promise<Finding> {
   try {
-    const { state: now, holder, ageMs } = await survey(directory, fileName)
+    const { state: now, holder, ageMs } = await diagnose(directory, fileName)
     if (now === 'free') return ok('nobody has the lock now')
     const whom = holder ? who(holder) : 'somebody'
     if (now !== 'stale') return ok(`${whom} has the lock now`)

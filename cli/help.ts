@@ -8,7 +8,7 @@ export const help = `rootlock: one advisory lock per directory
     -q, --quiet                 do not tell of waiting, nor who has the lock
     -o, --close                 what COMMAND leaves running keeps no lock
   rootlock status [--json] [--watch] DIR   who has it and since when, who waits
-  rootlock doctor DIR                      what a lock there is worth, by trying
+  rootlock doctor DIR                      what a lock there is reach, by trying
 
   --file NAME    another lock file than .lock
   --help, --version

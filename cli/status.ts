@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { printable } from '../src/printable'
-import { survey, type Party, type Survey } from '../src/survey'
+import { diagnose, type LockOwner, type Diagnosis } from '../src/diagnosis'
 import { parse } from './arguments'
 import { exits } from './exits'
 import { locking } from './failure'
@@ -23,7 +23,7 @@ export async function status(args: string[]): Promise<number> {
   const { values, directory } = parse('status', args, options)
   const look = async () => {
     try {
-      return await survey(directory, values.file)
+      return await diagnose(directory, values.file)
     } catch (error) {
       throw locking(error, directory, exits.held)
     }
@@ -49,10 +49,10 @@ export async function status(args: string[]): Promise<number> {
 }
 
 /** What does not change by itself as time goes by. */
-const lasting = (seen: Survey) => ({ ...seen, ageMs: undefined })
+const lasting = (seen: Diagnosis) => ({ ...seen, ageMs: undefined })
 
 /** One line. */
-function json(seen: Survey): string {
+function json(seen: Diagnosis): string {
   const { path, state, holder, ageMs, heartbeatMs, staleMs, holders, waiters } = seen
   const { fileSystem, mountOptions, worth } = seen
   const told = {
@@ -77,7 +77,7 @@ function escaped(line: string): string {
   )
 }
 
-function text(seen: Survey): string {
+function text(seen: Diagnosis): string {
   const lines: [string, string][] = [
     ['lock', seen.path],
     ['state', stateOf(seen)]
@@ -100,11 +100,11 @@ function text(seen: Survey): string {
   }
   if (holders.length > 1) lines.push(['readers', all(holders)])
   if (waiters?.length) lines.push(['waiting', all(waiters)])
-  lines.push(['storage', `${fileSystem || 'not known'}: ${reach[worth]}`])
+  lines.push(['storage', `${fileSystem || 'not known'}: ${reach[reach]}`])
   return lines.map(([name, value]) => `${name.padEnd(10)} ${printable(value)}\n`).join('')
 }
 
-function stateOf({ state, holders }: Survey): string {
+function stateOf({ state, holders }: Diagnosis): string {
   switch (state) {
     case 'free':
       return 'free'
@@ -119,5 +119,5 @@ function stateOf({ state, holders }: Survey): string {
   }
 }
 
-const all = (parties: Party[]) =>
-  parties.map((party) => `${who(party)} ${party.mode === 'shared' ? 'reads' : 'writes'}`).join(', ')
+const all = (owners: LockOwner[]) =>
+  owners.map((owner) => `${who(owner)} ${owner.mode === 'shared' ? 'reads' : 'writes'}`).join(', ')

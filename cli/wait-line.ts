@@ -1,5 +1,5 @@
 import type { Holder } from '../index'
-import { survey } from '../src/survey'
+import { diagnose } from '../src/diagnosis'
 import { duration, who } from './words'
 
 const EVERY_MS = 1000
@@ -41,7 +41,7 @@ export class WaitLine {
   /** It may be somebody else by now. */
   async #refresh(): Promise<void> {
     try {
-      const { holder, state } = await survey(this.#directory, this.#fileName)
+      const { holder, state } = await diagnose(this.#directory, this.#fileName)
       this.#holder = holder ?? this.#holder
       this.#stale = state === 'stale'
     } catch {

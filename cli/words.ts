@@ -25,7 +25,7 @@ export function who({ pid, command, hostname }: Partial<Holder> & { pid: number 
   )
 }
 
-/** What `worth` of a survey means. */
+/** What the `reach` of a file system means. */
 export const reach = {
   machine: 'a local file system: a lock keeps out every process of this machine',
   server: 'the server keeps the locks: a lock keeps out every client that has it mounted',

@@ -2,16 +2,16 @@ import { AsyncResource } from 'node:async_hooks'
 
 import {
   ASK_RECOVER,
-  ASK_REPORT,
+  ASK_LOGGER,
   ASK_SHARED,
-  ASK_TELL,
+  ASK_NOTIFY,
   ASK_WAIT,
   TOOK_OVER,
   type BindingEvent
 } from './binding'
 import * as check from './arguments'
 import { observe } from './diagnostics'
-import { environment, hold, ignore, listen, nextKey, unhold, type Listener } from './environment'
+import { environment, ref, ignore, listen, nextKey, unref, type Listener } from './environment'
 import { lockFile, report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
 import { throwLater } from './later'
@@ -126,8 +126,8 @@ export function read(root: unknown, shared: boolean, given: LockOptions | undefi
     (shared ? ASK_SHARED : 0) |
     (wait ? ASK_WAIT : 0) |
     (recover ? ASK_RECOVER : 0) |
-    (onWait || observer ? ASK_TELL : 0) |
-    (logger ? ASK_REPORT : 0)
+    (onWait || observer ? ASK_NOTIFY : 0) |
+    (logger ? ASK_LOGGER : 0)
   return {
     key,
     where,
@@ -203,7 +203,7 @@ class Waiting implements Listener {
     this.#resolve = resolve
     this.#reject = reject
     listen(request.key, this)
-    hold()
+    ref()
     // From here on there is a request: whatever is thrown withdraws it.
     try {
       this.#begin(request)
@@ -290,7 +290,7 @@ class Waiting implements Listener {
   }
 
   #end(): void {
-    unhold()
+    unref()
     try {
       this.#deaf?.()
     } catch (error) {

@@ -19,9 +19,9 @@ const target = platformOf(process)
 
 export const {
   ASK_RECOVER,
-  ASK_REPORT,
+  ASK_LOGGER,
   ASK_SHARED,
-  ASK_TELL,
+  ASK_NOTIFY,
   ASK_WAIT,
   BindingEnvironment,
   MIN_HEARTBEAT_MS,

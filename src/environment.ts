@@ -72,13 +72,13 @@ let pending = 0
 let keepAlive: MessageChannel | undefined
 
 /** Events do not keep the event loop alive, so that a held lock does not. What is waited for does. */
-export function hold(): void {
+export function ref(): void {
   if (pending++ > 0) return
   keepAlive ??= new MessageChannel()
   keepAlive.port1.ref()
 }
 
-export function unhold(): void {
+export function unref(): void {
   if (--pending === 0) keepAlive!.port1.unref()
 }
 
@@ -87,11 +87,11 @@ export function ask(request: (key: number) => void): Promise<BindingEvent> {
   return new Promise((resolve) => {
     const key = nextKey()
     request(key)
-    hold()
+    ref()
     listen(key, {
       on(event) {
         ignore(key)
-        unhold()
+        unref()
         resolve(event)
       }
     })

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 
 import type { BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
-import { environment, hold, ignore, listen, release, unhold, type Listener } from './environment'
+import { environment, ref, ignore, listen, release, unref, type Listener } from './environment'
 import { throwLater } from './later'
 import { fromBinding, lost, type LockError, type LostReason } from './lock-error'
 import type { Logger } from './logger'
@@ -129,13 +129,13 @@ class HeldLock implements Listener {
     } catch (error) {
       return Promise.reject(error)
     }
-    hold()
+    ref()
     return new Promise((resolve, reject) => {
       listen(this.#key, {
         on: (event) => {
           if (event.kind !== 'released') return this.on(event)
           ignore(this.#key)
-          unhold()
+          unref()
           const error = event.error && (fromBinding(event.error, 'unlock') as LockError)
           this.#reporting.observer?.released(error)
           if (error) reject(error)

@@ -25,8 +25,8 @@ pub const ASK_RECOVER: u32 = 4;
 
 /// Tell by an event that the lock was not free.
 #[napi]
-pub const ASK_TELL: u32 = 8;
+pub const ASK_NOTIFY: u32 = 8;
 
 /// There is a logger.
 #[napi]
-pub const ASK_REPORT: u32 = 16;
+pub const ASK_LOGGER: u32 = 16;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use napi_derive::napi;
-use rootlock::{Error, ErrorKind, Holder, LockState, Mode, Operation, Party, State, Survey};
+use rootlock::{Diagnosis, Error, ErrorKind, Holder, LockOwner, LockState, Mode, Operation, State};
 
 use crate::io_error;
 
@@ -175,7 +175,7 @@ impl From<LockState> for BindingLockState {
 
 /// All that can be seen of a lock.
 #[napi(object, object_from_js = false)]
-pub struct BindingSurvey {
+pub struct BindingDiagnosis {
     /// How the lock is held.
     pub state: BindingLockState,
     /// Milliseconds: the holder's own.
@@ -183,21 +183,21 @@ pub struct BindingSurvey {
     /// Milliseconds: the holder's own.
     pub stale_ms: Option<f64>,
     /// Who has the kernel lock, where the system tells.
-    pub holders: Option<Vec<BindingParty>>,
+    pub holders: Option<Vec<BindingLockOwner>>,
     /// Who waits for it, where the system tells.
-    pub waiters: Option<Vec<BindingParty>>,
+    pub waiters: Option<Vec<BindingLockOwner>>,
     /// The kind of the file system; empty when not known.
     pub file_system: String,
     /// How it is mounted, where the system tells.
     pub mount_options: String,
     /// Who meets a lock there.
     #[napi(ts_type = "'machine' | 'server' | 'mount' | 'unknown'")]
-    pub worth: &'static str,
+    pub reach: &'static str,
 }
 
 /// A process that has or wants a lock.
 #[napi(object, object_from_js = false)]
-pub struct BindingParty {
+pub struct BindingLockOwner {
     /// Process id.
     pub pid: u32,
     /// `exclusive` or `shared`.
@@ -207,26 +207,26 @@ pub struct BindingParty {
     pub command: Option<String>,
 }
 
-impl From<Survey> for BindingSurvey {
-    fn from(seen: Survey) -> Self {
+impl From<Diagnosis> for BindingDiagnosis {
+    fn from(seen: Diagnosis) -> Self {
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        let parties = |all: Vec<Party>| all.into_iter().map(Into::into).collect();
+        let owners = |all: Vec<LockOwner>| all.into_iter().map(Into::into).collect();
         let (heartbeat, stale) = seen.terms.unzip();
         Self {
             state: seen.state.into(),
             heartbeat_ms: heartbeat.map(millis),
             stale_ms: stale.map(millis),
-            holders: seen.holders.map(parties),
-            waiters: seen.waiters.map(parties),
+            holders: seen.holders.map(owners),
+            waiters: seen.waiters.map(owners),
             file_system: seen.file_system.kind,
             mount_options: seen.file_system.options,
-            worth: seen.file_system.worth.as_str(),
+            reach: seen.file_system.reach.as_str(),
         }
     }
 }
 
-impl From<Party> for BindingParty {
-    fn from(party: Party) -> Self {
-        Self { pid: party.pid, mode: mode(party.mode), command: party.command }
+impl From<LockOwner> for BindingLockOwner {
+    fn from(owner: LockOwner) -> Self {
+        Self { pid: owner.pid, mode: mode(owner.mode), command: owner.command }
     }
 }

@@ -15,7 +15,7 @@ use rootlock::{
     Answer, Error, Mode, Observer, Operation, Options, Place, Released, Request, Root, Session,
 };
 
-use crate::ask::{ASK_RECOVER, ASK_REPORT, ASK_SHARED, ASK_TELL, ASK_WAIT};
+use crate::ask::{ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
 use crate::blocking;
 use crate::convert::{BindingError, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
@@ -55,7 +55,7 @@ impl BindingEnvironment {
     }
 
     /// Asks for a lock. Answers with its fencing token when it is granted at once; with zero when an
-    /// event will tell, a grant or `failed`; or with why it failed at once. The face has checked
+    /// event will notify_waiting, a grant or `failed`; or with why it failed at once. The face has checked
     /// the options; the core checks what matters again.
     #[napi]
     pub fn acquire(
@@ -76,8 +76,8 @@ impl BindingEnvironment {
                 recover: ask & ASK_RECOVER != 0,
                 wait: ask & ASK_WAIT != 0,
             },
-            tell: ask & ASK_TELL != 0,
-            report: ask & ASK_REPORT != 0,
+            notify_waiting: ask & ASK_NOTIFY != 0,
+            has_logger: ask & ASK_LOGGER != 0,
         };
         let key = whole(key);
         Ok(match self.session.acquire(key, self.place(place)?, request) {
@@ -117,7 +117,7 @@ impl BindingEnvironment {
     }
 
     /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will
-    /// tell, with the error; or, when it is done, with the key and the token of the caller in this
+    /// notify_waiting, with the error; or, when it is done, with the key and the token of the caller in this
     /// environment that the lock went on to.
     #[napi]
     pub fn release(&self, key: f64) -> Either3<bool, Vec<f64>, BindingError> {
@@ -173,13 +173,13 @@ impl BindingEnvironment {
         Ok(())
     }
 
-    /// Looks at all that can be seen of a lock: `surveyed` or `failed` tells.
+    /// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.
     #[napi]
-    pub fn survey(&self, key: f64, path: String, file_name: String) {
+    pub fn diagnose(&self, key: f64, path: String, file_name: String) {
         let place = Place::Path(path.into());
         self.answer_later(key, Operation::Inspect, place, move |key, root| {
-            let seen = root.survey(&file_name)?;
-            Ok(BindingEvent { survey: Some(seen.into()), ..BindingEvent::new(key, "surveyed") })
+            let seen = root.diagnose(&file_name)?;
+            Ok(BindingEvent { diagnose: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
         });
     }
 }

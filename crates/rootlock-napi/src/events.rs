@@ -11,7 +11,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use rootlock::{Details, Error, Level, Observer};
 
-use crate::convert::{BindingError, BindingHolder, BindingLockState, BindingSurvey, number};
+use crate::convert::{BindingDiagnosis, BindingError, BindingHolder, BindingLockState, number};
 
 /// The message of the `log` event that comes before the `granted` one of a takeover.
 #[napi]
@@ -24,7 +24,7 @@ pub struct BindingEvent {
     pub key: f64,
     /// What happened.
     #[napi(
-        ts_type = "'waiting' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'surveyed' \
+        ts_type = "'waiting' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'diagnosed' \
                    | 'log'"
     )]
     pub kind: &'static str,
@@ -37,8 +37,8 @@ pub struct BindingEvent {
     pub reason: Option<&'static str>,
     /// `inspected`.
     pub state: Option<BindingLockState>,
-    /// `surveyed`.
-    pub survey: Option<BindingSurvey>,
+    /// `diagnosed`.
+    pub diagnose: Option<BindingDiagnosis>,
     /// `log`.
     #[napi(ts_type = "'warn' | 'error'")]
     pub level: Option<&'static str>,
@@ -57,7 +57,7 @@ impl BindingEvent {
             error: None,
             reason: None,
             state: None,
-            survey: None,
+            diagnose: None,
             level: None,
             message: None,
             details: None,

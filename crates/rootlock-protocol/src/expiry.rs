@@ -9,7 +9,7 @@ use crate::holder::Process;
 use crate::inspect::is_holders;
 use crate::ledger::{Ledger, Record};
 use crate::terms::Terms;
-use crate::watch::{self, Promise, Sighting, Watch};
+use crate::watch::{self, HolderTerms, Sighting, Watch};
 
 /// What a look came to.
 pub struct Judgement {
@@ -29,7 +29,7 @@ pub fn judge(
     terms: Terms,
 ) -> Judgement {
     let age = clock::wall() - stat.modified;
-    let holder = ledger.of(stat.id).map(|record| Promise {
+    let holder = ledger.of(stat.id).map(|record| HolderTerms {
         terms: record.terms,
         // A release does not clear the record: the lock may be another program's by now. Only
         // asked when it matters.

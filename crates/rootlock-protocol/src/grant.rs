@@ -22,7 +22,7 @@ pub struct Wanted {
     pub mode: Mode,
     pub terms: Terms,
     /// How many in this process are in line behind; tokens are set aside for them.
-    pub behind: usize,
+    pub queued: usize,
 }
 
 /// A grant that was made.
@@ -206,13 +206,13 @@ pub fn no_token_left(names: &Names) -> Fault {
 /// The record of a grant that follows `ledger`, with the terms as they are wanted; `None` when no
 /// token is left.
 pub fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> Option<Record> {
-    let Wanted { mode, terms, behind } = wanted;
+    let Wanted { mode, terms, queued } = wanted;
     let wall = clock::wall();
     let wall_micros = u64::try_from(wall / 1_000).unwrap_or(0);
     let token = ledger.next_token(wall_micros)?;
     Some(Record {
         token,
-        last: last_of_run(token, behind, wall_micros),
+        last: last_of_run(token, queued, wall_micros),
         mode,
         granted_at: wall_millis(wall),
         terms,
@@ -222,11 +222,11 @@ pub fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> 
     })
 }
 
-/// Sets tokens aside for those behind, but none that the wall clock will not have reached by the
+/// Sets tokens aside for those queued, but none that the wall clock will not have reached by the
 /// end of the run: it is what keeps tokens rising should the ledger be lost.
-fn last_of_run(token: u64, behind: usize, wall_micros: u64) -> u64 {
+fn last_of_run(token: u64, queued: usize, wall_micros: u64) -> u64 {
     let reach = wall_micros.saturating_add(RUN.as_micros() as u64);
-    token.max(reach.min(token.saturating_add(behind as u64)).min(MAX_TOKEN - 1))
+    token.max(reach.min(token.saturating_add(queued as u64)).min(MAX_TOKEN - 1))
 }
 
 fn wall_millis(wall: Nanos) -> u64 {

@@ -65,7 +65,7 @@ pub fn interval(needed: Duration) -> Duration {
 
 /// What the ledger says of a lock file's holder.
 #[derive(Clone, Copy, Debug)]
-pub struct Promise {
+pub struct HolderTerms {
     pub terms: Terms,
     /// The record speaks of who holds the lock now, as far as can be told.
     pub is_holders: bool,
@@ -75,15 +75,15 @@ pub struct Promise {
 ///
 /// The terms in the ledger are kept even by a contender with shorter ones: a lease is what its
 /// holder was promised.
-pub fn needed(own: Terms, holder: Option<Promise>, wall_age: Nanos) -> Duration {
+pub fn needed(own: Terms, holder: Option<HolderTerms>, wall_age: Nanos) -> Duration {
     match holder {
         // Old by the wall clock: but that may have been set, or the file's time may. One beat must
         // have been missed before our eyes, with a fifth to spare.
-        Some(Promise { terms, is_holders: true }) if is_old(own, terms, wall_age) => {
+        Some(HolderTerms { terms, is_holders: true }) if is_old(own, terms, wall_age) => {
             terms.heartbeat * 6 / 5
         }
         // A program that keeps no ledger may not beat as often as we would: the full time.
-        Some(Promise { terms, .. }) => own.stale.max(terms.stale),
+        Some(HolderTerms { terms, .. }) => own.stale.max(terms.stale),
         None => own.stale,
     }
 }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     /// The holder's, with the usual terms.
-    const PROMISE: Option<Promise> = Some(Promise { terms: TERMS, is_holders: true });
+    const PROMISE: Option<HolderTerms> = Some(HolderTerms { terms: TERMS, is_holders: true });
 
     #[test]
     fn a_fresh_file_needs_the_full_time() {
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_record_of_somebody_else_gives_the_full_time_even_if_old() {
         let hasty = Terms { heartbeat: SECOND / 20, stale: SECOND / 5 };
-        let old_record = Some(Promise { terms: TERMS, is_holders: false });
+        let old_record = Some(HolderTerms { terms: TERMS, is_holders: false });
         assert_eq!(needed(hasty, old_record, Nanos::MAX), TERMS.stale);
     }
 

@@ -1,4 +1,4 @@
-//! What a lock on a file system is worth: who else meets it. For people: nothing
+//! How far a lock on a file system reaches: who else meets it. For people: nothing
 //! decides by it but whether to warn.
 
 use crate::Locality;
@@ -11,12 +11,12 @@ pub struct FileSystem {
     /// How it is mounted, where the system tells.
     pub options: String,
     /// Who meets a lock there.
-    pub worth: Worth,
+    pub reach: Reach,
 }
 
 /// Who meets a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
+pub enum Reach {
     /// All processes of this machine: it is the kernel's own file system.
     Machine,
     /// All machines that have it mounted: the server keeps the locks.
@@ -28,7 +28,7 @@ pub enum Worth {
     Unknown,
 }
 
-impl Worth {
+impl Reach {
     /// The name that users match.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,29 +42,29 @@ impl Worth {
 
 impl FileSystem {
     pub fn new(kind: String, options: String, locality: Locality) -> Self {
-        let worth = judge(&kind, &options, locality);
-        Self { kind, options, worth }
+        let reach = judge(&kind, &options, locality);
+        Self { kind, options, reach }
     }
 }
 
 /// By what is written of `flock` in the kernel's own documentation of each file system.
-fn judge(kind: &str, options: &str, locality: Locality) -> Worth {
+fn judge(kind: &str, options: &str, locality: Locality) -> Reach {
     let has = |wanted: &[&str]| options.split(',').any(|option| wanted.contains(&option));
     match kind {
-        _ if locality == Locality::Local => Worth::Machine,
+        _ if locality == Locality::Local => Reach::Machine,
         // The client keeps the locks to itself when it is told to.
-        "nfs" | "nfs4" if has(&["nolock", "local_lock=flock", "local_lock=all"]) => Worth::Mount,
-        "cifs" | "smb3" if has(&["nobrl"]) => Worth::Mount,
-        "lustre" if !has(&["flock"]) => Worth::Mount,
-        "ocfs2" if has(&["localflocks"]) => Worth::Mount,
+        "nfs" | "nfs4" if has(&["nolock", "local_lock=flock", "local_lock=all"]) => Reach::Mount,
+        "cifs" | "smb3" if has(&["nobrl"]) => Reach::Mount,
+        "lustre" if !has(&["flock"]) => Reach::Mount,
+        "ocfs2" if has(&["localflocks"]) => Reach::Mount,
         "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "ceph" | "gfs2" | "ocfs2" | "lustre"
-        | "fuse.glusterfs" | "fuse.ceph" | "fuse.ceph-fuse" => Worth::Server,
+        | "fuse.glusterfs" | "fuse.ceph" | "fuse.ceph-fuse" => Reach::Server,
         // A share, as Windows sees it.
-        "NTFS" | "ReFS" | "CSVFS" if has(&["remote"]) => Worth::Server,
+        "NTFS" | "ReFS" | "CSVFS" if has(&["remote"]) => Reach::Server,
         // Without a server that keeps locks, FUSE does so in the kernel, for the one mount.
-        "fuse" | "fuseblk" | "virtiofs" | "9p" | "vboxsf" | "prl_fs" => Worth::Mount,
-        _ if kind.starts_with("fuse.") => Worth::Mount,
-        _ => Worth::Unknown,
+        "fuse" | "fuseblk" | "virtiofs" | "9p" | "vboxsf" | "prl_fs" => Reach::Mount,
+        _ if kind.starts_with("fuse.") => Reach::Mount,
+        _ => Reach::Unknown,
     }
 }
 
@@ -74,34 +74,34 @@ mod tests {
 
     #[test]
     fn a_local_file_system_is_worth_the_machine() {
-        assert_eq!(judge("ext4", "rw,relatime", Locality::Local), Worth::Machine);
+        assert_eq!(judge("ext4", "rw,relatime", Locality::Local), Reach::Machine);
     }
 
     #[test]
     fn a_server_keeps_locks_unless_its_client_was_told_to() {
-        for (kind, options, worth) in [
-            ("nfs4", "rw,vers=4.2,local_lock=none", Worth::Server),
-            ("nfs", "rw,vers=3,nolock", Worth::Mount),
-            ("nfs4", "rw,local_lock=all", Worth::Mount),
-            ("nfs", "rw,local_lock=posix", Worth::Server),
-            ("cifs", "rw,vers=3.1.1", Worth::Server),
-            ("cifs", "rw,nobrl", Worth::Mount),
-            ("lustre", "rw,flock", Worth::Server),
-            ("lustre", "rw,localflock", Worth::Mount),
-            ("NTFS", "remote", Worth::Server),
+        for (kind, options, reach) in [
+            ("nfs4", "rw,vers=4.2,local_lock=none", Reach::Server),
+            ("nfs", "rw,vers=3,nolock", Reach::Mount),
+            ("nfs4", "rw,local_lock=all", Reach::Mount),
+            ("nfs", "rw,local_lock=posix", Reach::Server),
+            ("cifs", "rw,vers=3.1.1", Reach::Server),
+            ("cifs", "rw,nobrl", Reach::Mount),
+            ("lustre", "rw,flock", Reach::Server),
+            ("lustre", "rw,localflock", Reach::Mount),
+            ("NTFS", "remote", Reach::Server),
         ] {
-            assert_eq!(judge(kind, options, Locality::Remote), worth, "{kind} {options}");
+            assert_eq!(judge(kind, options, Locality::Remote), reach, "{kind} {options}");
         }
     }
 
     #[test]
     fn two_mounts_by_fuse_do_not_meet() {
-        assert_eq!(judge("fuse.sshfs", "rw", Locality::Remote), Worth::Mount);
+        assert_eq!(judge("fuse.sshfs", "rw", Locality::Remote), Reach::Mount);
     }
 
     #[test]
     fn what_is_not_known_is_called_so() {
-        assert_eq!(judge("afs", "", Locality::Remote), Worth::Unknown);
-        assert_eq!(judge("", "", Locality::Remote), Worth::Unknown);
+        assert_eq!(judge("afs", "", Locality::Remote), Reach::Unknown);
+        assert_eq!(judge("", "", Locality::Remote), Reach::Unknown);
     }
 }

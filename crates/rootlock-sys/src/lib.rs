@@ -45,7 +45,7 @@ compile_error!("rootlock needs kernel file locks: a lock that does not lock is w
 #[cfg(all(any(test, feature = "skewed-clock"), not(shuttle)))]
 pub mod skewed_clock;
 
-pub use file_system::{FileSystem, Worth};
+pub use file_system::{FileSystem, Reach};
 pub use platform::{
     Dir, Interrupt, Interruptible, close, copy_access, process, read_at, set_times, share_access,
     stat, waiters, write_at,

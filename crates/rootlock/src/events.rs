@@ -48,7 +48,7 @@ pub const TOOK_OVER: &str = "took over a stale lock";
 /// How much an operator should care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Worth knowing.
+    /// Reach knowing.
     Warn,
     /// Somebody's assumption does not hold any more.
     Error,

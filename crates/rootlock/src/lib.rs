@@ -29,13 +29,14 @@
 //! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
 //! operating system, and nothing else is.
 
+mod diagnose;
+mod dir_cache;
 mod entry;
 mod error;
 mod events;
 mod inspect;
 #[cfg(shuttle)]
 mod interleavings;
-mod kept;
 mod lease;
 mod lock;
 mod options;
@@ -46,17 +47,16 @@ mod root;
 mod session;
 #[cfg(all(test, not(shuttle)))]
 mod sleep;
-mod survey;
 mod timer;
 
+pub use diagnose::{Diagnosis, LockOwner};
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
 pub use lock::{Lock, Released};
 pub use options::Options;
 pub use root::{Acquired, Request, Root, Wait};
 pub use session::{Answer, Event, Observer, Place, Session};
-pub use survey::{Party, Survey};
 
 pub use rootlock_protocol::Holder;
 pub use rootlock_protocol::inspect::{LockState, State};
-pub use rootlock_sys::{FileSystem, Mode, Worth};
+pub use rootlock_sys::{FileSystem, Mode, Reach};

@@ -9,9 +9,9 @@ use crate::entry::LockEntry;
 use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
 use crate::options::Options;
-use crate::{Holder, Lock, Mode, kept};
+use crate::{Holder, Lock, Mode, dir_cache};
 use rootlock_protocol::Names;
-use rootlock_sys::Worth;
+use rootlock_sys::Reach;
 use rootlock_sys::sync::{self, Condvar, Mutex};
 use rootlock_sys::{Dir, FileId, Locality};
 
@@ -44,9 +44,9 @@ pub struct Request<'a> {
     /// Times, recovery, waiting.
     pub options: Options,
     /// Whether [`Events::waiting`] is wanted.
-    pub tell: bool,
+    pub notify_waiting: bool,
     /// Whether [`Events::log`] reaches anybody: what is said once is not said to nobody.
-    pub report: bool,
+    pub has_logger: bool,
 }
 
 impl Default for Request<'_> {
@@ -55,8 +55,8 @@ impl Default for Request<'_> {
             file_name: Root::LOCK_FILE,
             mode: Mode::Exclusive,
             options: Options::default(),
-            tell: false,
-            report: false,
+            notify_waiting: false,
+            has_logger: false,
         }
     }
 }
@@ -114,14 +114,14 @@ impl Root {
         let path = path.as_ref();
         let dir = Dir::open_cached(path)?;
         let (mount, id) = dir.mount_and_id()?;
-        if let Some(root) = kept::find(path, mount, id) {
+        if let Some(root) = dir_cache::find(path, mount, id) {
             return Some(root);
         }
         if !sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount) {
             return None;
         }
         let root = Self::new(dir, mount, id, path, Locality::Local);
-        kept::visit(&root);
+        dir_cache::visit(&root);
         Some(root)
     }
 
@@ -169,18 +169,18 @@ impl Root {
     ) -> Result<Acquired, Error> {
         request.options.check(self.path())?;
         let entry = self.entry(request.file_name)?;
-        let Request { mode, options, tell, report, .. } = request;
-        if report {
+        let Request { mode, options, notify_waiting, has_logger, .. } = request;
+        if has_logger {
             self.doubt(tag, &*events);
         }
-        entry.acquire(&self.inner.path, tag, mode, &options, tell, events)
+        entry.acquire(&self.inner.path, tag, mode, &options, notify_waiting, events)
     }
 
     /// Says, once for each file system, that its locks may not be everybody's.
     fn doubt(&self, tag: u64, events: &dyn Events) {
         let Inner { dir, id, path, locality, .. } = &*self.inner;
         if *locality == Locality::Local
-            || matches!(dir.file_system().worth, Worth::Machine | Worth::Server)
+            || matches!(dir.file_system().reach, Reach::Machine | Reach::Server)
             || !sync::lock(&DOUBTED).get_or_insert_default().insert(id.volume)
         {
             return;

@@ -77,8 +77,8 @@ struct Job {
     file_name: String,
     mode: Mode,
     options: Options,
-    tell: bool,
-    report: bool,
+    notify_waiting: bool,
+    has_logger: bool,
 }
 
 impl Place {
@@ -224,7 +224,7 @@ impl Inner {
     fn granted(&self, tag: Tag, lock: Lock) -> bool {
         let granted = self.requests().granted(tag, lock);
         match granted {
-            Granted::Kept => return true,
+            Granted::Cached => return true,
             // Released outside of the mutex, and before it is told.
             Granted::Cancelled(lock) => {
                 drop(lock);
@@ -237,10 +237,10 @@ impl Inner {
 
     /// Opens and asks where that may block, when those who came before have.
     fn line_up(self: &Arc<Self>, place: Place, tag: Tag, request: Request<'_>) {
-        let Request { file_name, mode, options, tell, report } = request;
+        let Request { file_name, mode, options, notify_waiting, has_logger } = request;
         let line = (place.path().to_owned(), file_name.to_owned());
         let file_name = file_name.to_owned();
-        let job = Job { place, file_name, mode, options, tell, report };
+        let job = Job { place, file_name, mode, options, notify_waiting, has_logger };
         if !self.requests().line_up(line.clone(), tag, job) {
             return;
         }
@@ -269,13 +269,14 @@ impl Inner {
     }
 
     fn answer_later(self: &Arc<Self>, tag: Tag, job: Job) {
-        let Job { place, file_name, mode, options, tell, report } = job;
+        let Job { place, file_name, mode, options, notify_waiting, has_logger } = job;
         let result = place.open().and_then(|root| {
             if !self.requests().begin(tag) {
                 // Nothing is created for somebody who has left meanwhile.
                 return Ok(None);
             }
-            let request = Request { file_name: &file_name, mode, options, tell, report };
+            let request =
+                Request { file_name: &file_name, mode, options, notify_waiting, has_logger };
             self.ask(&root, tag, request)
         });
         match result {

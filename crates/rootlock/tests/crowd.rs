@@ -126,7 +126,8 @@ fn come_and_go(root: &Root, random: &mut Random, inside: &Inside) {
         ..Options::default()
     };
     let (events, outcome) = settled();
-    let request = Request { mode, options, tell: random.below(2) == 0, ..Request::default() };
+    let request =
+        Request { mode, options, notify_waiting: random.below(2) == 0, ..Request::default() };
     let lock = match root.acquire(0, request, events).expect("asked") {
         Acquired::Now(lock) => lock,
         Acquired::Later(wait) => {

@@ -104,12 +104,12 @@ impl LockEntry {
     }
 
     pub(super) fn wanted(&self, waiter: &Waiter) -> Wanted {
-        let behind = match waiter.mode {
+        let queued = match waiter.mode {
             Mode::Exclusive => sync::lock(&self.state).queue.len(),
             // Readers are not served from one another's hand.
             Mode::Shared => 0,
         };
-        Wanted { mode: waiter.mode, terms: waiter.terms, behind }
+        Wanted { mode: waiter.mode, terms: waiter.terms, queued }
     }
 
     pub(super) fn start_lease(

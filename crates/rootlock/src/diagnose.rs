@@ -11,25 +11,25 @@ use crate::error::{Error, FaultExt, Operation};
 use crate::root::Root;
 use crate::{Mode, Options};
 
-/// What [`Root::survey`] found. By the time it is read, it may be otherwise.
+/// What [`Root::diagnose`] found. By the time it is read, it may be otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub struct Diagnosis {
     /// The same as [`Root::inspect`] finds, but stale by the longer of the default and the
     /// holder's own time.
     pub state: LockState,
     /// The terms that the holder wrote down, if it did: its heartbeat, and when it counts as stale.
     pub terms: Option<(Duration, Duration)>,
     /// Who has the kernel lock; `None` where the system does not tell.
-    pub holders: Option<Vec<Party>>,
+    pub holders: Option<Vec<LockOwner>>,
     /// The processes that wait for it in the kernel; `None` where the system does not tell.
-    pub waiters: Option<Vec<Party>>,
+    pub waiters: Option<Vec<LockOwner>>,
     /// What it is all on.
     pub file_system: FileSystem,
 }
 
 /// A process that has or wants a lock, as the system tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Party {
+pub struct LockOwner {
     /// Its process id.
     pub pid: u32,
     /// How it has or wants it.
@@ -44,7 +44,7 @@ impl Root {
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
-    pub fn survey(&self, file_name: &str) -> Result<Survey, Error> {
+    pub fn diagnose(&self, file_name: &str) -> Result<Diagnosis, Error> {
         let entry = self.entry(file_name)?;
         let stat = entry.files.dir.stat(&entry.files.names.lock).ok().flatten();
         let terms = stat.and_then(|stat| {
@@ -54,9 +54,9 @@ impl Root {
         let stale = terms.map_or(default, |(_, own)| default.max(own));
         let state = inspect::look(&entry.files, stale)
             .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))?;
-        let (holders, waiters) = stat.and_then(|stat| parties(&stat)).unzip();
+        let (holders, waiters) = stat.and_then(|stat| owners(&stat)).unzip();
         let file_system = entry.files.dir.file_system();
-        Ok(Survey { state, terms, holders, waiters, file_system })
+        Ok(Diagnosis { state, terms, holders, waiters, file_system })
     }
 }
 
@@ -66,15 +66,15 @@ fn terms(ledger: &Ledger, stat: &Stat) -> Option<(Duration, Duration)> {
 }
 
 /// Who holds and who waits.
-fn parties(stat: &Stat) -> Option<(Vec<Party>, Vec<Party>)> {
-    let party = |lock: process::KernelLock| Party {
+fn owners(stat: &Stat) -> Option<(Vec<LockOwner>, Vec<LockOwner>)> {
+    let owner = |lock: process::KernelLock| LockOwner {
         pid: lock.pid,
         mode: lock.mode,
         command: Some(command::of(lock.pid)).filter(|command| !command.is_empty()),
     };
     let (waiters, holders): (Vec<_>, Vec<_>) =
         process::kernel_locks(stat.id)?.into_iter().partition(|lock| lock.waits);
-    Some((holders.into_iter().map(party).collect(), waiters.into_iter().map(party).collect()))
+    Some((holders.into_iter().map(owner).collect(), waiters.into_iter().map(owner).collect()))
 }
 
 #[cfg(test)]
@@ -86,9 +86,9 @@ mod tests {
     fn a_directory_without_a_lock_is_free() {
         let dir = tempfile::tempdir().expect("made");
         let root = Root::open(dir.path()).expect("opens");
-        let survey = root.survey(Root::LOCK_FILE).expect("can be seen");
-        assert_eq!(survey.state.state, State::Free);
-        assert_eq!(survey.terms, None);
+        let diagnose = root.diagnose(Root::LOCK_FILE).expect("can be seen");
+        assert_eq!(diagnose.state.state, State::Free);
+        assert_eq!(diagnose.terms, None);
         assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 0, "nothing is made");
     }
 
@@ -101,13 +101,13 @@ mod tests {
         let root = Root::open(dir.path()).expect("opens");
         let options = Options { stale: Duration::from_secs(120), ..Options::default() };
         let _lock = root.lock(Request { options, ..Request::default() }).expect("free");
-        let survey = root.survey(Root::LOCK_FILE).expect("can be seen");
-        assert_eq!(survey.state.state, State::Exclusive);
-        assert_eq!(survey.terms, Some((options.heartbeat, options.stale)));
-        if let Some(holders) = survey.holders {
+        let diagnose = root.diagnose(Root::LOCK_FILE).expect("can be seen");
+        assert_eq!(diagnose.state.state, State::Exclusive);
+        assert_eq!(diagnose.terms, Some((options.heartbeat, options.stale)));
+        if let Some(holders) = diagnose.holders {
             let pids: Vec<_> = holders.iter().map(|holder| holder.pid).collect();
             assert_eq!(pids, [std::process::id()]);
-            assert_eq!(survey.waiters, Some(Vec::new()));
+            assert_eq!(diagnose.waiters, Some(Vec::new()));
         }
     }
 }

@@ -1,4 +1,4 @@
-import type { BindingParty, BindingSurvey } from './binding'
+import type { BindingLockOwner, BindingDiagnosis } from './binding'
 import { fileName as checkedFileName, defaults, path as checkedPath } from './arguments'
 import { ask, environment } from './environment'
 import type { LockState } from './inspect'
@@ -7,20 +7,20 @@ import { within } from './paths'
 import { printable } from './printable'
 
 /** A process that has or wants a lock, as the system tells. */
-export type Party = BindingParty
+export type LockOwner = BindingLockOwner
 
 /** All that can be seen of a lock; for the command, not for programs. */
-export interface Survey extends Omit<BindingSurvey, 'state'>, LockState {
+export interface Diagnosis extends Omit<BindingDiagnosis, 'state'>, LockState {
   /** The lock file. */
   readonly path: string
 }
 
-export async function survey(path: string, fileName?: string): Promise<Survey> {
+export async function diagnose(path: string, fileName?: string): Promise<Diagnosis> {
   const at = checkedPath('path', path)
   const name = checkedFileName(fileName) ?? defaults.fileName
-  const event = await ask((key) => environment.survey(key, at, name))
-  if (!event.survey) throw fromBinding(event.error!, 'inspect')
-  const { state: seen, ...more } = event.survey
+  const event = await ask((key) => environment.diagnose(key, at, name))
+  if (!event.diagnose) throw fromBinding(event.error!, 'inspect')
+  const { state: seen, ...more } = event.diagnose
   return {
     path: within(at, name),
     state: seen.state,
@@ -35,6 +35,6 @@ export async function survey(path: string, fileName?: string): Promise<Survey> {
 }
 
 /** Whoever mounts a file system or starts a program chooses its name. */
-function party({ command, ...more }: Party): Party {
+function party({ command, ...more }: LockOwner): LockOwner {
   return { ...more, ...(command !== undefined && { command: printable(command) }) }
 }

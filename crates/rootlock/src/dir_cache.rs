@@ -26,14 +26,14 @@ const MOST: usize = 64;
 /// How many visits to directories that are not kept are remembered.
 const VISITS: usize = 16;
 
-struct Kept {
+struct Cached {
     root: Root,
     used: Duration,
 }
 
 struct State {
     /// By their paths, letter for letter: each is told by the one that it was opened by.
-    roots: Option<HashMap<OsString, Kept>>,
+    roots: Option<HashMap<OsString, Cached>>,
     visits: [Option<((u64, FileId), Duration)>; VISITS],
     next_visit: usize,
 }
@@ -78,14 +78,14 @@ pub(crate) fn visit(root: &Root) {
         if roots.is_empty() && set_timer(now).is_err() {
             return;
         }
-        roots.insert(root.path().as_os_str().to_owned(), Kept { root: root.clone(), used: now })
+        roots.insert(root.path().as_os_str().to_owned(), Cached { root: root.clone(), used: now })
     };
     // Closed outside of the mutex.
     drop(replaced);
 }
 
 /// Lets those go that nobody has asked for lately; on the pool, because the timer's thread closes no file.
-fn tidy(now: Duration) {
+fn evict(now: Duration) {
     let mut state = sync::lock(&STATE);
     let roots = state.roots.get_or_insert_default();
     let idle: Vec<_> =
@@ -101,9 +101,9 @@ fn tidy(now: Duration) {
 }
 
 fn set_timer(now: Duration) -> std::io::Result<()> {
-    let tidy = |moment: timer::Moment| {
-        tidy(moment.now);
+    let evict = |moment: timer::Moment| {
+        evict(moment.now);
         None
     };
-    timer::set(now + MOMENT, tidy).map(drop)
+    timer::set(now + MOMENT, evict).map(drop)
 }
