@@ -1,4 +1,4 @@
-// `rootlock doctor`: what a lock of a directory is reach, by looking and by trying.
+// `rootlock doctor`: how far a lock of a directory can be relied on, by looking and by trying.
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -15,7 +15,7 @@ import { parse } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
 import { trial } from './trial'
-import { duration, reach, who } from './words'
+import { duration, reachMeans, who } from './words'
 
 /** From here on the file system's clock counts as another one. */
 const MOST_DRIFT_MS = 1000
@@ -109,11 +109,11 @@ async function directoryOf(directory: string): Promise<Finding> {
 async function storage(directory: string, fileName: string): Promise<Finding> {
   const seen = await diagnose(directory, fileName).catch((error: Error) => error)
   if (seen instanceof Error) return fail(seen.message, 'Whoever locks it has to be let in: chmod')
-  const { fileSystem, mountOptions, worth } = seen
-  const what = `${fileSystem || 'a file system that is not known'}: ${reach[reach]}`
-  if (worth === 'machine') return ok(what)
+  const { fileSystem, mountOptions, reach } = seen
+  const what = `${fileSystem || 'a file system that is not known'}: ${reachMeans[reach]}`
+  if (reach === 'machine') return ok(what)
   const mounted = `${what}${mountOptions && ` (mounted ${mountOptions})`}`
-  if (worth === 'server') return ok(mounted)
+  if (reach === 'server') return ok(mounted)
   return warn(mounted, 'Fine for one machine; for several, put the directory on NFSv4 or SMB 3')
 }
 

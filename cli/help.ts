@@ -8,7 +8,7 @@ export const help = `rootlock: one advisory lock per directory
     -q, --quiet                 do not tell of waiting, nor who has the lock
     -o, --close                 what COMMAND leaves running keeps no lock
   rootlock status [--json] [--watch] DIR   who has it and since when, who waits
-  rootlock doctor DIR                      what a lock there is reach, by trying
+  rootlock doctor DIR                      how far a lock there can be relied on
 
   --file NAME    another lock file than .lock
   --help, --version

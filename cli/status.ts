@@ -7,7 +7,7 @@ import { diagnose, type LockOwner, type Diagnosis } from '../src/diagnosis'
 import { parse } from './arguments'
 import { exits } from './exits'
 import { locking } from './failure'
-import { duration, reach, who } from './words'
+import { duration, reachMeans, who } from './words'
 
 const EVERY_MS = 1000
 
@@ -54,7 +54,7 @@ const lasting = (seen: Diagnosis) => ({ ...seen, ageMs: undefined })
 /** One line. */
 function json(seen: Diagnosis): string {
   const { path, state, holder, ageMs, heartbeatMs, staleMs, holders, waiters } = seen
-  const { fileSystem, mountOptions, worth } = seen
+  const { fileSystem, mountOptions, reach } = seen
   const told = {
     path,
     state,
@@ -64,7 +64,7 @@ function json(seen: Diagnosis): string {
     staleMs,
     holders: holders ?? null,
     waiters: waiters ?? null,
-    fileSystem: { kind: fileSystem, options: mountOptions, worth }
+    fileSystem: { kind: fileSystem, options: mountOptions, worth: reach }
   }
   return `${escaped(JSON.stringify(told))}\n`
 }
@@ -82,7 +82,7 @@ function text(seen: Diagnosis): string {
     ['lock', seen.path],
     ['state', stateOf(seen)]
   ]
-  const { holder, ageMs, heartbeatMs, staleMs, holders = [], waiters, fileSystem, worth } = seen
+  const { holder, ageMs, heartbeatMs, staleMs, holders = [], waiters, fileSystem, reach } = seen
   if (holder) {
     lines.push(['holder', who(holder)])
     if (holder.acquiredAt) {
@@ -100,7 +100,7 @@ function text(seen: Diagnosis): string {
   }
   if (holders.length > 1) lines.push(['readers', all(holders)])
   if (waiters?.length) lines.push(['waiting', all(waiters)])
-  lines.push(['storage', `${fileSystem || 'not known'}: ${reach[reach]}`])
+  lines.push(['storage', `${fileSystem || 'not known'}: ${reachMeans[reach]}`])
   return lines.map(([name, value]) => `${name.padEnd(10)} ${printable(value)}\n`).join('')
 }
 

@@ -26,7 +26,7 @@ export function who({ pid, command, hostname }: Partial<Holder> & { pid: number 
 }
 
 /** What the `reach` of a file system means. */
-export const reach = {
+export const reachMeans = {
   machine: 'a local file system: a lock keeps out every process of this machine',
   server: 'the server keeps the locks: a lock keeps out every client that has it mounted',
   mount: 'a lock keeps out only processes that use this same mount, not other clients',

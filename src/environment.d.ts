@@ -15,7 +15,7 @@ export declare function release(key: number, observer: Observer | undefined): bo
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;
 /** Events do not keep the event loop alive, so that a held lock does not. What is waited for does. */
-export declare function hold(): void;
-export declare function unhold(): void;
+export declare function ref(): void;
+export declare function unref(): void;
 /** A request that ends with one event: the event, while the event loop is kept alive. */
 export declare function ask(request: (key: number) => void): Promise<BindingEvent>;
