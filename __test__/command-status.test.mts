@@ -28,7 +28,7 @@ interface Status {
   staleMs?: number
   holders: { pid: number; mode: string; command: string }[] | null
   waiters: { pid: number; mode: string; command: string }[] | null
-  fileSystem: { kind: string; options: string; reach: string }
+  fileSystem: { kind: string; options: string; worth: string }
 }
 
 const ago = (ms: number) => new Date(Date.now() - ms)
@@ -54,7 +54,7 @@ test('status --json is one line with the holder, its terms and the file system',
   t.like(seen.holder, { pid: process.pid, hostname: hostname(), token, mode: 'exclusive' })
   t.false(Number.isNaN(Date.parse(seen.holder!.acquiredAt)))
   t.true(seen.ageMs! >= 0)
-  t.true(['machine', 'server', 'mount', 'unknown'].includes(seen.fileSystem.reach))
+  t.true(['machine', 'server', 'mount', 'unknown'].includes(seen.fileSystem.worth))
 })
 
 onLinux('status tells every reader, and who waits', async (t) => {

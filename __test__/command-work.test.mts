@@ -73,7 +73,7 @@ onUnix('SIGKILL ends the run, and the command keeps the lock', async (t) => {
   await endsWith(t, root, file)
 })
 
-onUnix('SIGKILL of the run while it waits leaves nobody behind who gets the lock', async (t) => {
+onUnix('SIGKILL of the run while it waits leaves nobody behind who keeps the lock', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const waits = command(t, 'run', root, '--', ...node('0'))
@@ -82,7 +82,8 @@ onUnix('SIGKILL of the run while it waits leaves nobody behind who gets the lock
   // Its keeper has its errors, and with its end they end.
   await waits.ends()
   await unlock()
-  await t.notThrowsAsync(hold(t, root, { wait: false }))
+  // Its keeper may be granted it before it hears that the run is gone, and gives it back.
+  await t.notThrowsAsync(hold(t, root))
 })
 
 onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (t) => {

@@ -381,14 +381,14 @@ for (const [what, { events, violates = [] }] of Object.entries(cases)) {
   })
 }
 
-test('a timeline has the events of the owners, in order, and no others', (t) => {
+test('a timeline has the events of the parties, in order, and no others', (t) => {
   const events = [
     ...hold(10, 30, 'p1.1', 1),
     ...hold(11, 12, 'p7.1', 9, { mode: 'shared' }),
     ...hold(20, 40, 'p2.1', 2)
   ].toSorted((one, other) => one.at - other.at)
-  const violation = check(events, TERMS).violations.find(({ owners }) => owners.includes('p2.1'))!
-  const lines = timeline({ ...violation, owners: ['p1.1', 'p2.1'] }, events)
+  const violation = check(events, TERMS).violations.find(({ parties }) => parties.includes('p2.1'))!
+  const lines = timeline({ ...violation, parties: ['p1.1', 'p2.1'] }, events)
   t.true(lines.length >= 4)
   t.false(lines.some((line) => line.includes('p7.1')))
   const times = lines.map((line) => Number.parseFloat(line))
