@@ -1,6 +1,8 @@
 // Which locks of `withLock` a call is inside of: who waits for one of them waits for itself.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+// Taken here, before any test puts a fake in its place.
+import { setImmediate } from 'node:timers'
 
 import { environment } from './environment'
 
@@ -16,6 +18,8 @@ let surroundings: AsyncLocalStorage<Surrounding> | undefined
 
 /** How many are inside. */
 let count = 0
+/** In the turn after the last one has ended: to switch a store off and on takes longer than a lock. */
+let resting = false
 
 /** Runs what a lock is held for; `leave` has to be called when that has ended. */
 export function enter<T>(key: number, shared: boolean, fn: () => T): T {
@@ -25,8 +29,15 @@ export function enter<T>(key: number, shared: boolean, fn: () => T): T {
 }
 
 export function leave(): void {
-  // Before Node 24 every promise of the process takes longer while a store is in use.
-  if (--count === 0) surroundings!.disable()
+  if (--count > 0 || resting) return
+  resting = true
+  setImmediate(rest)
+}
+
+/** Before Node 24 every promise of the process takes longer while a store is in use. */
+function rest(): void {
+  resting = false
+  if (count === 0) surroundings!.disable()
 }
 
 /** Whether a request can't be granted before what it is made in has ended. */
