@@ -62,7 +62,7 @@ async function installNpm(folder: string, ...args: string[]): Promise<void> {
   await node(folder, [npm, 'install', 'rootlock', '--ignore-scripts', ...args])
 }
 
-test('the root package holds what __test__/package.test.mts says, and names every platform', async () => {
+test('the root package holds what __test__/package/package.test.mts says, and names every platform', async () => {
   const folder = await unpacked('rootlock')
   assert.deepEqual(await list(folder), [...(await listed(checkout)), 'package.json'].toSorted())
   const { optionalDependencies, dependencies, scripts, devDependencies, version } = manifest(folder)

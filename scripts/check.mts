@@ -20,7 +20,7 @@ const packaging = (name: string): Check => [
 const CHECKS: Record<string, { about: string; run: Check }> = {
   torture: {
     about: 'real processes, frozen, killed and disturbed, and what each of them saw',
-    run: [[node, '.build/torture/main.mjs']]
+    run: [[node, '.build/__test__/torture/main.mjs']]
   },
   faults: { about: 'whatever system call fails, one after the other', run: script('faults') },
   leaks: { about: 'threads, descriptors and memory over hours', run: script('leaks') },

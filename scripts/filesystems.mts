@@ -7,6 +7,8 @@ import { AVA, report, run, tap } from './tests.mjs'
 debian('xfsprogs', 'btrfs-progs', 'bindfs', 'sshfs', 'openssh-sftp-server', 'ntfs-3g')
 debian('exfat-fuse', 'exfatprogs')
 
-const FILES = ['file-systems', 'remote-storage'].map((name) => `.build/__test__/${name}.test.mjs`)
+const FILES = ['file-systems', 'remote-storage'].map(
+  (name) => `.build/__test__/exclusion/${name}.test.mjs`
+)
 
 report([['file systems', await run(process.execPath, [AVA, '--tap', ...FILES], tap)]])

@@ -74,7 +74,8 @@ export const AVA = 'node_modules/ava/entrypoints/cli.mjs'
 /** AVA's test files, or those of these names. */
 export function testFiles(named: string[]): string[] {
   if (named.length > 0) return named
-  return readdirSync(TESTS).filter((name) => name.endsWith('.test.mjs'))
+  const all = readdirSync(TESTS, { recursive: true, encoding: 'utf8' })
+  return all.filter((name) => name.endsWith('.test.mjs'))
 }
 
 /** The arguments by which Node runs one of them; one that the system ends takes no other with it. */

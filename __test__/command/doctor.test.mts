@@ -1,0 +1,173 @@
+import { chmod, copyFile, link, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import test from 'ava'
+
+import { child, program } from '../helpers/child.mjs'
+import { rootlock, run } from '../helpers/command.mjs'
+import { linux, namespaces, needing, superuser, unix } from '../helpers/needing.mjs'
+import { temporaryRoot } from '../helpers/temporary-root.mjs'
+
+const onLinux = needing(test, linux)
+const asSuperuser = needing(test, unix, superuser)
+const withMounts = needing(test, linux, superuser, namespaces)
+
+test('the doctor finds a directory well by trying with two processes, and leaves nothing', async (t) => {
+  const root = await temporaryRoot(t)
+  const { code, out, err } = await run(t, 'doctor', root)
+  t.is(code, 0, out)
+  t.is(err, '')
+  t.regex(out, /^ok {4}rootlock \d.*, Node /m)
+  t.regex(out, /^ok {4}a second process is kept out, and is told by whom$/m)
+  t.regex(out, /^ok {4}who waits gets it when it is unlocked \(/m)
+  t.regex(out, /^ok {4}who waits gets it when its holder is killed \(/m)
+  t.notRegex(out, /^(warn|fail)/m)
+  t.regex(out, /\nThis directory can be locked\.\n$/)
+  t.deepEqual(await readdir(root), [])
+})
+
+test('the doctor does not disturb a lock that is held, and says by whom', async (t) => {
+  const root = await temporaryRoot(t)
+  const holder = child(t, 'holder', { root })
+  await holder.says('held')
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 0, out)
+  t.regex(out, new RegExp(`^ok {4}pid ${holder.pid} \\(node(\\.exe)? .*has the lock now$`, 'm'))
+  t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
+})
+
+test('the doctor says what is wrong with a directory that is none', async (t) => {
+  const root = await temporaryRoot(t)
+  const missing = await run(t, 'doctor', join(root, 'missing'))
+  t.is(missing.code, 1)
+  t.regex(missing.out, /^fail {2}ENOENT.*\n {6}.*mkdir -p /m)
+  await writeFile(join(root, 'file'), '')
+  const file = await run(t, 'doctor', join(root, 'file'))
+  t.is(file.code, 1)
+  t.regex(file.out, /^fail {2}.*is not a directory\n {6}\S/m)
+})
+
+test('the doctor finds what is not a file in the place of the lock', async (t) => {
+  const root = await temporaryRoot(t)
+  await mkdir(join(root, '.lock'))
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 1)
+  t.regex(out, /^fail {2}.*\.lock is not a regular file\n {6}\S/m)
+})
+
+asSuperuser('the doctor finds files of another user', async (t) => {
+  const root = await temporaryRoot(t)
+  await chmod(root, 0o777)
+  await writeFile(join(root, '.lock'), '', { mode: 0o600 })
+  const nobody = program(t, 'setpriv', [
+    '--reuid=65534',
+    '--clear-groups',
+    ...rootlock('doctor', root)
+  ])
+  t.is((await nobody.ends()).code, 1, nobody.printed)
+  t.regex(nobody.printed, /^fail {2}EACCES.*\n {6}It belongs to whoever locked first/m)
+})
+
+asSuperuser('the doctor finds a directory that one is not let into', async (t) => {
+  const root = await temporaryRoot(t)
+  await chmod(root, 0o700)
+  const line = ['--reuid=65534', '--clear-groups', ...rootlock('doctor', root)]
+  const nobody = program(t, 'setpriv', line)
+  t.is((await nobody.ends()).code, 1, nobody.printed)
+  t.regex(nobody.printed, /^fail {2}.*EACCES.*\n {6}Whoever locks it has to be let in/m)
+  t.notRegex(nobody.printed, / at .*\.js:/, 'no stack')
+})
+
+withMounts('the doctor finds a directory read-only, and tries nothing there', async (t) => {
+  const root = await temporaryRoot(t)
+  const script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+  const line = ['--mount', 'sh', '-c', script, root, ...rootlock('doctor', root)]
+  const there = program(t, 'unshare', line)
+  t.is((await there.ends()).code, 1, there.printed)
+  t.regex(there.printed, /^ok {4}tmpfs: /m)
+  t.regex(
+    there.printed,
+    /^fail {2}no file can be made in it: EROFS.*\n {6}It is mounted read-only/m
+  )
+  t.regex(there.printed, /^warn {2}clock and locks were not tried/m)
+})
+
+withMounts('on a full disk the doctor and a run say that it is full', async (t) => {
+  const root = await temporaryRoot(t)
+  // Room for the directory itself and nothing more.
+  const script = 'mount -t tmpfs -o nr_inodes=1 none "$0" && exec "$@"'
+  const onFull = (line: string[]) =>
+    program(t, 'unshare', ['--mount', 'sh', '-c', script, root, ...line])
+  const doctor = onFull(rootlock('doctor', root))
+  t.is((await doctor.ends()).code, 1, doctor.printed)
+  t.regex(doctor.printed, /^fail {2}.*ENOSPC.*\n {6}The disk is full/m)
+  t.notRegex(doctor.printed, /Locks do not work here/)
+  const locks = onFull(rootlock('run', root, '--', 'true'))
+  t.is((await locks.ends()).code, 69, locks.printed)
+  t.regex(locks.printed, /ENOSPC.*\n {2}The disk is full/)
+})
+
+withMounts('where only some files fit, the trial says that the disk is full', async (t) => {
+  const root = await temporaryRoot(t)
+  // The directory, the file for the clock, and the lock file, but not its guard.
+  const script = 'mount -t tmpfs -o nr_inodes=2 none "$0" && exec "$@"'
+  const line = ['--mount', 'sh', '-c', script, root, ...rootlock('doctor', root)]
+  const there = program(t, 'unshare', line)
+  t.is((await there.ends()).code, 1, there.printed)
+  t.regex(there.printed, /^fail {2}.*ENOSPC.*\n {6}The disk is full/m)
+  t.notRegex(there.printed, /Locks do not work here/)
+})
+
+onLinux('the doctor finds a lock file that can not be opened though it is allowed', async (t) => {
+  const root = await temporaryRoot(t)
+  // What is running may not be written to, whoever asks.
+  await copyFile('/bin/sleep', join(root, '.lock'))
+  await chmod(join(root, '.lock'), 0o755)
+  program(t, join(root, '.lock'), ['600'])
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 1, out)
+  t.regex(out, /^fail {2}ETXTBSY.*\n {6}Whoever locks opens it to read and to write/m)
+})
+
+test('the doctor finds a lock file with another name elsewhere', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, 'app.conf'), '')
+  await link(join(root, 'app.conf'), join(root, '.lock.guard'))
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 1)
+  t.regex(out, /^fail {2}.*\.lock\.guard has 2 names \(hard links\)\n {6}\S/m)
+})
+
+test('the doctor finds a guard that is somebody else’s file, and leaves it as it is', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, 'app.guard'), 'rules of the guard')
+  const { code, out } = await run(t, 'doctor', '--file', 'app', root)
+  t.is(code, 1, out)
+  t.regex(out, /^fail {2}.*EINVAL: it has content .*app\.guard'\n {6}\S/m)
+  t.deepEqual(await readdir(root), ['app.guard'])
+  t.is(await readFile(join(root, 'app.guard'), 'utf8'), 'rules of the guard')
+})
+
+test('the doctor warns of a lock file with content', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, 'data.json'), '{}')
+  const { code, out } = await run(t, 'doctor', '--file', 'data.json', root)
+  t.is(code, 0, out)
+  t.regex(out, /^warn {2}.*data\.json has content.*\n {6}\S/m)
+})
+
+test('the doctor looks at the lock file that it is asked for, and at no other', async (t) => {
+  const root = await temporaryRoot(t)
+  await mkdir(join(root, 'app.lock'))
+  t.is((await run(t, 'doctor', root)).code, 0)
+  const { code, out } = await run(t, 'doctor', '--file', 'app.lock', root)
+  t.is(code, 1)
+  t.regex(out, /^fail {2}.*app\.lock is not a regular file$/m)
+  t.is((await run(t, 'doctor', '--file', 'a/b', root)).code, 64)
+
+  const holder = child(t, 'holder', { root, options: { fileName: 'other.lock' } })
+  await holder.says('held')
+  const other = await run(t, 'doctor', '--file', 'other.lock', root)
+  t.regex(other.out, new RegExp(`^ok {4}pid ${holder.pid} \\(.*has the lock now$`, 'm'))
+  t.regex((await run(t, 'doctor', root)).out, /^ok {4}nobody has the lock now$/m)
+})

@@ -1,0 +1,51 @@
+// A short round of `npm run check -- torture`, and proof that it can fail. Longer ones: docs/reliability.md.
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+import test, { type ExecutionContext } from 'ava'
+
+import { needing, unix } from '../helpers/needing.mjs'
+
+const MAIN = fileURLToPath(new URL('../torture/main.mjs', import.meta.url))
+
+/** Runs it to its end; what it says is in the log of a test that fails. */
+function torture(t: ExecutionContext, ...args: string[]): Promise<{ code: number; said: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args])
+  t.teardown(() => void child.kill())
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => (said += text))
+  }
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code: code ?? -1, said })))
+}
+
+needing(test.serial, unix)('a round of every climate violates nothing', async (t) => {
+  const { code, said } = await torture(t, '--seed', '1', '--rounds', '9', '--ms', '1500')
+  t.is(code, 0, said)
+  t.regex(said, /\n0 violations\n/)
+  t.regex(said, /kill \d/)
+  t.regex(said, /freeze \d/)
+})
+
+needing(test.serial, unix)('a naive lock is caught, and the story is told', async (t) => {
+  const lock = ['--lock', 'naive', '--climate', 'frozen']
+  const { code, said } = await torture(t, '--seed', '1', '--rounds', '20', ...lock)
+  t.is(code, 1, said)
+  t.regex(said, /Violated: (a living heart is not robbed|exclusion|a robbed holder is told)\./)
+  t.regex(said, /npm run check -- torture --seed 1 --round \d+ --climate frozen --lock naive\n/)
+  t.regex(said, /\d ms {2}p\d\S* +granted /)
+})
+
+for (const [what, args] of Object.entries({
+  'a lock that is not there': ['--lock', 'none'],
+  'a climate that is not there': ['--climate', 'rainy'],
+  'a number that is none': ['--minutes', 'soon'],
+  'an option that is not there': ['--speed', '9']
+})) {
+  needing(test, unix)(`${what} is refused, and what there is is said`, async (t) => {
+    const { code, said } = await torture(t, ...args)
+    t.is(code, 2)
+    t.regex(said, /usage: npm run check -- torture/)
+  })
+}

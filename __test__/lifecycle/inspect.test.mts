@@ -1,0 +1,124 @@
+import { readdir, stat, utimes } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+
+import test from 'ava'
+import { inspect, tryLock, tryRLock } from 'rootlock'
+
+import { child } from '../helpers/child.mjs'
+import { eventually } from '../helpers/eventually.mjs'
+import { hold, QUICK } from '../helpers/locks.mjs'
+import { needing, notWine, unix } from '../helpers/needing.mjs'
+import { temporaryRoot } from '../helpers/temporary-root.mjs'
+
+test('a root that was never locked is free, and nothing is created', async (t) => {
+  const root = await temporaryRoot(t)
+  t.deepEqual(await inspect(root), { state: 'free' })
+  t.deepEqual(await readdir(root), [])
+})
+
+test('a lock that was released is free, and has an age', async (t) => {
+  const root = await temporaryRoot(t)
+  await (
+    await tryLock(root)
+  )()
+  const { state, holder, ageMs } = await inspect(root)
+  t.is(state, 'free')
+  t.is(holder, undefined)
+  t.true(ageMs! >= 0 && ageMs! < 60_000)
+})
+
+for (const [mode, take] of [
+  ['exclusive', tryLock],
+  ['shared', tryRLock]
+] as const) {
+  test(`a lock that is held is ${mode}, and its holder is known`, async (t) => {
+    const root = await temporaryRoot(t)
+    const before = Date.now()
+    const unlock = await hold(t, root, {}, take)
+    const { state, holder, ageMs } = await inspect(root)
+    t.is(state, mode)
+    t.true(ageMs! >= 0)
+    t.like(holder, { pid: process.pid, hostname: hostname(), mode, token: unlock.token })
+    t.true(holder!.acquiredAt!.getTime() >= before - 1)
+    t.true(holder!.acquiredAt!.getTime() <= Date.now() + 1)
+    t.regex(holder!.command!, /^node/)
+  })
+
+  test(`a lock that another process holds is ${mode}, and its holder is known`, async (t) => {
+    const root = await temporaryRoot(t)
+    const other = child(t, 'holder', { root, shared: mode === 'shared' })
+    const { token } = await other.says('held')
+    const { state, holder } = await inspect(root)
+    t.is(state, mode)
+    t.like(holder, { pid: other.pid, mode, token })
+    other.kill()
+    await other.ends()
+    t.is((await inspect(root)).state, 'free')
+  })
+
+  needing(test, unix)(`a lock whose ${mode} holder is frozen is stale`, async (t) => {
+    const root = await temporaryRoot(t)
+    const other = child(t, 'holder', { root, shared: mode === 'shared', options: QUICK })
+    await other.says('held')
+    await other.freeze()
+    const { staleMs } = QUICK
+    await eventually(
+      'it is stale',
+      async () => (await inspect(root, { staleMs })).state === 'stale'
+    )
+    const { holder, ageMs } = await inspect(root, { staleMs })
+    t.is(holder?.pid, other.pid)
+    t.true(ageMs! >= staleMs)
+    t.is((await inspect(root)).state, mode, 'not yet for who has more patience')
+  })
+}
+
+test('looking touches nothing', async (t) => {
+  const root = await temporaryRoot(t)
+  await (
+    await tryLock(root)
+  )()
+  const file = join(root, '.lock')
+  const long = new Date('2020-01-01')
+  await utimes(file, long, long)
+  const before = await stat(file)
+  for (let index = 0; index < 10; index++) t.is((await inspect(root)).state, 'free')
+  const after = await stat(file)
+  t.deepEqual([after.mtimeMs, after.ino, after.size], [before.mtimeMs, before.ino, before.size])
+  t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
+})
+
+needing(test, notWine)('looking all the time never makes one attempt fail', async (t) => {
+  const root = await temporaryRoot(t)
+  const others = [1, 2].map(() => child(t, 'looker', { root }))
+  for (const other of others) await other.says('looking')
+  const end = new AbortController()
+  const looks = [1, 2, 3].map(async () => {
+    while (!end.signal.aborted) await inspect(root)
+  })
+  for (let index = 0; index < 500; index++) {
+    const unlock = await (index % 2 ? tryLock : tryRLock)(root, { wait: false })
+    await unlock()
+  }
+  end.abort()
+  await Promise.all(looks)
+  t.pass()
+})
+
+test('a look at another name is a look at another lock', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root, { fileName: 'other' })
+  t.is((await inspect(root)).state, 'free')
+  t.is((await inspect(root, { fileName: 'other' })).state, 'exclusive')
+})
+
+test('a lock file with a time in the future has no negative age', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root)
+  const future = new Date(Date.now() + 3_600_000)
+  await utimes(join(root, '.lock'), future, future)
+  const { state, ageMs } = await inspect(root, { staleMs: 0 })
+  t.is(ageMs, 0)
+  t.true(state === 'exclusive' || state === 'stale')
+})

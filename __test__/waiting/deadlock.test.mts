@@ -1,0 +1,113 @@
+import { symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import test, { type ExecutionContext } from 'ava'
+import { openRoot, tryLock, tryRLock, withLock, type LockError, type Root } from 'rootlock'
+
+import { inTime } from '../helpers/eventually.mjs'
+import { needing, unix } from '../helpers/needing.mjs'
+import { temporaryRoot } from '../helpers/temporary-root.mjs'
+
+type Place = string | URL | Root
+
+/** A promise, and what resolves it. */
+function pending() {
+  let resolve!: () => void
+  const promise = new Promise<void>((settle) => (resolve = settle))
+  return { promise, resolve }
+}
+
+/** A lock that is asked for inside of itself rejects at once, and says why. */
+async function deadlocks(t: ExecutionContext, asked: Promise<unknown>): Promise<void> {
+  const error = await t.throwsAsync<LockError>(inTime('it settles', asked), {
+    code: 'ERR_LOCK_UNSUCCESSFUL',
+    message: /^store is locked by the withLock that this call was made in/
+  })
+  t.is(error.reason, 'deadlock')
+}
+
+for (const [what, outer, inner] of [
+  ['a writer in a writer', false, false],
+  ['a writer in a reader', true, false],
+  ['a reader in a writer', false, true]
+] as const) {
+  test(`${what} of the same lock rejects at once`, async (t) => {
+    const root = await temporaryRoot(t)
+    const open = await openRoot(root)
+    t.teardown(() => open.close())
+    for (const [around, within] of [
+      [root, root],
+      [root, open],
+      [open, root],
+      [open, open]
+    ] as [Place, Place][]) {
+      await withLock(
+        around,
+        async () => {
+          await deadlocks(
+            t,
+            withLock(within, () => t.fail(), { shared: inner })
+          )
+          await deadlocks(t, (inner ? tryRLock : tryLock)(within))
+          // Deeper, and by way of timers.
+          await new Promise((resolve) => setTimeout(resolve, 1))
+          await withLock(within, () => deadlocks(t, (inner ? tryRLock : tryLock)(around)), {
+            fileName: 'another',
+            shared: inner
+          })
+        },
+        { shared: outer }
+      )
+    }
+    t.is(await withLock(root, () => 'free'), 'free')
+  })
+}
+
+test('who does not want to wait is told that the lock is held', async (t) => {
+  const root = await temporaryRoot(t)
+  await withLock(root, async () => {
+    const error = await t.throwsAsync<LockError>(tryLock(root, { wait: false }))
+    t.is(error.reason, 'held')
+  })
+})
+
+test('a reader in a reader, and other locks, are granted', async (t) => {
+  const [root, other] = [await temporaryRoot(t), await temporaryRoot(t)]
+  const shared = { shared: true }
+  const inner = () => withLock(other, () => withLock(root, () => 'both', { fileName: 'another' }))
+  t.is(await withLock(root, () => withLock(root, inner, shared), shared), 'both')
+})
+
+needing(test, unix)('a lock is known by another path to it', async (t) => {
+  const root = await temporaryRoot(t)
+  const link = join(await temporaryRoot(t), 'link')
+  await symlink(root, link)
+  // So that the path is known to lead to a local file system.
+  await withLock(link, () => {})
+  await withLock(root, () => deadlocks(t, tryLock(link)))
+})
+
+test('a call that outlives the withLock that it was made in waits for others as anybody', async (t) => {
+  const root = await temporaryRoot(t)
+  let later: Promise<string> | undefined
+  const ended = pending()
+  await withLock(root, () => {
+    later = ended.promise.then(() => withLock(root, () => 'granted'))
+  })
+  const unlock = await tryLock(root)
+  ended.resolve()
+  await new Promise(setImmediate)
+  await unlock()
+  t.is(await inTime('it is granted', later!), 'granted')
+})
+
+test('a lock that is asked for beside a withLock waits', async (t) => {
+  const root = await temporaryRoot(t)
+  const go = pending()
+  const first = withLock(root, () => go.promise)
+  const second = withLock(root, () => 'second')
+  await new Promise(setImmediate)
+  go.resolve()
+  await first
+  t.is(await inTime('it is granted', second), 'second')
+})
