@@ -48,7 +48,7 @@ export async function deadlock(
     if (!(await holds(ancestor, directory))) continue
     const what = mode === 'shared' ? 'shared by' : 'locked by'
     return misused(
-      `${printable(directory)} is ${what} the rootlock run that this one runs under (pid ${ancestor.pid}): it would wait for itself, for ever`,
+      `${printable(directory)} is ${what} the rootlock run that this one runs under (pid ${ancestor.pid}): it would wait for itself, forever`,
       'Leave out the inner run, give it another --file, or have it fail at once with --no-wait'
     )
   }

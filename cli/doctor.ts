@@ -221,6 +221,6 @@ async function clock(path: string): Promise<Finding> {
   const direction = ahead > 0 ? 'ahead of' : 'behind'
   return warn(
     `the file system's clock is ${duration(Math.abs(ahead))} ${direction} this one`,
-    'Nobody is robbed because of that, but ages are shown wrong: synchronise the clocks (NTP)'
+    'Nobody is preempted because of that, but ages are shown wrong: synchronise the clocks (NTP)'
   )
 }

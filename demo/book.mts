@@ -131,7 +131,7 @@ export class Book {
       case 'moved':
         this.transfers.push(message.transfer)
         hand.done += 1
-        if (hand.state === 'robbed') this.trouble(`the late write of ${hand.name} was accepted`)
+        if (hand.state === 'preempted') this.trouble(`the late write of ${hand.name} was accepted`)
         return
       case 'audited':
         this.audits.push(message.sum)

@@ -17,7 +17,7 @@ export type State =
   | 'poised'
   | 'blocking'
   | 'frozen'
-  | 'robbed'
+  | 'preempted'
   | 'killed'
   | 'home'
 

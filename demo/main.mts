@@ -1,5 +1,5 @@
 // `npm start`: a crew of processes moves money between the accounts in one file, under the lock of
-// the file's directory. One is killed in there, one is frozen and robbed, one is just busy. Exits
+// the file's directory. One is killed in there, one is frozen and preempted, one is just busy. Exits
 // 0 only if all of that happened and every cent is where it belongs.
 
 import { mkdtempSync, rmSync } from 'node:fs'

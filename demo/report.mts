@@ -98,7 +98,7 @@ function checkExclusion(book: Book, turns: readonly Turn[]): Check[] {
 }
 
 function checkFates(book: Book, bank: Bank, outcome: Outcome): Check[] {
-  const { killed, robbed, woken, blocked } = outcome
+  const { killed, preempted, woken, blocked } = outcome
   const once = canFreeze ? 1 : 0
   const drafts = bank.drafts().length
   return [
@@ -109,7 +109,7 @@ function checkFates(book: Book, bank: Bank, outcome: Outcome): Check[] {
       [!killed, 'it did not come to that'],
       [killed !== undefined && drafts !== 1, `there are ${drafts} half-made writes, not 1`]
     ),
-    ...(canFreeze ? checkFreeze(book, robbed, woken) : []),
+    ...(canFreeze ? checkFreeze(book, preempted, woken) : []),
     claimed(
       blocked
         ? `${blocked.hand.name} blocked its event loop inside for ${millis(blocked.ms)}, and kept its lock`
@@ -132,14 +132,18 @@ function checkFates(book: Book, bank: Bank, outcome: Outcome): Check[] {
   ]
 }
 
-function checkFreeze(book: Book, robbed: Outcome['robbed'], woken: Outcome['woken']): Check[] {
-  const refused = book.refusals.find(({ hand }) => hand === robbed?.hand)
+function checkFreeze(
+  book: Book,
+  preempted: Outcome['preempted'],
+  woken: Outcome['woken']
+): Check[] {
+  const refused = book.refusals.find(({ hand }) => hand === preempted?.hand)
   return [
     claimed(
-      robbed
-        ? `${robbed.hand.name} was frozen inside: ${robbed.by.name} took over ${millis(robbed.ms)} later`
-        : 'one was frozen inside, and robbed',
-      [!robbed, 'it did not come to that']
+      preempted
+        ? `${preempted.hand.name} was frozen inside: ${preempted.by.name} took over ${millis(preempted.ms)} later`
+        : 'one was frozen inside, and preempted',
+      [!preempted, 'it did not come to that']
     ),
     claimed(
       woken

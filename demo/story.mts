@@ -12,7 +12,7 @@ import { millis } from './paint.mjs'
 /** What the story has measured: in milliseconds. Missing: it did not come to that. */
 export interface Outcome {
   killed?: { readonly hand: Hand; readonly next: Hand; readonly ms: number }
-  robbed?: { readonly hand: Hand; readonly by: Hand; readonly ms: number }
+  preempted?: { readonly hand: Hand; readonly by: Hand; readonly ms: number }
   woken?: { readonly toldMs: number; readonly reason: string }
   blocked?: { readonly hand: Hand; readonly ms: number }
 }
@@ -63,7 +63,7 @@ export class Story {
   }
 
   /**
-   * A heartbeat takes some microseconds, in which nobody may be robbed: who is stopped just then
+   * A heartbeat takes some microseconds, in which nobody may be preempted: who is stopped just then
    * keeps the lock until it wakes. That is rare, and not this story.
    */
   async #betweenBeats(): Promise<void> {
@@ -105,10 +105,10 @@ export class Story {
     const next = await book.until(`somebody takes over from ${hand.name}`, () =>
       book.turns.find((turn) => turn.token === book.takeovers[0]?.token)
     )
-    const robbed = { hand, by: next.hand, ms: next.granted - at }
-    this.outcome.robbed = robbed
-    hand.become('robbed')
-    book.note(`${next.hand.name} takes over ${millis(robbed.ms)} after the freeze`, 'good')
+    const preempted = { hand, by: next.hand, ms: next.granted - at }
+    this.outcome.preempted = preempted
+    hand.become('preempted')
+    book.note(`${next.hand.name} takes over ${millis(preempted.ms)} after the freeze`, 'good')
     // The others work on what it has read, so that its late write would undo theirs.
     const published = book.transfers.length + 10
     await book.until('the others work on', () => found(book.transfers.length >= published))
@@ -131,7 +131,7 @@ export class Story {
     await book.until(`${hand.name} unlocks`, () => found(!hand.condemned))
     const before = hand.done
     await book.until(`${hand.name} goes on`, () => found(hand.done > before))
-    hand.fate = 'was frozen and robbed, went on'
+    hand.fate = 'was frozen and preempted, went on'
     book.note(`${hand.name}'s unlock() resolved all the same; it works again`)
   }
 

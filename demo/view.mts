@@ -27,7 +27,7 @@ const painted: Record<State, (text: string) => string> = {
   poised: paint.green,
   blocking: paint.yellow,
   frozen: paint.cyan,
-  robbed: paint.cyan,
+  preempted: paint.cyan,
   killed: paint.red,
   home: paint.dim
 }
@@ -136,7 +136,7 @@ export class View {
         return `● inside, event loop blocked, ${time}`
       case 'frozen':
         return `● FROZEN inside, ${time}`
-      case 'robbed':
+      case 'preempted':
         return `○ FROZEN, lock taken over, ${time}`
       case 'killed':
         return '✗ KILLED inside'

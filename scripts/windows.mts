@@ -16,7 +16,7 @@ const NOT_WINE = [
   'sleep::a_contender_that_was_stopped_has_not_watched_meanwhile',
   'sleep::a_contender_watches_for_the_whole_time_though_the_wall_clock_is_set',
   'sleep::a_file_time_in_the_future_neither_saves_nor_dooms_a_lock',
-  'sleep::a_holder_that_was_robbed_in_its_sleep_is_told_so'
+  'sleep::a_holder_that_was_preempted_in_its_sleep_is_told_so'
 ]
 
 trixie('wine64', 'wine', 'libwine')

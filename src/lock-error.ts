@@ -75,7 +75,7 @@ export function deadlock(path: string): LockError {
   return new LockError(
     'ERR_LOCK_UNSUCCESSFUL',
     'deadlock',
-    'store is locked by the withLock that this call was made in: it would wait for itself, for ever',
+    'store is locked by the withLock that this call was made in: it would wait for itself, forever',
     path
   )
 }

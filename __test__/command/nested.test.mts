@@ -14,7 +14,7 @@ const onUnix = needing(test, unix)
 
 const node = (script: string) => [process.execPath, '-e', script]
 
-test('a run inside a run of the same lock is refused at once, not silent for ever', async (t) => {
+test('a run inside a run of the same lock is refused at once, not silent forever', async (t) => {
   const root = await temporaryRoot(t)
   for (const [outer, inner] of [
     [[], []],

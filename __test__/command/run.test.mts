@@ -115,7 +115,7 @@ for (const [where, declare, start, printed] of [
 
 onUnix('when the lock is lost the command gets SIGTERM, and the exit code says so', async (t) => {
   const root = await temporaryRoot(t)
-  const robbed = command(
+  const preempted = command(
     t,
     'run',
     root,
@@ -124,11 +124,11 @@ onUnix('when the lock is lost the command gets SIGTERM, and the exit code says s
       'process.on("SIGTERM", () => process.exit(0)); console.log("ready"); setInterval(() => {}, 1e6)'
     )
   )
-  await robbed.prints('ready')
+  await preempted.prints('ready')
   await writeFile(join(root, 'other'), '')
   await rename(join(root, 'other'), join(root, '.lock'))
-  t.is((await robbed.ends()).code, 76)
-  t.regex(robbed.printed, /rootlock: lock was lost: its file was replaced or removed/)
+  t.is((await preempted.ends()).code, 76)
+  t.regex(preempted.printed, /rootlock: lock was lost: its file was replaced or removed/)
 })
 
 test('a command that is not there is 127, and the lock is free again', async (t) => {

@@ -248,12 +248,12 @@ onUnix('errors that nobody reads do not end it before the command', async (t) =>
 
 onUnix('a loss that nobody reads of ends the command all the same', async (t) => {
   const root = await temporaryRoot(t)
-  const robbed = command(t, 'run', root, '--', ...counts('SIGTERM'))
-  await robbed.prints('ready')
-  robbed.process.stderr!.destroy()
+  const preempted = command(t, 'run', root, '--', ...counts('SIGTERM'))
+  await preempted.prints('ready')
+  preempted.process.stderr!.destroy()
   await writeFile(join(root, 'other'), '')
   await rename(join(root, 'other'), join(root, '.lock'))
-  await robbed.prints('times 1')
-  robbed.process.stdin!.write('end')
-  t.is((await robbed.ends()).code, 76)
+  await preempted.prints('times 1')
+  preempted.process.stdin!.write('end')
+  t.is((await preempted.ends()).code, 76)
 })

@@ -88,7 +88,7 @@ onUnix('SIGKILL of the run while it waits leaves nobody behind who keeps the loc
 
 onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (t) => {
   const root = await temporaryRoot(t)
-  const robbed = command(
+  const preempted = command(
     t,
     'run',
     root,
@@ -97,11 +97,11 @@ onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (
       'process.on("SIGTERM", () => process.exit(0)); console.log("ready"); setInterval(() => {}, 1e6)'
     )
   )
-  await robbed.prints('ready')
+  await preempted.prints('ready')
   const { holder } = await inspect(root)
   process.kill(holder!.pid, 'SIGKILL')
-  t.is((await robbed.ends()).code, 76)
-  t.regex(robbed.printed, /lock was lost: the process that keeps it, pid \d+, was ended/)
+  t.is((await preempted.ends()).code, 76)
+  t.regex(preempted.printed, /lock was lost: the process that keeps it, pid \d+, was ended/)
 })
 
 onUnix(

@@ -141,7 +141,7 @@ claim('a holder whose lock file is moved away is told', async (root) => {
 })
 
 if (process.platform !== 'win32') {
-  claim('a frozen holder is robbed, and told when it wakes', async (root, later) => {
+  claim('a frozen holder is preempted, and told when it wakes', async (root, later) => {
     const holder = new Actor(later, { root, options: QUICK })
     const token = (await holder.says('held')).token!
     holder.kill('SIGSTOP')

@@ -35,7 +35,7 @@ for (const system of FILE_SYSTEMS) {
     t.true((await next.says('held')).token > held.token)
   })
 
-  on(`${name}: a frozen holder is robbed, and told when it wakes`, async (t) => {
+  on(`${name}: a frozen holder is preempted, and told when it wakes`, async (t) => {
     const { inside } = await mounted(t, system)
     const holder = inside('holder', { options: QUICK })
     const { token } = await holder.says('held')
@@ -47,7 +47,7 @@ for (const system of FILE_SYSTEMS) {
     t.false(heir.hasSaid('lost'))
   })
 
-  on(`${name}: every beat can be seen, and who beats is not robbed`, async (t) => {
+  on(`${name}: every beat can be seen, and who beats is not preempted`, async (t) => {
     const { root, inside, shell } = await mounted(t, system)
     const terms = { heartbeatMs: 100, staleMs: 20_000 }
     const holder = inside('holder', { options: terms })

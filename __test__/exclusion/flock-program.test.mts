@@ -119,16 +119,19 @@ withFlockOnLinux('flock(1) is named, with its pid and its command', async (t) =>
   t.is(seen.holder?.pid, holder.pid)
 })
 
-withFlock('flock(1) that holds the lock for long is not robbed with recover: false', async (t) => {
-  const root = await temporaryRoot(t)
-  const peer = await flock(t, root)
-  await peer.held()
-  const terms = { heartbeatMs: 50, staleMs: 150 }
-  const { lock } = waiter(t, root, { ...terms, recover: false })
-  const begun = await stat(join(root, '.lock'))
-  await eventually('it is long', () => Date.now() - begun.mtimeMs > 10 * terms.staleMs)
-  await mustBlock(lock)
-  t.is((await stat(join(root, '.lock'))).ino, begun.ino)
-  await peer.release()
-  await inTime('we have it', lock)
-})
+withFlock(
+  'flock(1) that holds the lock for long is not preempted with recover: false',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const peer = await flock(t, root)
+    await peer.held()
+    const terms = { heartbeatMs: 50, staleMs: 150 }
+    const { lock } = waiter(t, root, { ...terms, recover: false })
+    const begun = await stat(join(root, '.lock'))
+    await eventually('it is long', () => Date.now() - begun.mtimeMs > 10 * terms.staleMs)
+    await mustBlock(lock)
+    t.is((await stat(join(root, '.lock'))).ino, begun.ino)
+    await peer.release()
+    await inTime('we have it', lock)
+  }
+)

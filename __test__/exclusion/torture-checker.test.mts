@@ -48,11 +48,11 @@ const hold = (
 ) => [ask(from - 1, who, id, mode), granted(from, who, token, id), release(until, who, id)]
 
 /** p1 is frozen from 150 to 900 ms while it holds the lock, and p2 is granted it. */
-const robbery = (robbedAt: number, ...rest: Event[]) => [
+const robbery = (preemptedAt: number, ...rest: Event[]) => [
   ask(99, 'p1.1'),
   granted(100, 'p1.1', 1),
   driver(150, 'freeze', 'p1.1'),
-  ...hold(robbedAt, robbedAt + 10, 'p2.1', 2),
+  ...hold(preemptedAt, preemptedAt + 10, 'p2.1', 2),
   driver(900, 'thaw', 'p1.1'),
   ...rest
 ]
@@ -69,9 +69,9 @@ interface Case {
   violates?: string[]
 }
 
-const LIVING = 'a living heart is not robbed'
-const TOLD = 'a robbed holder is told'
-const WAITS = 'nobody waits for ever'
+const LIVING = 'a living heart is not preempted'
+const TOLD = 'a preempted holder is told'
+const WAITS = 'nobody waits forever'
 const DATA = 'no update is lost'
 const LOSES = 'nobody loses a lock for nothing'
 
@@ -135,14 +135,14 @@ const cases: Record<string, Case> = {
     ],
     violates: [LIVING]
   },
-  'a frozen holder, robbed when its lease was over': {
+  'a frozen holder, preempted when its lease was over': {
     events: robbery(520, lost(910, 'p1.1', { stamped: 110 }))
   },
-  'a frozen holder, robbed inside its lease': {
+  'a frozen holder, preempted inside its lease': {
     events: robbery(480, lost(910, 'p1.1', { stamped: 110 })),
     violates: ['exclusion']
   },
-  'a holder that was frozen for a moment, robbed': {
+  'a holder that was frozen for a moment, preempted': {
     events: [
       ...hold(100, 300, 'p1.1', 1),
       driver(150, 'freeze', 'p1.1'),
@@ -151,7 +151,7 @@ const cases: Record<string, Case> = {
     ],
     violates: [LIVING]
   },
-  'a holder robbed while somebody else was frozen': {
+  'a holder preempted while somebody else was frozen': {
     events: [
       ...hold(100, 900, 'p1.1', 1),
       driver(150, 'freeze', 'p3.1'),
@@ -160,7 +160,7 @@ const cases: Record<string, Case> = {
     ],
     violates: [LIVING]
   },
-  'a frozen holder whose file looks old, robbed after 1.2 heartbeats': {
+  'a frozen holder whose file looks old, preempted after 1.2 heartbeats': {
     events: [
       at(90, { who: 'driver', what: 'touch', by: -3_600 }),
       ...robbery(260, lost(910, 'p1.1', { stamped: 110 }))
@@ -176,14 +176,14 @@ const cases: Record<string, Case> = {
       lost(905, 'p1.1', { stamped: 99 })
     ]
   },
-  'a robbed holder that is never told': {
+  'a preempted holder that is never told': {
     events: robbery(560, at(9_000, { who: 'p1.1', what: 'end' })),
     violates: [TOLD]
   },
-  'a robbed holder that releases before it can be told': {
+  'a preempted holder that releases before it can be told': {
     events: robbery(560, release(905, 'p1.1'))
   },
-  'a robbed holder that dies': {
+  'a preempted holder that dies': {
     events: robbery(560, driver(950, 'kill', 'p1.1'), at(9_000, { who: 'p2.1', what: 'end' }))
   },
   'another grant after the file was unlinked': {

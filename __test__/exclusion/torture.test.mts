@@ -32,7 +32,10 @@ needing(test.serial, unix)('a naive lock is caught, and the story is told', asyn
   const lock = ['--lock', 'naive', '--climate', 'frozen']
   const { code, said } = await torture(t, '--seed', '1', '--rounds', '20', ...lock)
   t.is(code, 1, said)
-  t.regex(said, /Violated: (a living heart is not robbed|exclusion|a robbed holder is told)\./)
+  t.regex(
+    said,
+    /Violated: (a living heart is not preempted|exclusion|a preempted holder is told)\./
+  )
   t.regex(said, /npm run check -- torture --seed 1 --round \d+ --climate frozen --lock naive\n/)
   t.regex(said, /\d ms {2}p\d\S* +granted /)
 })

@@ -17,7 +17,7 @@ const TERMS = { heartbeatMs: 1_500, staleMs: 4_500 }
 for (const year of [1970, 2020, 2100]) {
   const date = new Date(`${year}-06-01`)
 
-  test(`a live holder is not robbed because somebody set the file's time to ${year}`, async (t) => {
+  test(`a live holder is not preempted because somebody set the file's time to ${year}`, async (t) => {
     const root = await temporaryRoot(t)
     const file = join(root, '.lock')
     const holder = child(t, 'holder', { root, options: TERMS })
@@ -36,7 +36,7 @@ for (const year of [1970, 2020, 2100]) {
     await inTime('the lock is granted', lock)
   })
 
-  test(`a live holder is not robbed though somebody keeps setting the file's time to ${year}`, async (t) => {
+  test(`a live holder is not preempted though somebody keeps setting the file's time to ${year}`, async (t) => {
     const root = await temporaryRoot(t)
     const file = join(root, '.lock')
     const holder = child(t, 'holder', { root, options: QUICK })

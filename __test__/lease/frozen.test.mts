@@ -22,8 +22,8 @@ async function freeze(t: ExecutionContext, root: string, shared = false) {
   return { holder, token }
 }
 
-/** The holder wakes up and is told that it was robbed; its unlock resolves all the same. */
-async function wakes(t: ExecutionContext, holder: Child, robber: UnlockFunc): Promise<void> {
+/** The holder wakes up and is told that it was preempted; its unlock resolves all the same. */
+async function wakes(t: ExecutionContext, holder: Child, successor: UnlockFunc): Promise<void> {
   holder.thaw()
   const lost = await holder.says('lost')
   t.is(lost.name, 'LockError')
@@ -34,7 +34,7 @@ async function wakes(t: ExecutionContext, holder: Child, robber: UnlockFunc): Pr
   t.is(log.message, 'lock was lost')
   holder.tell('unlock')
   t.true((await holder.says('unlocked')).lost)
-  t.false(robber.signal.aborted, 'the unlock of the one that was robbed is not the robber')
+  t.false(successor.signal.aborted, 'the unlock of the one that was preempted is not the successor')
 }
 
 for (const shared of [false, true]) {
@@ -47,9 +47,9 @@ for (const shared of [false, true]) {
     const { lock } = waiter(t, root, QUICK)
     await mustBlock(lock)
     await holder.freeze(root)
-    const robber = await inTime('it is taken over', lock)
-    t.true(robber.token > token)
-    await wakes(t, holder, robber)
+    const successor = await inTime('it is taken over', lock)
+    t.true(successor.token > token)
+    await wakes(t, holder, successor)
   })
 
   onUnix(
@@ -59,10 +59,10 @@ for (const shared of [false, true]) {
       const { holder, token } = await freeze(t, root, shared)
       await eventually('it is stale', async () => (await ageMs(root)) > QUICK.staleMs)
       const begun = performance.now()
-      const robber = await hold(t, root, QUICK)
-      t.true(performance.now() - begun >= QUICK.heartbeatMs, 'nobody is robbed at first sight')
-      t.true(robber.token > token)
-      await wakes(t, holder, robber)
+      const successor = await hold(t, root, QUICK)
+      t.true(performance.now() - begun >= QUICK.heartbeatMs, 'nobody is preempted at first sight')
+      t.true(successor.token > token)
+      await wakes(t, holder, successor)
     }
   )
 }
@@ -70,20 +70,20 @@ for (const shared of [false, true]) {
 onUnix('a reader can take over from a frozen writer', async (t) => {
   const root = await temporaryRoot(t)
   const { holder } = await freeze(t, root)
-  const robber = await hold(t, root, QUICK, tryRLock)
-  await wakes(t, holder, robber)
+  const successor = await hold(t, root, QUICK, tryRLock)
+  await wakes(t, holder, successor)
 })
 
 onUnix('short attempts one after the other add up to a watch', async (t) => {
   const root = await temporaryRoot(t)
   await freeze(t, root)
-  const robber = await eventually('an attempt takes it over', () =>
+  const successor = await eventually('an attempt takes it over', () =>
     tryLock(root, { ...QUICK, wait: false }).catch((error: LockError) => {
       t.is(error.code, 'ERR_LOCK_UNSUCCESSFUL')
       return undefined
     })
   )
-  await robber!()
+  await successor!()
 })
 
 onUnix('who takes over says so to the operator', async (t) => {
@@ -94,13 +94,13 @@ onUnix('who takes over says so to the operator', async (t) => {
     warn: (...log: unknown[]) => logs.push(['warn', ...log]),
     error: (...log: unknown[]) => logs.push(['error', ...log])
   }
-  const robber = await hold(t, root, { ...QUICK, logger })
+  const successor = await hold(t, root, { ...QUICK, logger })
   await eventually('it is logged', () => logs.length > 0)
   const [[level, message, details]] = logs as [[string, string, Record<string, string>]]
   t.is(level, 'warn')
   t.is(message, 'took over a stale lock')
   t.is(details.path, join(root, '.lock'))
-  t.is(details.token, String(robber.token))
+  t.is(details.token, String(successor.token))
   t.regex(details.from!, new RegExp(`^pid ${holder.pid} `))
   t.is(logs.length, 1)
 })

@@ -97,14 +97,14 @@ needing(test, unix)(
     const worker = child(t, 'stopped', { root, go, options: QUICK })
     await worker.says('working')
     await worker.freeze(root)
-    const robber = await hold(t, root, QUICK)
+    const successor = await hold(t, root, QUICK)
     writeFileSync(go, '')
     worker.thaw()
     const { reason, code } = await worker.says('failed')
     t.is(code, 'ERR_LOCK_LOST')
     t.is(reason, 'hijacked')
-    t.false(robber.signal.aborted)
-    await inTime('it is unlocked', robber())
+    t.false(successor.signal.aborted)
+    await inTime('it is unlocked', successor())
   }
 )
 

@@ -27,7 +27,7 @@ const cleaners: Record<string, (guard: string) => Promise<void>> = {
 for (const [what, clean] of Object.entries(cleaners)) {
   for (const shared of [false, true]) {
     const reader = shared ? 'reader' : 'writer'
-    onUnix(`a ${reader} whose guard is ${what} is not robbed by shorter terms`, async (t) => {
+    onUnix(`a ${reader} whose guard is ${what} is not preempted by shorter terms`, async (t) => {
       const root = await temporaryRoot(t)
       const guard = join(root, '.lock.guard')
       const holder = child(t, 'holder', { root, shared, options: LONG })

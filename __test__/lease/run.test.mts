@@ -64,9 +64,9 @@ needing(test, notWine)('who holds a lock by a run is told when its file is remov
   await (
     await asked[0]!
   )()
-  const robbed = await asked[1]!
+  const preempted = await asked[1]!
   await rm(join(root, '.lock'))
-  await eventually('it is told', () => robbed.signal.aborted)
-  t.like(robbed.signal.reason, { code: 'ERR_LOCK_LOST', reason: 'hijacked' })
-  await robbed()
+  await eventually('it is told', () => preempted.signal.aborted)
+  t.like(preempted.signal.reason, { code: 'ERR_LOCK_LOST', reason: 'hijacked' })
+  await preempted()
 })

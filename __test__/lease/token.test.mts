@@ -60,10 +60,10 @@ needing(test, unix)('tokens rise over takeovers', async (t) => {
     const { token } = await frozen.says('held')
     t.true(token > last)
     await frozen.freeze(root)
-    const robber = await hold(t, root, QUICK)
-    t.true(robber.token > token)
-    last = robber.token
-    await robber()
+    const successor = await hold(t, root, QUICK)
+    t.true(successor.token > token)
+    last = successor.token
+    await successor()
   }
   await rises(t, root, last)
 })

@@ -16,7 +16,7 @@ needing(
   const commands = Object.values((manifest(checkout)['bin'] ?? {}) as Record<string, string>)
   t.deepEqual(
     files.filter((file) => !declared.includes(file)).toSorted(),
-    ['LICENSE', 'README.md', 'index.js', 'index.mjs', 'static.mjs', ...commands].toSorted()
+    ['LICENSE', 'README.md', 'index.js', 'index.mjs', 'index.bundler.mjs', ...commands].toSorted()
   )
   t.deepEqual(declared.toSorted(), await reachable(['index.d.mts', 'index.d.ts']))
 })

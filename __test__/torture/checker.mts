@@ -24,8 +24,8 @@ export interface Violation {
 export function mayBeTheMachines({ claim, early }: Violation): boolean {
   if (early === true) return false
   return [
-    'a living heart is not robbed',
-    'a robbed holder is told',
+    'a living heart is not preempted',
+    'a preempted holder is told',
     'nobody loses a lock for nothing',
     'nobody waits for a free lock'
   ].includes(claim)
@@ -35,13 +35,13 @@ export function mayBeTheMachines({ claim, early }: Violation): boolean {
 export interface Tally {
   grants: number
   refused: number
-  robbed: number
+  preempted: number
   lost: number
   takeovers: number
   writes: number
   turnedAway: number
   longestWaitMs: number
-  /** Robbed or lost although nobody froze it: the machine did not run it for so long. */
+  /** Preempted or lost although nobody froze it: the machine did not run it for so long. */
   starved: number
   /** Pairs of holds that met and for which exclusion was not promised. */
   voided: number
@@ -52,7 +52,7 @@ export interface Verdict {
   tally: Tally
 }
 
-/** Microseconds in which a robbed holder that runs must be told: many beats, on any machine. */
+/** Microseconds in which a preempted holder that runs must be told: many beats, on any machine. */
 const TOLD = 6_000_000
 
 /** How far the wall clock of file times and the monotonic one may drift apart in a round. */
@@ -79,7 +79,7 @@ class Check {
   readonly #takeovers: readonly number[]
   /** Somebody set file times or the wall clock: nobody can tell how old a file is. */
   readonly #timesLie: boolean
-  readonly #robbed = new Set<Hold>()
+  readonly #preempted = new Set<Hold>()
   readonly #violations: Violation[] = []
   readonly #tally: Tally
 
@@ -105,7 +105,7 @@ class Check {
     this.#tally = {
       grants: count('granted'),
       refused: count('refused'),
-      robbed: 0,
+      preempted: 0,
       lost: count('lost'),
       takeovers: this.#takeovers.length,
       writes: count('write'),
@@ -147,27 +147,27 @@ class Check {
   }
 
   /** The holder of an earlier grant, and one to whom the lock was given while it had it. */
-  #met(victim: Hold, robber: Hold): void {
-    if (isForeign(victim) || isForeign(robber)) return this.#metForeign(victim, robber)
-    const at = robber.granted
+  #met(victim: Hold, successor: Hold): void {
+    if (isForeign(victim) || isForeign(successor)) return this.#metForeign(victim, successor)
+    const at = successor.granted
     const unlinked = this.#wasUnlinked(victim.asked, Math.max(at, victim.granted))
     if (unlinked) {
       // Whoever comes after a foreign unlink meets at another file.
       this.#tally.voided += 1
-      return this.#told(victim, robber)
+      return this.#told(victim, successor)
     }
-    if (!this.#robbed.has(victim)) this.#tally.robbed += 1
-    this.#robbed.add(victim)
+    if (!this.#preempted.has(victim)) this.#tally.preempted += 1
+    this.#preempted.add(victim)
     const stamped = this.#timesLie || victim.refusedBeat ? undefined : victim.lost?.stamped
     if (stamped !== undefined && stamped + this.#stale > at + DRIFT) {
       const age = Math.round((at - stamped) / MS)
       this.#violate(
         'exclusion',
-        `${name(robber)} was granted the lock ${age} ms after ${name(victim)} refreshed its lease`,
+        `${name(successor)} was granted the lock ${age} ms after ${name(victim)} refreshed its lease`,
         victim.asked,
         Math.min(victim.until, at + TOLD),
         victim.who,
-        robber.who
+        successor.who
       )
     }
     // How long it must have stood still by then, if its last refresh was as late as it may be.
@@ -175,20 +175,20 @@ class Check {
     const stalled = this.#stalled(victim, victim.asked, at)
     if (stalled.total < least) {
       this.#violate(
-        'a living heart is not robbed',
-        `${name(robber)} was granted the lock though ${name(victim)} had it and stood still for ` +
+        'a living heart is not preempted',
+        `${name(successor)} was granted the lock though ${name(victim)} had it and stood still for ` +
           `${Math.round(stalled.total / MS)} ms`,
         victim.asked,
         Math.min(victim.until, at + TOLD),
         victim.who,
-        robber.who
+        successor.who
       )
       this.#violations.at(-1)!.early = at - victim.granted < this.#stale - this.#heartbeat
     } else if (!stalled.frozen) {
       // Nobody froze it: the machine was busy with others for so long.
       this.#tally.starved += 1
     }
-    this.#told(victim, robber)
+    this.#told(victim, successor)
   }
 
   /** Whether a foreign program may have taken the lock file's name in a span of time. */
@@ -197,12 +197,12 @@ class Check {
   }
 
   /** flock(1) follows none of our rules; while nobody took anything over, the kernel's count. */
-  #metForeign(victim: Hold, robber: Hold): void {
-    const foreign = isForeign(victim) ? victim : robber
+  #metForeign(victim: Hold, successor: Hold): void {
+    const foreign = isForeign(victim) ? victim : successor
     const before = (times: readonly number[]) => times.some((at) => at <= foreign.granted)
     // Foreign holders, one after the other, look like one that is frozen: nobody refreshes the file.
     const late = this.#takeovers.some(
-      (at) => at >= foreign.granted && at <= robber.granted && !this.#refreshedSince(at)
+      (at) => at >= foreign.granted && at <= successor.granted && !this.#refreshedSince(at)
     )
     if (this.#unlinks.length > 0 || before(this.#takeovers) || late) {
       this.#tally.voided += 1
@@ -210,11 +210,11 @@ class Check {
     }
     this.#violate(
       'exclusion',
-      `${name(victim)} and ${name(robber)} had the lock at once`,
-      Math.min(victim.asked, robber.asked),
-      Math.min(victim.until, robber.until),
+      `${name(victim)} and ${name(successor)} had the lock at once`,
+      Math.min(victim.asked, successor.asked),
+      Math.min(victim.until, successor.until),
       victim.who,
-      robber.who
+      successor.who
     )
   }
 
@@ -239,23 +239,23 @@ class Check {
     return { total, frozen }
   }
 
-  /** Whether a holder that was robbed heard of it, if it had the time. */
-  #told(victim: Hold, robber: Hold): void {
+  /** Whether a holder that was preempted heard of it, if it had the time. */
+  #told(victim: Hold, successor: Hold): void {
     if (victim.end === 'lost' || victim.end === 'death') return
     const process = processOf(victim.who)
     const awake = this.#stalls
       .filter((stall) => stall.process === process && stall.from <= victim.until)
       .reduce((latest, { until }) => Math.max(latest, until), 0)
-    const since = Math.max(robber.granted, victim.granted, awake)
+    const since = Math.max(successor.granted, victim.granted, awake)
     const last = this.#events.at(-1)!.at
     if (Math.min(victim.until, last) - since <= TOLD) return
     this.#violate(
-      'a robbed holder is told',
-      `${name(victim)} did not hear that ${name(robber)} has the lock`,
+      'a preempted holder is told',
+      `${name(victim)} did not hear that ${name(successor)} has the lock`,
       victim.asked,
       Math.min(victim.until, last),
       victim.who,
-      robber.who
+      successor.who
     )
   }
 
@@ -331,7 +331,7 @@ class Check {
     }
     for (const hold of this.#holds) {
       if (hold.mode !== 'shared' || new Set(hold.values).size < 2) continue
-      // A reader that was robbed, or can't have heard yet that it was, has had its time.
+      // A reader that was preempted, or can't have heard yet that it was, has had its time.
       const excused = this.#holds.some(
         (other) =>
           other.mode === 'exclusive' && other.token > hold.token && other.granted < hold.until
@@ -384,7 +384,7 @@ class Check {
         const seconds = Math.round(event.after / MS / 1_000)
         const from = event.at - event.after
         this.#violate(
-          'nobody waits for ever',
+          'nobody waits forever',
           `${event.target} did not end in ${seconds} s`,
           from,
           event.at,
@@ -405,7 +405,7 @@ class Check {
     for (const { at, who } of asked.values()) {
       if (who === 'flock' || this.#dies(who) < Infinity) continue
       const last = this.#events.at(-1)!.at
-      this.#violate('nobody waits for ever', `${who} asked and was not answered`, at, last, who)
+      this.#violate('nobody waits forever', `${who} asked and was not answered`, at, last, who)
     }
   }
 
@@ -446,7 +446,7 @@ function isForeign({ who }: Hold): boolean {
   return who === 'flock'
 }
 
-/** The one of the earlier grant first: it is the one that was robbed. */
+/** The one of the earlier grant first: it is the one that was preempted. */
 function order(one: Hold, other: Hold): [Hold, Hold] {
   if (isForeign(one) || isForeign(other)) return [one, other]
   return one.token <= other.token ? [one, other] : [other, one]

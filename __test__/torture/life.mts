@@ -23,7 +23,7 @@ export interface Birth {
 
 const designs: Record<Birth['design'], Design> = { rootlock, naive }
 
-/** For how long who sees that it was robbed waits to be told: beats are much more frequent. */
+/** For how long who sees that it was preempted waits to be told: beats are much more frequent. */
 const TO_BE_TOLD = 8_000
 
 /** What one actor does all its life: asks, holds, reads and writes, releases. */
@@ -101,7 +101,7 @@ async function use(
     const again = await store.look(token)
     if (again !== undefined) log.say({ what: 'value', id, value: again })
   }
-  // Who was robbed must hear of it; who releases before it could hear proves nothing.
+  // Who was preempted must hear of it; who releases before it could hear proves nothing.
   if (wasReplaced(birth, file)) await pauseOrLoss(TO_BE_TOLD, held.signal)
   log.say({ what: 'release', id })
   await held()

@@ -15,7 +15,7 @@ for (const [how, shared, command, argument] of [
   ['a child that is waited for synchronously', false, 'run', `sleep ${LONG / 1_000}`]
 ] as const) {
   needing(test, linux)(
-    `a holder whose event loop is blocked is never robbed: ${how}`,
+    `a holder whose event loop is blocked is never preempted: ${how}`,
     async (t) => {
       const root = await temporaryRoot(t)
       const holder = child(t, 'holder', { root, shared, options: TERMS })
@@ -27,7 +27,7 @@ for (const [how, shared, command, argument] of [
         t.false(lost)
         return 'back'
       })
-      t.is(await Promise.race([back, lock.then(() => 'robbed')]), 'back')
+      t.is(await Promise.race([back, lock.then(() => 'preempted')]), 'back')
       holder.tell('unlock')
       t.false((await holder.says('unlocked')).lost)
       await inTime('the lock is granted', lock)

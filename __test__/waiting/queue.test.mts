@@ -4,7 +4,7 @@ import { child } from '../helpers/child.mjs'
 import { needing, linux } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** Nobody is robbed in the time of a test: who gets the lock got it because it was free. */
+/** Nobody is preempted in the time of a test: who gets the lock got it because it was free. */
 const options = { heartbeatMs: 200_000, staleMs: 600_000 }
 
 /** `first` holds the lock; the others began to wait for it in their order. */

@@ -12,7 +12,7 @@ const options = {
 
 export const properLockfile: Adapter = {
   name: 'proper-lockfile',
-  how: '`lock(root)`, retries for ever, 10→100 ms apart; `stale` at its default of 10 s',
+  how: '`lock(root)`, retries forever, 10→100 ms apart; `stale` at its default of 10 s',
   module: 'proper-lockfile',
   excludesWithinProcess: true,
   abortable: false,

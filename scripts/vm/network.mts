@@ -110,7 +110,7 @@ export async function keepsWhatBeats(a: string, b: string) {
   const { first, token, other } = await held(a, b)
   await new Promise((resolve) => setTimeout(resolve, 3 * TERMS.staleMs))
   claim(
-    'a holder that beats is not robbed for three times stale',
+    'a holder that beats is not preempted for three times stale',
     !other.hasSaid('held') && !first.hasSaid('lost')
   )
   return { first, token, other }

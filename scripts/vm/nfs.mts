@@ -79,7 +79,7 @@ await survivesAKill(a, b)
   await other.says('waiting')
   await new Promise((resolve) => setTimeout(resolve, 2 * TERMS.staleMs))
   claim(
-    'a holder with longer terms is not robbed by a waiter with shorter ones',
+    'a holder with longer terms is not preempted by a waiter with shorter ones',
     !other.hasSaid('held') && !first.hasSaid('lost')
   )
 }

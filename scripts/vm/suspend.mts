@@ -56,7 +56,7 @@ for (const seconds of [3, 12]) {
 }
 
 {
-  const place = root('robbed')
+  const place = root('preempted')
   const unlock = await tryLock(place, TERMS)
   const { signal } = unlock
   // Between two beats, as somebody on another machine would while this one sleeps.
@@ -67,7 +67,7 @@ for (const seconds of [3, 12]) {
   note(`slept for ${slept.toFixed(1)} s by the difference of the clocks`)
   await eventually('it is told', () => signal.aborted)
   const { reason } = signal.reason as LockError
-  claim(`a holder that was robbed while it slept is told so: ${reason}`, reason === 'hijacked')
+  claim(`a holder that was preempted while it slept is told so: ${reason}`, reason === 'hijacked')
   await unlock()
 }
 
@@ -87,7 +87,10 @@ for (const seconds of [3, 12]) {
   const woke = Date.now()
   await eventually('the holder beats again', () => statSync(join(place, '.lock')).mtimeMs >= woke)
   await new Promise((resolve) => setTimeout(resolve, 2 * TERMS.heartbeatMs))
-  claim('who waits does not rob a holder that slept beside it', !granted && !holder.hasSaid('lost'))
+  claim(
+    'who waits does not preempt a holder that slept beside it',
+    !granted && !holder.hasSaid('lost')
+  )
   waiting.abort()
   await wait
 }

@@ -15,7 +15,7 @@ pub enum Claim {
     ExclusiveOnTime,
     /// A holder that was never frozen since its last refresh is alone for its whole lease.
     ExclusiveUnfrozen,
-    /// No beat of a robbed holder ends well.
+    /// No beat of a preempted holder ends well.
     RobbedLearns,
     /// A token is higher than all earlier ones.
     TokensRise,
@@ -28,7 +28,7 @@ pub enum Claim {
     GrantedAlone,
     /// A file was renamed over a frozen holder's.
     SeesTakeover,
-    /// A robbed holder beats.
+    /// A preempted holder beats.
     SeesRobbedBeat,
     /// A holder that was never frozen outlives its lease, because the guard refused its beats.
     SeesHeartbeatFail,
@@ -72,7 +72,7 @@ impl Claim {
                 |lock: &Lock, s| conflict(s, |p| !p.was_frozen && lock.is_in_lease(p)).is_none(),
             ),
             Self::RobbedLearns => {
-                always("a robbed holder learns it at its next beat", |_, s: &State| {
+                always("a preempted holder learns it at its next beat", |_, s: &State| {
                     !s.processes.iter().any(|p| p.phase == Phase::Holding && p.unaware)
                 })
             }
@@ -110,7 +110,7 @@ impl Claim {
             Self::SeesTakeover => sometimes("L was taken from a frozen holder", |_, s: &State| {
                 s.processes.iter().any(|p| p.is_holder() && p.was_frozen && !s.is_l(p.file))
             }),
-            Self::SeesRobbedBeat => sometimes("a robbed holder beats", |_, s: &State| {
+            Self::SeesRobbedBeat => sometimes("a preempted holder beats", |_, s: &State| {
                 s.processes.iter().any(|p| p.phase == Phase::BeatGuarded && p.unaware)
             }),
             Self::SeesHeartbeatFail => {

@@ -18,7 +18,7 @@
 //! a section of the guard, and a beat that is due, with or without the guard. All else may take
 //! any time. A process is **frozen** during a tick that passes although it has something urgent to
 //! do; it keeps its locks, and that may be at any step inside a section and while it holds the
-//! lock, for any time, or for ever. A **crash** at any step frees its locks; another process, which
+//! lock, for any time, or forever. A **crash** at any step frees its locks; another process, which
 //! knows nothing, takes its place. When the machine **sleeps**, the clocks of leases and files go
 //! on, those of watches and timers do not.
 //!
@@ -63,9 +63,9 @@
 //!
 //! - with honest wall clocks, no two incompatible holders are inside their leases at once, also
 //!   when contenders have shorter terms than holders;
-//! - with lying ones, no two of them are on time at once ("a live heart is never robbed"), and none
-//!   that never froze since its last refresh is robbed inside its lease (but see the last story);
-//! - a robbed holder learns it at its next beat, also if a foreign program unlinked L, and also if
+//! - with lying ones, no two of them are on time at once ("a live heart is never preempted"), and none
+//!   that never froze since its last refresh is preempted inside its lease (but see the last story);
+//! - a preempted holder learns it at its next beat, also if a foreign program unlinked L, and also if
 //!   the guard refuses that beat;
 //! - tokens rise, also then;
 //! - the invariants I1 to I3 of `docs/protocol.md`;
@@ -82,7 +82,7 @@
 //!   check. Only a resource that checks the token stops it.
 //! - **Exclusion with a foreign program that unlinks L.** It is detected, not prevented.
 //! - **Progress while a frozen process is inside the guard.** Everybody waits for it; holders then
-//!   lose their locks as `heartbeat-failed`. Nobody is robbed by it.
+//!   lose their locks as `heartbeat-failed`. Nobody is preempted by it.
 //! - That the code is this model. The names are the same so that a reader can compare.
 //! - Stateright identifies states by 64-bit hashes: a collision could hide a state. For the
 //!   largest run, 46 million states, the chance is about one in 18 000.

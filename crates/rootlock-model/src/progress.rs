@@ -1,4 +1,4 @@
-//! No livelock: contenders do not keep each other from the lock for ever.
+//! No livelock: contenders do not keep each other from the lock forever.
 //!
 //! Every state that the protocol can reach, with all faults, is a place from which on nothing more
 //! goes wrong: those who hold the lock just now are frozen for good, and nobody else freezes,

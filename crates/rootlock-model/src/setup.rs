@@ -75,7 +75,7 @@ pub enum Start {
     Missing,
     /// A file that was left long ago: unlocked, and older than any T. The ledger names it.
     Cold,
-    /// P1 holds the lock, and is frozen for ever.
+    /// P1 holds the lock, and is frozen forever.
     HeldByFrozen,
 }
 

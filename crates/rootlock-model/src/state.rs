@@ -173,7 +173,7 @@ pub struct Process {
     pub beat_refused: bool,
     /// It is the one whom the ledger names.
     pub in_ledger: bool,
-    /// It began a beat after it was robbed, and that beat has not told it so.
+    /// It began a beat after it was preempted, and that beat has not told it so.
     pub unaware: bool,
 }
 

@@ -129,7 +129,7 @@ fn holes() -> Vec<Hole> {
             setup: Setup { variant: Variant::UnguardedAcquire, freezes: false, ..plain(2) },
         },
         Hole {
-            title: "P that robs whenever the ledger's holder is dead: one of two that shared",
+            title: "P that preempts whenever the ledger's holder is dead: one of two that shared",
             moral: "The ledger names the last one who came to share the lock. When that one dies, \
                     the others live on. So the record must be of an exclusive holder, and the \
                     kernel must not name anybody else.",
@@ -142,7 +142,7 @@ fn holes() -> Vec<Hole> {
             },
         },
         Hole {
-            title: "P that robs whenever the ledger's holder is dead, and writes the ledger before \
+            title: "P that preempts whenever the ledger's holder is dead, and writes the ledger before \
                     the rename",
             moral: "P2 wrote itself into the ledger and died before its `rename`. L is still \
                     P1's, who was only frozen. So the record must speak of L's own file.",
@@ -158,7 +158,7 @@ fn holes() -> Vec<Hole> {
             title: "P that writes the ledger before the rename",
             moral: "A contender keeps to its holder's terms, which the ledger tells. A recoverer \
                     that died between `write_ledger` and `rename` has overwritten the record of \
-                    L's file, and a contender with shorter terms counts by these: P1 is robbed \
+                    L's file, and a contender with shorter terms counts by these: P1 is preempted \
                     inside its lease.",
             setup: Setup {
                 variant: Variant::LedgerBeforeRename,
@@ -170,14 +170,14 @@ fn holes() -> Vec<Hole> {
         Hole {
             title: "P whose leases count from the grant",
             moral: "Others count from P1's `stamp`. A holder that counts from later, because it \
-                    was held up in between, is robbed inside what it takes for its lease. So the \
+                    was held up in between, is preempted inside what it takes for its lease. So the \
                     clock is read before the `stamp`.",
             setup: Setup { variant: Variant::LeaseFromGrant, ..plain(2) },
         },
         Hole {
             title: "P whose readers write down their own terms",
             moral: "P1 shares the lock on the usual terms; P2 joins on hasty ones and leaves. If \
-                    the ledger now tells P2's terms, P1 is robbed inside its lease. So readers \
+                    the ledger now tells P2's terms, P1 is preempted inside its lease. So readers \
                     keep the widest terms.",
             setup: Setup {
                 variant: Variant::LastReadersTerms,
@@ -191,7 +191,7 @@ fn holes() -> Vec<Hole> {
             title: "P that knows its holder's terms from the ledger only, and a guard that is removed",
             moral: "Nobody freezes. A cleaner of old files removes the guard, and the ledger with it. \
                     P2, on hasty terms, makes an empty one, finds no terms to keep to but its own, \
-                    and robs P1 before its next beat. So a stamp says on L itself how long the lock \
+                    and preempts P1 before its next beat. So a stamp says on L itself how long the lock \
                     is promised for. (A tick is h/4 of P1.)",
             setup: Setup {
                 variant: Variant::NoPromise,
@@ -247,7 +247,7 @@ fn holes() -> Vec<Hole> {
         Hole {
             title: "P itself, with a wall clock that lies: the lease is shorter than T − h",
             moral: "This one stays open. If the file looks old and is not, 1.2 h unchanged are \
-                    enough. A holder that freezes for that long is robbed although it could still \
+                    enough. A holder that freezes for that long is preempted although it could still \
                     count on its lease. One that beats on time is not.",
             setup: Setup { wall: Wall::Lying, ..plain(2) },
         },

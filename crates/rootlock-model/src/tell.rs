@@ -137,7 +137,7 @@ fn phrase(lock: &Lock, names: &[String], s: &State, next: &State, i: usize, step
         Step::LockGuard if p.phase == Phase::Stale => remark("lock_guard", "to recover"),
         Step::LockGuard => plain("lock_guard"),
         Step::CheckIdentity if beats && !after.is_holder() => {
-            remark("check_identity", "learns that it was robbed")
+            remark("check_identity", "learns that it was preempted")
         }
         Step::CheckIdentity if started_over || waits_on => {
             remark("check_identity", "its file is no longer L")

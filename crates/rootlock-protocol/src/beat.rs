@@ -88,13 +88,13 @@ impl Beat {
                 .map(|section| section.map_or(Entered::Busy, Entered::Yes)),
             false => guard.enter_existing(dir, names, mode, patience),
         };
-        // The identity is looked at even when the refresh can't be done: a holder that was robbed
+        // The identity is looked at even when the refresh can't be done: a holder that was preempted
         // must hear of it.
         let Some(stat) = own()? else { return Ok(Some(Found::Hijacked)) };
         let stamp = |stale| file.stamp_in_time(names, stat.modified, stale, exact_times);
         // Outside of a section the stamp may fall between a recoverer's second look and its rename,
         // so it does not prolong the lease. But whoever still watches must see a sign of life: a
-        // busy guard is no reason to be robbed.
+        // busy guard is no reason to be preempted.
         let sign_of_life = |why: String| {
             stamp(self.promised(&stat))?;
             Ok(Some(Found::Failed(why)))

@@ -42,7 +42,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Names one process for ever: pids are reused, so a start time, a boot and a name space go with
+/// Names one process forever: pids are reused, so a start time, a boot and a name space go with
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {

@@ -143,7 +143,7 @@ mod tests {
         release.join().expect("releases")
     }
 
-    /// Waits, for ever if need be, for what another thread does.
+    /// Waits, forever if need be, for what another thread does.
     fn until(done: impl Fn() -> bool) {
         while !done() {
             thread::yield_now();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_robbed_holder_is_told_once_whatever_finds_it_first() {
+    fn a_preempted_holder_is_told_once_whatever_finds_it_first() {
         explore(|| {
             let Held { directory, file: _file, told, lock } = held();
             fs::remove_file(directory.path().join(".lock")).expect("removes");

@@ -140,7 +140,7 @@ fn eventually(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_holder_that_nobody_robbed_keeps_its_lock_over_any_sleep() {
+fn a_holder_that_nobody_preempted_keeps_its_lock_over_any_sleep() {
     let scene = Scene::open();
     let lock = scene.hold();
     for _ in 0..3 {
@@ -152,7 +152,7 @@ fn a_holder_that_nobody_robbed_keeps_its_lock_over_any_sleep() {
 }
 
 #[test]
-fn a_holder_that_was_stopped_for_long_and_not_robbed_keeps_its_lock() {
+fn a_holder_that_was_stopped_for_long_and_not_preempted_keeps_its_lock() {
     let scene = Scene::open();
     let lock = scene.hold();
     for _ in 0..3 {
@@ -164,7 +164,7 @@ fn a_holder_that_was_stopped_for_long_and_not_robbed_keeps_its_lock() {
 }
 
 #[test]
-fn a_holder_that_was_robbed_in_its_sleep_is_told_so() {
+fn a_holder_that_was_preempted_in_its_sleep_is_told_so() {
     let scene = Scene::open();
     let lock = scene.hold();
     clock::sleep(HOUR);

@@ -19,7 +19,7 @@ use rootlock::{Options, Request, Root};
 
 const STALE: Duration = Duration::from_millis(150);
 
-/// Longer than a busy machine keeps a thread from beating: nobody shall be robbed for good reason.
+/// Longer than a busy machine keeps a thread from beating: nobody shall be preempted for good reason.
 /// On an emulated processor that is longer.
 fn options() -> Options {
     let times = if std::env::var_os("ROOTLOCK_EMULATED").is_some() { 5 } else { 1 };
@@ -162,7 +162,7 @@ fn racer() {
             let lock =
                 root.lock(Request { options: options(), ..Request::default() }).expect("locks");
             let alone = be_inside(&directory);
-            assert!(lock.is_held(), "nobody was frozen, so nobody may be robbed");
+            assert!(lock.is_held(), "nobody was frozen, so nobody may be preempted");
             drop(lock);
             alone
         };

@@ -149,7 +149,7 @@ impl LockEntry {
         holder
     }
 
-    /// The same for somebody who wants to go: where looking may take for ever, who it was when
+    /// The same for somebody who wants to go: where looking may take forever, who it was when
     /// somebody last looked.
     pub(super) fn last_known_holder(&self) -> Option<Holder> {
         let (known, own) = {
