@@ -24,9 +24,8 @@ pub enum Variant {
     SkippedBeat,
     /// P whose beats prolong the lease also when the guard refuses them.
     SignProlongs,
-    /// P whose second look counts the time only until it looked, not until it judges: what the code
-    /// does. P itself is wider, and keeps all its claims but one with a wall clock that lies.
-    CountsToTheLook,
+    /// P whose second look counts the time until it judges, not only until it looked.
+    CountsToTheJudgement,
     /// P whose readers write their own terms into the ledger, also when they are not the widest.
     LastReadersTerms,
     /// P whose stamps do not say the terms on L itself, for those who find no record of it.

@@ -258,6 +258,7 @@ fn holes() -> Vec<Hole> {
                     judges, though only a sixth of it: exactly 1.2 h. P1's signs of life come \
                     after the look. So the clock is read before the look, and no later time counts.",
             setup: Setup {
+                variant: Variant::CountsToTheJudgement,
                 wall: Wall::Lying,
                 timing: Timing::FINE,
                 attempts: true,

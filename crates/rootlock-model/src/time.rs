@@ -78,7 +78,7 @@ impl Lock {
             if awake {
                 p.beat_refused = false;
                 if p.is_entering() || p.is_judging() {
-                    if p.is_entering() || self.0.variant != Variant::CountsToTheLook {
+                    if p.is_entering() || self.0.variant == Variant::CountsToTheJudgement {
                         p.seen.since = (stale / 6).min(p.seen.since + 1);
                     }
                 } else {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rootlock_model::claims::{Claim, SAFETY};
 use rootlock_model::protocol::Lock;
-use rootlock_model::setup::{Setup, Start, Timing, Variant, Wall};
+use rootlock_model::setup::{Setup, Start, Timing, Wall};
 use stateright::{Checker, Model};
 
 /// What is promised when wall clocks lie.
@@ -191,7 +191,6 @@ fn a_watch_that_counts_to_the_look_robs_nobody_who_never_froze() {
     holds(
         "two, fine time, lying clocks, attempts, counts to the look",
         Setup {
-            variant: Variant::CountsToTheLook,
             timing: Timing::FINE,
             wall: Wall::Lying,
             attempts: true,
