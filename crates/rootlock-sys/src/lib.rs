@@ -26,7 +26,7 @@ pub mod sync;
 #[cfg(unix)]
 #[path = "unix/mod.rs"]
 #[cfg_attr(
-    any(shuttle, feature = "skewed-clock"),
+    any(shuttle, test, feature = "skewed-clock"),
     allow(dead_code, unreachable_pub, reason = "its clocks")
 )]
 mod platform;
@@ -34,7 +34,7 @@ mod platform;
 #[cfg(windows)]
 #[path = "windows/mod.rs"]
 #[cfg_attr(
-    any(shuttle, feature = "skewed-clock"),
+    any(shuttle, test, feature = "skewed-clock"),
     allow(dead_code, unreachable_pub, reason = "its clocks")
 )]
 mod platform;
