@@ -14,7 +14,7 @@ use crate::pool;
 use crate::root::Root;
 use crate::timer;
 use rootlock_sys::sync::{self, Mutex};
-use rootlock_sys::{FileId, clock};
+use rootlock_sys::{Dir, FileId, clock};
 
 /// For how long after its last use a directory is kept, and within what time of its last use it
 /// must be asked for to be kept at all.
@@ -41,9 +41,22 @@ struct State {
 static STATE: Mutex<State> =
     Mutex::new(State { roots: None, visits: [const { None }; VISITS], next_visit: 0 });
 
+/// Opens a directory if that can't block: it is open here, or it is on a mount that is known to be this
+/// machine's own and the kernel has the path in memory. `None` says nothing about the directory.
+pub(crate) fn open(path: &Path) -> Option<Root> {
+    let dir = Dir::open_cached(path)?;
+    let (mount, id) = dir.mount_and_id()?;
+    if let Some(root) = find(path, mount, id) {
+        return Some(root);
+    }
+    let root = Root::of_local(dir, mount, id, path)?;
+    visit(&root);
+    Some(root)
+}
+
 /// The directory that is kept under a path, if it is the one that the path leads to now, by the same
 /// mount: another one may have been put over it that is read-only.
-pub(crate) fn find(path: &Path, mount: u64, id: FileId) -> Option<Root> {
+fn find(path: &Path, mount: u64, id: FileId) -> Option<Root> {
     let mut state = sync::lock(&STATE);
     let kept = state.roots.as_mut()?.get_mut(path.as_os_str())?;
     if kept.root.mount_and_id() != (mount, id) {
@@ -54,7 +67,7 @@ pub(crate) fn find(path: &Path, mount: u64, id: FileId) -> Option<Root> {
 }
 
 /// Keeps a directory that was just opened, if it had been open a moment before.
-pub(crate) fn visit(root: &Root) {
+fn visit(root: &Root) {
     let now = clock::awake();
     let replaced = {
         let mut state = sync::lock(&STATE);

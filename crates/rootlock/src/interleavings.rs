@@ -18,9 +18,9 @@ mod tests {
 
     use super::clock;
     use super::primitives::thread::alive;
+    use crate::Acquired;
     use crate::events::{Details, Events, Level, LostReason};
     use crate::pool;
-    use crate::root::Acquired;
     use crate::{
         Answer, Error, Event, Holder, Lock, Mode, Observer, Options, Place, Released, Request,
         Root, Session, timer,

@@ -50,11 +50,12 @@ mod sleep;
 mod timer;
 
 pub use diagnose::{Diagnosis, LockOwner};
+pub use entry::{Acquired, Wait};
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
 pub use lock::{Lock, Released};
 pub use options::Options;
-pub use root::{Acquired, Request, Root, Wait};
+pub use root::{Request, Root};
 pub use session::{Answer, Event, Observer, Place, Session};
 
 pub use rootlock_protocol::Holder;

@@ -1,11 +1,10 @@
 //! The lock in its holder's hand.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::lease::Lease;
-use crate::{Error, LostReason, Mode, Root};
+use crate::{Error, LostReason, Mode};
 
 /// A lock that is held. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
@@ -41,17 +40,6 @@ impl Lock {
     /// How it is held.
     pub fn mode(&self) -> Mode {
         self.lease.mode
-    }
-
-    /// Whether it is the lock of that name in that directory. Asks nobody.
-    pub fn is_of(&self, root: &Root, file_name: &str) -> bool {
-        let (_, id) = root.mount_and_id();
-        self.lease.entry.is_of(id, file_name)
-    }
-
-    /// The same of a directory that is only known by its path: whether it was named so.
-    pub fn is_at(&self, path: &Path, file_name: &str) -> bool {
-        *self.lease.path == *path && *self.lease.entry.files.names.lock == *file_name
     }
 
     /// Whether it has not been found lost.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entry::LockEntry;
+use crate::entry::{Acquired, LockEntry};
 use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
 use crate::options::Options;
-use crate::{Holder, Lock, Mode, dir_cache};
+use crate::{Holder, Lock, Mode};
 use rootlock_protocol::Names;
 use rootlock_sys::Reach;
 use rootlock_sys::sync::{self, Condvar, Mutex};
@@ -61,23 +61,6 @@ impl Default for Request<'_> {
     }
 }
 
-/// What a request came to.
-#[derive(Debug)]
-pub enum Acquired {
-    /// The lock was free.
-    Now(Lock),
-    /// [`Events::settled`] will tell.
-    Later(Wait),
-}
-
-/// A wait that is under way. Dropping it does not end it.
-#[derive(Clone)]
-pub struct Wait {
-    entry: Arc<LockEntry>,
-    path: Arc<Path>,
-    key: u64,
-}
-
 /// Mounts that are known to be this machine's own, so that a path on one can be opened without
 /// fear of blocking.
 static LOCAL_MOUNTS: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
@@ -107,22 +90,11 @@ impl Root {
         Ok(Self::new(dir, mount, id, path, locality))
     }
 
-    /// Opens a directory if that can't block: it is on a mount that [`Root::open`] has found to be
-    /// this machine's own, and the kernel has the path in memory. `None` says nothing about the
-    /// directory.
-    pub fn open_cached(path: impl AsRef<Path>) -> Option<Self> {
-        let path = path.as_ref();
-        let dir = Dir::open_cached(path)?;
-        let (mount, id) = dir.mount_and_id()?;
-        if let Some(root) = dir_cache::find(path, mount, id) {
-            return Some(root);
-        }
-        if !sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount) {
-            return None;
-        }
-        let root = Self::new(dir, mount, id, path, Locality::Local);
-        dir_cache::visit(&root);
-        Some(root)
+    /// A directory that was opened without blocking, if it is on a mount that [`Root::open`] has found
+    /// to be this machine's own. `None` says nothing about the directory.
+    pub(crate) fn of_local(dir: Dir, mount: u64, id: FileId, path: &Path) -> Option<Self> {
+        let known = sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount);
+        known.then(|| Self::new(dir, mount, id, path, Locality::Local))
     }
 
     fn new(dir: Dir, mount: u64, id: FileId, path: &Path, locality: Locality) -> Self {
@@ -222,26 +194,6 @@ impl Root {
 impl fmt::Debug for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Root").field("path", &self.inner.path).finish_non_exhaustive()
-    }
-}
-
-impl Wait {
-    pub(crate) fn new(entry: &Arc<LockEntry>, path: &Arc<Path>, key: u64) -> Self {
-        Self { entry: Arc::clone(entry), path: Arc::clone(path), key }
-    }
-
-    /// Ends the wait, if it has not ended: [`Events::settled`] tells
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
-    /// kernel. Does not block.
-    pub fn cancel(&self) {
-        self.entry.cancel(self.key);
-    }
-}
-
-impl fmt::Debug for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.entry.lock_path(&self.path);
-        f.debug_struct("Wait").field("path", &path).finish_non_exhaustive()
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Mode;
+use crate::entry::{Acquired, Wait};
 use crate::events::{Details, Events, Level, LostReason};
 use crate::options::Options;
 use crate::queue::GIVE_UP;
 use crate::requests::{Cancel, Granted, Requests, Tag};
-use crate::root::{Acquired, Request, Root, Wait};
-use crate::{Error, Holder, Lock, Operation, Released, error, pool, timer};
+use crate::root::{Request, Root};
+use crate::{Error, Holder, Lock, Operation, Released, dir_cache, error, pool, timer};
 use rootlock_sys::clock;
 use rootlock_sys::sync::{self, Mutex};
 
@@ -118,7 +119,7 @@ impl Session {
         let busy = self.inner.requests().is_busy(line);
         let place = match place {
             // While somebody who came before is still opening or asking, nobody overtakes.
-            Place::Path(path) if !busy => match Root::open_cached(&path) {
+            Place::Path(path) if !busy => match dir_cache::open(&path) {
                 Some(root) => Place::Root(root),
                 None => Place::Path(path),
             },
@@ -152,11 +153,12 @@ impl Session {
     pub fn is_lock_of(&self, tag: u64, place: &Place, file_name: &str) -> bool {
         let opened = match place {
             Place::Root(root) => Some(root.clone()),
-            Place::Path(path) => Root::open_cached(path),
+            Place::Path(path) => dir_cache::open(path),
         };
-        self.inner.requests().held(tag).is_some_and(|lock| match &opened {
-            Some(root) => lock.is_of(root, file_name),
-            None => lock.is_at(place.path(), file_name),
+        let lease = self.inner.requests().held(tag).map(Lock::lease);
+        lease.is_some_and(|lease| match &opened {
+            Some(root) => lease.entry.is_of(root.mount_and_id().1, file_name),
+            None => *lease.path == *place.path() && *lease.entry.files.names.lock == *file_name,
         })
     }
 

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Claim, LockEntry, Waiter};
+use super::{Acquired, Claim, LockEntry, Wait, Waiter};
 use crate::error::FaultExt;
 use crate::events::Events;
 use crate::lease::Lease;
 use crate::options::Options;
-use crate::root::{Acquired, Wait};
 use crate::{Error, Lock, Mode, Operation};
 use crate::{pool, queue};
 use rootlock_protocol::Fault;

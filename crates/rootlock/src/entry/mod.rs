@@ -6,6 +6,7 @@
 //! [`crate::Events`] is made under it.
 
 mod acquire;
+mod acquired;
 mod give_back;
 mod look;
 mod registry;
@@ -28,6 +29,7 @@ use crate::pool;
 use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
 use crate::timer;
 
+pub use acquired::{Acquired, Wait};
 use look::LookTimer;
 pub(crate) use settle::defers;
 pub(crate) use waiter::{Claim, Waiter};

@@ -1,0 +1,46 @@
+//! What an attempt to acquire a lock answers at once.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::LockEntry;
+use crate::Lock;
+use crate::queue::Key;
+
+/// What a request came to.
+#[derive(Debug)]
+pub enum Acquired {
+    /// The lock was free.
+    Now(Lock),
+    /// [`Events::settled`] will tell.
+    Later(Wait),
+}
+
+/// A wait that is under way. Dropping it does not end it.
+#[derive(Clone)]
+pub struct Wait {
+    entry: Arc<LockEntry>,
+    path: Arc<Path>,
+    key: Key,
+}
+
+impl Wait {
+    pub(crate) fn new(entry: &Arc<LockEntry>, path: &Arc<Path>, key: Key) -> Self {
+        Self { entry: Arc::clone(entry), path: Arc::clone(path), key }
+    }
+
+    /// Ends the wait, if it has not ended: [`Events::settled`] tells
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
+    /// kernel. Does not block.
+    pub fn cancel(&self) {
+        self.entry.cancel(self.key);
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.entry.lock_path(&self.path);
+        f.debug_struct("Wait").field("path", &path).finish_non_exhaustive()
+    }
+}
