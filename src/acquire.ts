@@ -17,7 +17,7 @@ import type { Holder } from './holder'
 import { throwLater } from './later'
 import { aborted, deadlock, fromBinding, toHolder } from './lock-error'
 import { loggerOf, type Logger } from './logger'
-import { waitsForItself } from './nesting'
+import { surroundingLocks } from './nesting'
 import { pathOf, place } from './root'
 import { onAbort } from './signals'
 
@@ -212,14 +212,17 @@ class Waiting implements Listener {
     }
   }
 
-  #begin({ where, shared, ask, signal, reporting }: Request): void {
-    if ((ask & ASK_WAIT) !== 0 && waitsForItself(where, reporting.fileName, shared)) {
-      return this.#cancel(() => deadlock(lockFile(reporting)))
-    }
+  #begin({ key, ask, signal }: Request): void {
+    const outer = (ask & ASK_WAIT) === 0 ? [] : surroundingLocks()
+    if (outer.length > 0 && environment.isWithin(key, outer)) return this.#waitsForItself()
     if (!signal) return
     const abort = () => this.#cancel((event) => this.#aborted(event))
     this.#deaf = onAbort(signal, abort)
     if (signal.aborted) abort()
+  }
+
+  #waitsForItself(): void {
+    this.#cancel(() => deadlock(lockFile(this.#request.reporting)))
   }
 
   #cancel(why: (event: BindingEvent | undefined) => unknown): void {
@@ -251,6 +254,8 @@ class Waiting implements Listener {
         return report(reporting, event)
       case 'waiting':
         return this.#waiting(event)
+      case 'deadlock':
+        return this.#waitsForItself()
       case 'failed':
         ignore(key)
         this.#end()

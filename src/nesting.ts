@@ -4,12 +4,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 // Taken here, before any test puts a fake in its place.
 import { setImmediate } from 'node:timers'
 
-import { environment } from './environment'
-
 /** A lock around a call. Its context may outlive it; then the binding does not know the key any more. */
 interface Surrounding {
   readonly key: number
-  readonly shared: boolean
   readonly outer: Surrounding | undefined
 }
 
@@ -22,10 +19,10 @@ let count = 0
 let resting = false
 
 /** Runs what a lock is held for; `leave` has to be called when that has ended. */
-export function enter<T>(key: number, shared: boolean, fn: () => T): T {
+export function enter<T>(key: number, fn: () => T): T {
   surroundings ??= new AsyncLocalStorage()
   count++
-  return surroundings.run({ key, shared, outer: surroundings.getStore() }, fn)
+  return surroundings.run({ key, outer: surroundings.getStore() }, fn)
 }
 
 export function leave(): void {
@@ -40,14 +37,9 @@ function rest(): void {
   if (count === 0) surroundings!.disable()
 }
 
-/** Whether a request can't be granted before what it is made in has ended. */
-export function waitsForItself(place: string | number, fileName: string, shared: boolean): boolean {
-  let around = surroundings?.getStore()
-  for (; around; around = around.outer) {
-    const { key } = around
-    if (shared && around.shared) continue
-    // A lock that was lost keeps nobody out.
-    if (environment.isLockOf(key, place, fileName) && !environment.lost(key)) return true
-  }
-  return false
+/** The locks that a request is made inside of. */
+export function surroundingLocks(): number[] {
+  const keys: number[] = []
+  for (let around = surroundings?.getStore(); around; around = around.outer) keys.push(around.key)
+  return keys
 }

@@ -1,2 +1,2 @@
-/** Calls `aborted` when the signal aborts, until the returned function is called. */
+/** Calls `aborted` when the signal aborts; the result ends that. */
 export declare function onAbort(signal: AbortSignal, aborted: () => void): () => void;

@@ -1,24 +1,40 @@
 // Listening to the caller's signals: one listener each, however many wait with it. Of many, a signal
 // would warn as of a leak.
 
+import { addAbortListener } from 'node:events'
+
+/** Who wants to know of a signal, by signal. */
 const heard = new WeakMap<AbortSignal, Ears>()
 
 /** All who want to know of one signal. */
 class Ears {
   readonly waiting = new Set<() => void>()
-  /** A function: not every polyfill takes an object. */
-  readonly listener = (): void => {
-    for (const aborted of this.waiting) aborted()
+  readonly deaf: () => void
+
+  constructor(signal: AbortSignal) {
+    this.deaf = listen(signal, () => {
+      for (const aborted of this.waiting) aborted()
+    })
   }
 }
 
-/** Calls `aborted` when the signal aborts, until the returned function is called. */
+/** Calls `listener` when the signal aborts; the result ends that. */
+function listen(signal: AbortSignal, listener: () => void): () => void {
+  if (signal instanceof AbortSignal && typeof addAbortListener === 'function') {
+    // A listener that came before can't keep the event from this one.
+    const listening = addAbortListener(signal, listener)
+    return () => listening[Symbol.dispose]()
+  }
+  // A function: not every polyfill takes an object. Not `onabort`, which is the user's.
+  signal.addEventListener('abort', listener)
+  return () => signal.removeEventListener('abort', listener)
+}
+
+/** Calls `aborted` when the signal aborts; the result ends that. */
 export function onAbort(signal: AbortSignal, aborted: () => void): () => void {
   let ears = heard.get(signal)
   if (!ears) {
-    ears = new Ears()
-    // Not `onabort`, which is the user's.
-    signal.addEventListener('abort', ears.listener)
+    ears = new Ears(signal)
     heard.set(signal, ears)
   }
   ears.waiting.add(aborted)
@@ -26,6 +42,6 @@ export function onAbort(signal: AbortSignal, aborted: () => void): () => void {
     ears.waiting.delete(aborted)
     if (ears.waiting.size > 0 || heard.get(signal) !== ears) return
     heard.delete(signal)
-    signal.removeEventListener('abort', ears.listener)
+    ears.deaf()
   }
 }

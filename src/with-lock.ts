@@ -37,7 +37,7 @@ export async function withLock<T>(
   try {
     // Whatever ran between the grant and here may have aborted.
     throwIfAborted(request)
-    result = await inContext(request.key, shared, () => fn(signal))
+    result = await inContext(request.key, () => fn(signal))
   } catch (error) {
     // What `fn` has to say comes first: that the unlock failed too would only hide it.
     await unlock().catch(() => {})
@@ -48,13 +48,9 @@ export async function withLock<T>(
   return result
 }
 
-async function inContext<T>(
-  key: number,
-  shared: boolean,
-  fn: () => T | PromiseLike<T>
-): Promise<Awaited<T>> {
+async function inContext<T>(key: number, fn: () => T | PromiseLike<T>): Promise<Awaited<T>> {
   try {
-    return await enter(key, shared, fn)
+    return await enter(key, fn)
   } finally {
     leave()
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { inspect, LockError, tryLock, tryRLock } from 'rootlock'
 
-import { program } from '../helpers/child.mjs'
+import { child, program } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { hold, waiter } from '../helpers/locks.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
@@ -133,5 +133,23 @@ withFlock(
     t.is((await stat(join(root, '.lock'))).ino, begun.ino)
     await peer.release()
     await inTime('we have it', lock)
+  }
+)
+
+withFlockOnLinux(
+  'an aborted wait names flock(1), not one of ours that let go before',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const ours = child(t, 'holder', { root })
+    await ours.says('held')
+    ours.tell('unlock')
+    await ours.says('unlocked')
+    const { held, holder } = await flock(t, root)
+    await held()
+    const { lock, abort } = waiter(t, root)
+    await mustBlock(lock)
+    abort()
+    const error = await t.throwsAsync<LockError>(inTime('the wait ends', lock))
+    t.is(error.holder!.pid, holder.pid)
   }
 )

@@ -8,7 +8,7 @@ import { inspect, tryLock, tryRLock } from 'rootlock'
 import { child } from '../helpers/child.mjs'
 import { eventually } from '../helpers/eventually.mjs'
 import { hold, QUICK } from '../helpers/locks.mjs'
-import { needing, notWine, unix } from '../helpers/needing.mjs'
+import { linux, needing, notWine, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 test('a root that was never locked is free, and nothing is created', async (t) => {
@@ -122,3 +122,16 @@ test('a lock file with a time in the future has no negative age', async (t) => {
   t.is(ageMs, 0)
   t.true(state === 'exclusive' || state === 'stale')
 })
+
+needing(test, linux)(
+  'a reader that beats is not called stale because another one was killed',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    await hold(t, root, QUICK, tryRLock)
+    const other = child(t, 'holder', { root, shared: true })
+    await other.says('held')
+    other.kill()
+    await other.ends()
+    t.is((await inspect(root)).state, 'shared')
+  }
+)

@@ -169,3 +169,15 @@ test('an abort of the last one rejects though another gets in line at once', asy
     await t.throwsAsync(inTime('the wait ends', other), unsuccessful)
   }
 })
+
+test('an abort rejects though another listener keeps its event from all others', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root)
+  const controller = new AbortController()
+  controller.signal.addEventListener('abort', (event) => event.stopImmediatePropagation())
+  const lock = tryLock(root, { signal: controller.signal })
+  await mustBlock(lock)
+  controller.abort()
+  await t.throwsAsync(inTime('the wait ends', lock), unsuccessful)
+  t.is(getEventListeners(controller.signal, 'abort').length, 1)
+})

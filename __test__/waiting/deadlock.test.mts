@@ -2,7 +2,15 @@ import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
-import { openRoot, tryLock, tryRLock, withLock, type LockError, type Root } from 'rootlock'
+import {
+  openRoot,
+  tryLock,
+  tryRLock,
+  withLock,
+  type LockError,
+  type Root,
+  type UnlockFunc
+} from 'rootlock'
 
 import { inTime } from '../helpers/eventually.mjs'
 import { needing, unix } from '../helpers/needing.mjs'
@@ -111,3 +119,46 @@ test('a lock that is asked for beside a withLock waits', async (t) => {
   await first
   t.is(await inTime('it is granted', second), 'second')
 })
+
+test('the same lock by a path that nobody has looked up yet rejects as well', async (t) => {
+  const root = await temporaryRoot(t)
+  for (let round = 0; round < 20; round++) {
+    const link = join(root, `link-${round}`)
+    await symlink(root, link)
+    await withLock(root, () => deadlocks(t, tryLock(link)))
+  }
+})
+
+test('a reader in a reader rejects if a writer is in line between them, and only then', async (t) => {
+  const root = await temporaryRoot(t)
+  let writer: Promise<UnlockFunc> | undefined
+  await withLock(
+    root,
+    async () => {
+      await withLock(root, () => {}, { shared: true })
+      const { promise, resolve } = pending()
+      // Not inside of what the reader's lock is held for.
+      outside = () => {
+        writer = tryLock(root, { onWait: resolve })
+      }
+      await inTime('the writer waits', promise)
+      await deadlocks(
+        t,
+        withLock(root, () => t.fail(), { shared: true })
+      )
+    },
+    { shared: true }
+  )
+  await (
+    await inTime('the writer has it', writer!)
+  )()
+})
+
+/** Called by a timer of no request's context. */
+let outside: () => void = () => {}
+const timer = setInterval(() => {
+  const now = outside
+  outside = () => {}
+  now()
+}, 5)
+timer.unref()

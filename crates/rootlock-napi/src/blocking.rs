@@ -29,6 +29,11 @@ pub(crate) fn run(
     path: &Path,
     job: impl FnOnce() + Send + 'static,
 ) -> Result<(), Error> {
+    // Tokio would panic, and the panic be printed, so the system is asked first: what comes here opens
+    // directories and looks, and takes longer than a thread.
+    if let Err(error) = thread::Builder::new().spawn(|| ()) {
+        return Err(Error::io(operation, path, "pthread_create", error));
+    }
     // Tokio keeps a job that it could not start: whoever comes first takes it out.
     let job = Arc::new(Mutex::new(Some(job)));
     let take = |job: &Mutex<Option<_>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();

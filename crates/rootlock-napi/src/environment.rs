@@ -105,15 +105,11 @@ impl BindingEnvironment {
         self.session.lost(whole(key)).map(rootlock::LostReason::as_str)
     }
 
-    /// Whether a lock that is held is the one that would be asked for there.
+    /// Says that a request was made inside of what the locks with these keys are held for: whether it
+    /// waits for one of them. A `deadlock` event tells if that turns out later.
     #[napi]
-    pub fn is_lock_of(
-        &self,
-        key: f64,
-        #[napi(ts_arg_type = "string | number")] place: Either<String, f64>,
-        file_name: String,
-    ) -> napi::Result<bool> {
-        Ok(self.session.is_lock_of(whole(key), &self.place(place)?, &file_name))
+    pub fn is_within(&self, key: f64, outer: Vec<f64>) -> bool {
+        self.session.is_within(whole(key), outer.into_iter().map(whole).collect())
     }
 
     /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will

@@ -24,7 +24,7 @@ pub struct BindingEvent {
     pub key: f64,
     /// What happened.
     #[napi(
-        ts_type = "'waiting' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'diagnosed' \
+        ts_type = "'waiting' | 'deadlock' | 'failed' | 'lost' | 'released' | 'opened' | 'inspected' | 'diagnosed' \
                    | 'log'"
     )]
     pub kind: &'static str,
@@ -181,6 +181,7 @@ impl Observer for Channel {
                 BindingEvent { holder: holder.as_ref().map(Into::into), ..new("waiting") }
             }
             Of::Failed(error) => BindingEvent::failed(key, &error),
+            Of::Deadlock => new("deadlock"),
             Of::Cancelled => new("failed"),
             Of::Lost(reason) => BindingEvent { reason: Some(reason.as_str()), ..new("lost") },
             Of::Released(result) => {

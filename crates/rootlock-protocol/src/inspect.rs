@@ -8,7 +8,7 @@ use crate::command;
 use crate::fault::Fault;
 use crate::guard::{Entered, Patience, Section};
 use crate::holder::{Holder, Process};
-use crate::ledger::{Grantee, Ledger, Record};
+use crate::ledger::{Ledger, Record};
 use crate::lock_dir::LockDir;
 
 /// How long a look waits for the guard.
@@ -53,8 +53,7 @@ pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
     let age = age(&stat);
     let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age))) };
     let ledger = lock.guard.peek(dir, names);
-    let gone =
-        ledger.of(stat.id).and_then(Record::process).is_some_and(|process| process.is_gone());
+    let gone = is_holder_gone(&stat, &ledger);
     let state = match mode {
         _ if gone || age >= stale => State::Stale,
         Mode::Exclusive => State::Exclusive,
@@ -102,6 +101,16 @@ fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
     Ok(None)
 }
 
+/// Whether the only holder has certainly ended, and something else keeps its lock. The last record of
+/// several readers is one of them, and any record may be of an earlier holder: so if the kernel names
+/// the owners, it must name that one and nobody else.
+fn is_holder_gone(stat: &Stat, ledger: &Ledger) -> bool {
+    let record = ledger.of(stat.id).filter(|record| record.mode == Mode::Exclusive);
+    record.and_then(Record::process).filter(Process::is_gone).is_some_and(|dead| {
+        process::lock_owners(stat.id).is_none_or(|owners| owners == [(dead.pid, Mode::Exclusive)])
+    })
+}
+
 /// Whether a record that speaks of this lock file speaks of who holds it now, as far as can be told:
 /// a release does not write the ledger, so it may be of somebody long gone.
 ///
@@ -125,16 +134,9 @@ pub fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
     record.and_then(Record::holder).or_else(|| named_by_kernel(stat))
 }
 
-/// The same for somebody in a hurry, without asking the kernel: a holder that lives has refreshed
-/// the file within its last heartbeat, so while it is that fresh it is most likely the holder.
-/// `own` says whether a record of this process is the holder's.
-pub fn likely_holder(stat: &Stat, ledger: &Ledger, own: bool) -> Option<Holder> {
-    let likely = ledger.of(stat.id).filter(|record| {
-        age(stat) <= record.terms.heartbeat * 6 / 5
-            && (own || record.grantee != *Grantee::this())
-            && record.process().is_some_and(|process| !process.is_gone())
-    });
-    likely.and_then(Record::holder).or_else(|| holder(stat, ledger))
+/// Whom the ledger's record names: the holder, for whoever knows that it is this process.
+pub fn recorded_holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
+    ledger.of(stat.id).and_then(Record::holder)
 }
 
 fn named_by_kernel(stat: &Stat) -> Option<Holder> {

@@ -266,6 +266,16 @@ impl<P: Clone> Queue<P> {
         self.granting.insert(key, granting);
     }
 
+    /// Whether a request that is in line can't be granted before a lease of this process ends that is
+    /// held as `held`: one of them is exclusive, or somebody exclusive is in line between them.
+    pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
+        let Some(request) = self.queued.get(&key) else { return false };
+        let exclusive = |request: &Request<P>| request.wants.mode == Mode::Exclusive;
+        held == Mode::Exclusive
+            || exclusive(request)
+            || self.queued.range(..key).any(|(_, before)| exclusive(before))
+    }
+
     // Granting.
 
     fn claim(&mut self, key: Key, worker: Worker) -> Option<Claim<P>> {

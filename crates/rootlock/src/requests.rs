@@ -172,6 +172,19 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         hangs
     }
 
+    /// Whether it is not known yet what a request comes to.
+    pub(crate) fn is_opening(&self, tag: Tag) -> bool {
+        matches!(self.stages.get(&tag), Some(Stage::Opening | Stage::Asking { .. }))
+    }
+
+    /// The wait of a request, if that is in line.
+    pub(crate) fn waiting(&self, tag: Tag) -> Option<&Wait> {
+        match self.stages.get(&tag) {
+            Some(Stage::Waiting(wait)) => Some(wait),
+            _ => None,
+        }
+    }
+
     /// The lock of a request, if that is held.
     pub(crate) fn held(&self, tag: Tag) -> Option<&Lock> {
         match self.stages.get(&tag) {

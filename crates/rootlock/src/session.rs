@@ -1,6 +1,7 @@
 //! One user of many locks, such as a JavaScript environment: its requests and locks, by numbers of
 //! its own, which end with it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub trait Observer: Send + Sync {
 pub enum Event {
     /// The lock was not free at once; told once for a wait, before its end.
     Waiting(Option<Holder>),
+    /// The request can't be granted before a lock is released that it was made inside of. It waits on.
+    Deadlock,
     /// The lock is held, with this fencing token.
     Granted(u64),
     /// The request has failed.
@@ -67,6 +70,8 @@ pub struct Session {
 struct Inner {
     observer: Arc<dyn Observer>,
     requests: Mutex<Requests<Line, Job, Wait, Lock>>,
+    /// The locks inside of which requests were made that do not wait yet.
+    within: Mutex<HashMap<Tag, Vec<Tag>>>,
 }
 
 /// The path of the directory, and the file's name.
@@ -106,7 +111,8 @@ impl Place {
 impl Session {
     /// A user who is told of everything by `observer`.
     pub fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { inner: Arc::new(Inner { observer, requests: Mutex::new(Requests::new()) }) }
+        let (requests, within) = (Mutex::new(Requests::new()), Mutex::default());
+        Self { inner: Arc::new(Inner { observer, requests, within }) }
     }
 
     /// Asks for a lock, under a tag that must not be in use. Never blocks, but for a few system
@@ -148,18 +154,15 @@ impl Session {
         lease.lost()
     }
 
-    /// Whether a lock that is held is the one that would be asked for there. Where to look may block,
-    /// the same path must do.
-    pub fn is_lock_of(&self, tag: u64, place: &Place, file_name: &str) -> bool {
-        let opened = match place {
-            Place::Root(root) => Some(root.clone()),
-            Place::Path(path) => dir_cache::open(path),
-        };
-        let lease = self.inner.requests().held(tag).map(Lock::lease);
-        lease.is_some_and(|lease| match &opened {
-            Some(root) => lease.entry.is_of(root.mount_and_id().1, file_name),
-            None => *lease.path == *place.path() && *lease.entry.files.names.lock == *file_name,
-        })
+    /// Says that a request was made inside of what some locks of this user are held for: whether it
+    /// waits for one of them, and so for itself. [`Event::Deadlock`] tells if that turns out later.
+    pub fn is_within(&self, tag: u64, outer: Vec<u64>) -> bool {
+        sync::lock(&self.inner.within).insert(tag, outer);
+        let waits = self.inner.waits_for_itself(tag);
+        if !self.inner.requests().is_opening(tag) {
+            self.inner.forget(tag);
+        }
+        waits
     }
 
     /// Releases a lock; `None` when there is none to be released.
@@ -216,14 +219,28 @@ impl Inner {
                 let unwanted = self.requests().waits(tag, wait);
                 if let Some(wait) = unwanted {
                     wait.cancel();
+                } else if self.waits_for_itself(tag) {
+                    self.observer.observe(tag, Event::Deadlock);
                 }
                 Ok(None)
             }
         }
     }
 
+    /// Answered once, when the request is in line.
+    fn waits_for_itself(&self, tag: Tag) -> bool {
+        let Some(wait) = self.requests().waiting(tag).cloned() else { return false };
+        let outer = sync::lock(&self.within).remove(&tag).unwrap_or_default();
+        outer.into_iter().any(|outer| {
+            let lease = self.requests().held(outer).map(Lock::lease);
+            // One that was lost keeps nobody out.
+            lease.is_some_and(|lease| lease.lost().is_none() && wait.waits_for(&lease))
+        })
+    }
+
     /// Whether the lock is the user's now.
     fn granted(&self, tag: Tag, lock: Lock) -> bool {
+        self.forget(tag);
         let granted = self.requests().granted(tag, lock);
         match granted {
             Granted::Cached => return true,
@@ -235,6 +252,10 @@ impl Inner {
             Granted::Unwanted(lock) => drop(lock),
         }
         false
+    }
+
+    fn forget(&self, tag: Tag) {
+        sync::lock(&self.within).remove(&tag);
     }
 
     /// Opens and asks where that may block, when those who came before have.
@@ -323,6 +344,7 @@ impl Events for Inner {
                 }
             }
             Err(error) => {
+                self.forget(tag);
                 if self.requests().failed(tag) {
                     self.observer.observe(tag, Event::Failed(error));
                 }

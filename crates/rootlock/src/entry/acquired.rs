@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::LockEntry;
+use rootlock_sys::sync;
+
 use crate::Lock;
+use crate::lease::Lease;
 use crate::queue::Key;
 
 /// What a request came to.
@@ -28,6 +31,12 @@ pub struct Wait {
 impl Wait {
     pub(crate) fn new(entry: &Arc<LockEntry>, path: &Arc<Path>, key: Key) -> Self {
         Self { entry: Arc::clone(entry), path: Arc::clone(path), key }
+    }
+
+    /// Whether it can't end before that lease of this process does.
+    pub(crate) fn waits_for(&self, lease: &Lease) -> bool {
+        let same = lease.entry.is_lock_of(&self.entry);
+        same && sync::lock(&self.entry.state).queue.waits_for(self.key, lease.mode)
     }
 
     /// Ends the wait, if it has not ended: [`Events::settled`] tells

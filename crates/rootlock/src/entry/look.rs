@@ -150,16 +150,15 @@ impl LockEntry {
     }
 
     /// The same for somebody who wants to go: where looking may take forever, who it was when
-    /// somebody last looked.
+    /// somebody last looked; and of a lock of this process its own record, without asking the kernel.
     pub(super) fn last_known_holder(&self) -> Option<Holder> {
         let (known, own) = {
             let state = sync::lock(&self.state);
             (state.holder.clone(), state.queue.is_own())
         };
         match self.files.locality {
-            Locality::Local => {
-                self.find_holder_by(|stat, ledger| inspect::likely_holder(stat, ledger, own))
-            }
+            Locality::Local if own => self.find_holder_by(inspect::recorded_holder),
+            Locality::Local => self.find_holder(),
             Locality::Remote => known,
         }
     }

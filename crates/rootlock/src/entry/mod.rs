@@ -68,11 +68,6 @@ impl State {
 }
 
 impl LockEntry {
-    /// Whether it is the entry of that name in that directory, by whatever mount.
-    pub(crate) fn is_of(&self, dir: FileId, name: &str) -> bool {
-        self.id.0 == dir && &*self.id.2 == name
-    }
-
     pub(crate) fn volume(&self) -> u64 {
         self.id.0.volume
     }
@@ -83,6 +78,12 @@ impl LockEntry {
 
     pub(crate) fn lock_path(&self, path: &Path) -> PathBuf {
         path.join(&*self.files.names.lock)
+    }
+
+    /// Whether both are the same lock: by another mount it is another entry.
+    pub(crate) fn is_lock_of(&self, other: &Self) -> bool {
+        let ((directory, _, name), (other, _, other_name)) = (&self.id, &other.id);
+        directory == other && name == other_name
     }
 
     /// One step of the queue, with what comes of it.
