@@ -24,12 +24,11 @@
 //! [`Lock::token`]s stops that.
 //!
 //! # Layout
-//! From the outside in: [`Root`] and [`Lock`] are the face. `entry` brings together all who want
-//! one lock; `kernel_wait`, `recover` and `grant` are the steps to a lock, `lease` its life,
-//! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
-//! operating system, and nothing else is.
+//! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `requests` and `queue` are pure
+//! state machines, which decide who is next and who is told what; `session` and `entry` carry that out
+//! with real files, threads and timers. `lease` is the life of a lock that is held, `timer` and `pool`
+//! are the threads. The steps on the files are in `rootlock-protocol`, the system in `rootlock-sys`.
 
-mod diagnose;
 mod dir_cache;
 mod entry;
 mod error;
