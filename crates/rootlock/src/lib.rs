@@ -29,6 +29,7 @@
 //! with real files, threads and timers. `lease` is the life of a lock that is held, `timer` and `pool`
 //! are the threads. The steps on the files are in `rootlock-protocol`, the system in `rootlock-sys`.
 
+mod diagnose;
 mod dir_cache;
 mod entry;
 mod error;
