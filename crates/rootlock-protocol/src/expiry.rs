@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use rootlock_sys::{Mode, Stat, clock, process};
+use rootlock_sys::{Stat, clock};
 
-use crate::holder::Process;
-use crate::inspect::is_holders;
-use crate::ledger::{Ledger, Record};
+use crate::inspect::{is_holders, is_orphan};
+use crate::ledger::Ledger;
 use crate::terms::Terms;
 use crate::watch::{self, HolderTerms, Sighting, Watch};
 
@@ -39,15 +38,9 @@ pub fn judge(
     let sighting = Sighting::from(stat);
     let watch = watch.get_or_insert_with(|| Watch::begin(sighting, looked));
     watch.look(sighting, looked, needed);
-    Judgement { expired: watch.watched() >= needed || is_orphan(stat, ledger), needed }
-}
-
-/// Whether the lock is held by nobody but a descriptor that its dead holder left to a child: proof
-/// needs no watch. The ledger alone is none, because a program that keeps no ledger may have locked
-/// the file since; the kernel must name the same process.
-fn is_orphan(stat: &Stat, ledger: &Ledger) -> bool {
-    let record = ledger.of(stat.id).filter(|record| record.mode == Mode::Exclusive);
-    record.and_then(Record::process).filter(Process::is_gone).is_some_and(|dead| {
-        process::lock_owners(stat.id).is_some_and(|owners| owners == [(dead.pid, Mode::Exclusive)])
-    })
+    // That nobody but a descriptor holds it, which a dead holder left to a child, needs no watch if
+    // it is proved: the ledger alone is no proof, because a program that keeps none may have locked
+    // the file since.
+    let orphan = is_orphan(stat, ledger) == Some(true);
+    Judgement { expired: watch.watched() >= needed || orphan, needed }
 }

@@ -53,7 +53,8 @@ pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
     let age = age(&stat);
     let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age))) };
     let ledger = lock.guard.peek(dir, names);
-    let gone = is_holder_gone(&stat, &ledger);
+    // Where the kernel does not tell, the record must do: nothing is decided by this.
+    let gone = is_orphan(&stat, &ledger).unwrap_or(true);
     let state = match mode {
         _ if gone || age >= stale => State::Stale,
         Mode::Exclusive => State::Exclusive,
@@ -103,12 +104,13 @@ fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
 
 /// Whether the only holder has certainly ended, and something else keeps its lock. The last record of
 /// several readers is one of them, and any record may be of an earlier holder: so if the kernel names
-/// the owners, it must name that one and nobody else.
-fn is_holder_gone(stat: &Stat, ledger: &Ledger) -> bool {
+/// the owners, it must name that one and nobody else. `None` where it names none.
+pub fn is_orphan(stat: &Stat, ledger: &Ledger) -> Option<bool> {
     let record = ledger.of(stat.id).filter(|record| record.mode == Mode::Exclusive);
-    record.and_then(Record::process).filter(Process::is_gone).is_some_and(|dead| {
-        process::lock_owners(stat.id).is_none_or(|owners| owners == [(dead.pid, Mode::Exclusive)])
-    })
+    let Some(dead) = record.and_then(Record::process).filter(Process::is_gone) else {
+        return Some(false);
+    };
+    process::lock_owners(stat.id).map(|owners| owners == [(dead.pid, Mode::Exclusive)])
 }
 
 /// Whether a record that speaks of this lock file speaks of who holds it now, as far as can be told:
