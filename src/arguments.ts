@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
 import { MIN_HEARTBEAT_MS, MIN_STALE_IN_HEARTBEATS } from './binding'
-import { absolute } from './paths'
+import { given } from './paths'
 
 const MAX_FILE_NAME_BYTES = 240
 
@@ -50,7 +50,7 @@ export function path(name: string, value: unknown): string {
   if (typeof value !== 'string')
     throw invalidType(name, 'of type string, a file: URL or a Root', value)
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
-  return absolute(value)
+  return given(value)
 }
 
 export function options<T extends object>(value: T | undefined): Partial<T> {

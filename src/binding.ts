@@ -27,7 +27,7 @@ export const {
   MIN_HEARTBEAT_MS,
   MIN_STALE_IN_HEARTBEATS,
   TOOK_OVER,
-  currentDirectory
+  absolutePath
 } = load()
 
 function load(): typeof Binding {

@@ -3,7 +3,7 @@ import { fileName as checkedFileName, defaults, path as checkedPath } from './ar
 import { ask, environment } from './environment'
 import type { LockState } from './inspect'
 import { fromBinding, toHolder } from './lock-error'
-import { within } from './paths'
+import { absolute, within } from './paths'
 import { printable } from './printable'
 
 /** A process that has or wants a lock, as the system tells. */
@@ -18,11 +18,12 @@ export interface Diagnosis extends Omit<BindingDiagnosis, 'state'>, LockState {
 export async function diagnose(path: string, fileName?: string): Promise<Diagnosis> {
   const at = checkedPath('path', path)
   const name = checkedFileName(fileName) ?? defaults.fileName
+  const lockFile = within(absolute(at), name)
   const event = await ask((key) => environment.diagnose(key, at, name))
   if (!event.diagnose) throw fromBinding(event.error!, 'inspect')
   const { state: seen, ...more } = event.diagnose
   return {
-    path: within(at, name),
+    path: lockFile,
     state: seen.state,
     ...(seen.holder && { holder: toHolder(seen.holder) }),
     ...(seen.ageMs !== undefined && { ageMs: seen.ageMs }),

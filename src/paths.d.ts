@@ -1,7 +1,9 @@
 /**
- * The same path, made absolute, so that a later `chdir` does not move it. An empty one stays: it is the
- * system's to refuse, and behind the current directory it would be that one.
+ * What the binding is told: Windows resolves paths as text, and knows a current directory for each drive.
+ * Elsewhere the binding opens them from where the process is, so that a later `chdir` does not move them.
  */
+export declare function given(path: string): string;
+/** How messages name it. */
 export declare function absolute(path: string): string;
 /** A name, or a path, in a directory. */
 export declare function within(directory: string, name: string): string;

@@ -1,29 +1,23 @@
 // Paths are the system's to resolve: `link/..` is the parent of where the link leads to, which no text tells.
-// Here they are only put one behind the other.
+// Here they are only put one behind the other, for messages.
 
 import { isAbsolute, resolve, sep } from 'node:path'
 
-import { currentDirectory } from './binding'
+import { absolutePath } from './binding'
 
 const windows = process.platform === 'win32'
 
-/** Steps that lead nowhere: `.`, and `./` in front. */
-const NO_STEPS = /^(?:\.(?:\/+|$))+/
-
 /**
- * The same path, made absolute, so that a later `chdir` does not move it. An empty one stays: it is the
- * system's to refuse, and behind the current directory it would be that one.
+ * What the binding is told: Windows resolves paths as text, and knows a current directory for each drive.
+ * Elsewhere the binding opens them from where the process is, so that a later `chdir` does not move them.
  */
+export function given(path: string): string {
+  return windows && path !== '' ? resolve(path) : path
+}
+
+/** How messages name it. */
 export function absolute(path: string): string {
-  if (path === '' || isAbsolute(path)) return path
-  // Windows itself resolves paths as text, and knows a current directory for each drive.
-  if (windows) return resolve(path)
-  // Not `process.cwd()`, which remembers what the directory was called when it was first asked.
-  const here = currentDirectory()
-  // It was removed, or has no name in UTF-8: the system still knows where the path begins.
-  if (here === null) return path
-  const steps = path.replace(NO_STEPS, '')
-  return steps === '' ? here : within(here, steps)
+  return path === '' || isAbsolute(path) ? path : absolutePath(path)
 }
 
 /** A name, or a path, in a directory. */

@@ -1,6 +1,7 @@
 import { path as checkedPath } from './arguments'
 import { ask, environment } from './environment'
 import { fromBinding, rootClosed } from './lock-error'
+import { absolute } from './paths'
 
 /**
  * A directory that was opened once and is kept open: later renames of the path do not matter, and
@@ -47,9 +48,10 @@ class OpenRoot implements Root {
 /** Opens a directory once and keeps its handle, as Go's `os.Root` does. */
 export async function openRoot(path: string | URL): Promise<Root> {
   const opened = checkedPath('path', path)
+  const shown = absolute(opened)
   const event = await ask((key) => environment.openRoot(key, opened))
   if (event.kind !== 'opened') throw fromBinding(event.error!, 'open')
-  return new OpenRoot(opened, event.key)
+  return new OpenRoot(shown, event.key)
 }
 
 /** What the binding calls a root argument. */
@@ -59,5 +61,5 @@ export function place(root: unknown): string | number {
 
 /** The path of a root argument that `place` has accepted. */
 export function pathOf(root: unknown, at: string | number): string {
-  return typeof at === 'string' ? at : (root as Root).path
+  return typeof at === 'string' ? absolute(at) : (root as Root).path
 }

@@ -20,7 +20,7 @@ import { inspect, openRoot, tryLock, withLock, type FailMessage, type LockError 
 import { program } from '../helpers/child.mjs'
 import { rootlock } from '../helpers/command.mjs'
 import { hold } from '../helpers/locks.mjs'
-import { needing, unix } from '../helpers/needing.mjs'
+import { namespaces, needing, superuser, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 // Windows itself resolves `..` as text. And the current directory is the whole process's.
@@ -185,4 +185,32 @@ test('an empty path is refused, and a file: URL is what Node makes of it', async
   const url = new URL(`${pathToFileURL(root).href}/x/../`)
   await hold(t, url)
   t.deepEqual((await readdir(fileURLToPath(url))).toSorted(), FILES)
+})
+
+needing(
+  test,
+  superuser,
+  namespaces
+)('a relative path begins where the process is, not at what that is called', async (t) => {
+  const folder = await realpath(await temporaryRoot(t))
+  const root = join(folder, 'root')
+  await mkdir(root)
+  // Another directory is mounted over the one that the process is in.
+  const script = `cd ${root} && mount -t tmpfs none ${root} && exec "$@"`
+  const inside = program(t, 'unshare', [
+    '--mount',
+    'sh',
+    '-c',
+    script,
+    'sh',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    `const { tryLock } = await import(${JSON.stringify(import.meta.resolve('rootlock'))})
+     const { readdirSync } = await import('node:fs')
+     await tryLock('.')
+     console.log(readdirSync('.').toSorted().join(), readdirSync(${JSON.stringify(root)}).join())`
+  ])
+  await inside.prints('\n')
+  t.is(inside.printed.trim(), '.lock,.lock.guard')
 })

@@ -5,14 +5,14 @@
 //! take as long as locking does.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Env;
 use napi::bindgen_prelude::{Either, Either3, Function};
 use napi_derive::napi;
 use rootlock::{
-    Answer, Error, Mode, Observer, Operation, Options, Place, Released, Request, Root, Session,
+    Answer, Error, Located, Mode, Observer, Operation, Options, Place, Released, Request, Root,
+    Session,
 };
 
 use crate::ask::{ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
@@ -138,7 +138,7 @@ impl BindingEnvironment {
     #[napi]
     pub fn open_root(&self, key: f64, path: String) {
         let roots = Arc::clone(&self.roots);
-        self.answer_later(key, Operation::Open, Place::Path(path.into()), move |key, root| {
+        self.answer_later(key, Operation::Open, located(path), move |key, root| {
             roots.lock().insert(key, root);
             Ok(BindingEvent::new(key, "opened"))
         });
@@ -172,7 +172,7 @@ impl BindingEnvironment {
     /// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.
     #[napi]
     pub fn diagnose(&self, key: f64, path: String, file_name: String) {
-        let place = Place::Path(path.into());
+        let place = located(path);
         self.answer_later(key, Operation::Inspect, place, move |key, root| {
             let seen = root.diagnose(&file_name)?;
             Ok(BindingEvent { diagnose: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
@@ -184,7 +184,7 @@ impl BindingEnvironment {
     /// A directory that is open, or a path.
     fn place(&self, place: Either<String, f64>) -> napi::Result<Place> {
         match place {
-            Either::A(path) => Ok(Place::Path(PathBuf::from(path))),
+            Either::A(path) => Ok(located(path)),
             Either::B(number) => match self.roots.lock().get(&whole(number)) {
                 Some(root) => Ok(Place::Root(root.clone())),
                 // The face asks nothing of a root that it has closed.
@@ -212,6 +212,11 @@ impl BindingEnvironment {
             self.channel.send(BindingEvent::failed(key, &error));
         }
     }
+}
+
+/// A directory that JavaScript names by a path, from where the process is now.
+fn located(path: String) -> Place {
+    Place::Path(Located::here(path.into()))
 }
 
 /// JavaScript's own numbers: whole and below 2^53.

@@ -6,8 +6,8 @@
 //! be a threadsafe function of its own, and libuv looks at all of them at every wake-up, which ten
 //! thousand waiters make quadratic. `src/` makes the promises.
 
+pub mod absolute_path;
 pub mod ask;
-pub mod current_directory;
 pub mod events;
 
 mod blocking;

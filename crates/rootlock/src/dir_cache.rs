@@ -10,11 +10,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::located::Located;
 use crate::pool;
 use crate::root::Root;
 use crate::timer;
 use rootlock_sys::sync::{self, Mutex};
-use rootlock_sys::{Dir, FileId, clock};
+use rootlock_sys::{FileId, clock};
 
 /// For how long after its last use a directory is kept, and within what time of its last use it
 /// must be asked for to be kept at all.
@@ -43,8 +44,8 @@ static STATE: Mutex<State> =
 
 /// Opens a directory if that can't block: it is open here, or it is on a mount that is known to be this
 /// machine's own and the kernel has the path in memory. `None` says nothing about the directory.
-pub(crate) fn open(path: &Path) -> Option<Root> {
-    let dir = Dir::open_cached(path)?;
+pub(crate) fn open(located: &Located) -> Option<Root> {
+    let (dir, path) = (located.open_cached()?, located.shown());
     let (mount, id) = dir.mount_and_id()?;
     if let Some(root) = find(path, mount, id) {
         return Some(root);

@@ -38,6 +38,7 @@ mod inspect;
 #[cfg(shuttle)]
 mod interleavings;
 mod lease;
+mod located;
 mod lock;
 mod options;
 mod pool;
@@ -53,6 +54,7 @@ pub use diagnose::{Diagnosis, LockOwner};
 pub use entry::{Acquired, Wait};
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
+pub use located::{Located, absolute};
 pub use lock::{Lock, Released};
 pub use options::Options;
 pub use root::{Request, Root};

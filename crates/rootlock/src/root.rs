@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::entry::{Acquired, LockEntry};
 use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
+use crate::located::Located;
 use crate::options::Options;
 use crate::{Holder, Lock, Mode};
 use rootlock_protocol::Names;
@@ -78,8 +79,17 @@ impl Root {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io): it is not there, not a directory, not permitted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
+        Self::of(path, Dir::open(path))
+    }
+
+    /// The same of a path that was named before.
+    pub(crate) fn open_located(located: &Located) -> Result<Self, Error> {
+        Self::of(located.shown(), located.open())
+    }
+
+    fn of(path: &Path, opened: std::io::Result<Dir>) -> Result<Self, Error> {
         let fault = |call| move |error| Error::io(Operation::Open, path, call, error);
-        let dir = Dir::open(path).map_err(fault("open"))?;
+        let dir = opened.map_err(fault("open"))?;
         let id = dir.id().map_err(fault("fstat"))?;
         let locality = dir.locality();
         let numbered = dir.mount_and_id().map(|(mount, _)| mount);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::Mode;
 use crate::entry::{Acquired, Wait};
 use crate::events::{Details, Events, Level, LostReason};
+use crate::located::Located;
 use crate::options::Options;
 use crate::queue::GIVE_UP;
 use crate::requests::{Cancel, Granted, Requests, Tag};
@@ -50,7 +51,7 @@ pub enum Place {
     /// In a directory that is open.
     Root(Root),
     /// In the directory that this path leads to.
-    Path(PathBuf),
+    Path(Located),
 }
 
 /// What became of a request at once.
@@ -92,7 +93,7 @@ impl Place {
     pub fn path(&self) -> &Path {
         match self {
             Self::Root(root) => root.path(),
-            Self::Path(path) => path,
+            Self::Path(located) => located.shown(),
         }
     }
 
@@ -103,7 +104,7 @@ impl Place {
     pub fn open(self) -> Result<Root, Error> {
         match self {
             Self::Root(root) => Ok(root),
-            Self::Path(path) => Root::open(path),
+            Self::Path(located) => Root::open_located(&located),
         }
     }
 }

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     // A lock, from being asked for to being released.
     &["entry", "lease", "lock", "events"],
     &["options"],
+    &["located"],
     &["error"],
     &["requests"],
     &["queue"],

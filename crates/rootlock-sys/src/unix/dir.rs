@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -35,18 +36,25 @@ const MAKE_TRIES: u32 = 100;
 
 impl Dir {
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_from(None, path)
+    }
+
+    /// The same, where a relative path begins at another directory than the current one.
+    pub fn open_from(base: Option<&Self>, path: &Path) -> io::Result<Self> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
+        let base = base.map_or(rustix::fs::CWD, |base| base.fd.as_fd());
+        let fd = retry_on_intr(|| rustix::fs::openat(base, path, flags, Mode::empty()))?;
         Ok(Self { fd })
     }
 
     /// Opens a directory if that takes nothing but the kernel's memory: `None` when it would have
     /// to ask a disk or a server, or can't tell.
     #[cfg(target_os = "linux")]
-    pub fn open_cached(path: &Path) -> Option<Self> {
+    pub fn open_cached(base: Option<&Self>, path: &Path) -> Option<Self> {
+        let base = base.map_or(rustix::fs::CWD, |base| base.fd.as_fd());
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = rustix::fs::ResolveFlags::CACHED;
-        let open = || rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve);
+        let open = || rustix::fs::openat2(base, path, flags, Mode::empty(), resolve);
         // `EAGAIN`: not in memory, or somebody renamed something anywhere just now; then the next
         // try, which is cheap, is likely to do.
         let tries = (0..3).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
@@ -55,7 +63,7 @@ impl Dir {
 
     /// Only Linux can tell beforehand.
     #[cfg(not(target_os = "linux"))]
-    pub fn open_cached(_path: &Path) -> Option<Self> {
+    pub fn open_cached(_base: Option<&Self>, _path: &Path) -> Option<Self> {
         None
     }
 
@@ -86,6 +94,10 @@ impl Dir {
     #[cfg(target_os = "linux")]
     pub fn mount(&self) -> u64 {
         use rustix::fs::StatxFlags;
+        // It may have failed for once; another kind of number would look like another mount.
+        if let Some((mount, _)) = self.mount_and_id() {
+            return mount;
+        }
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         match rustix::fs::statx(&self.fd, c"", flags, StatxFlags::MNT_ID) {
             Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => stat.stx_mnt_id,

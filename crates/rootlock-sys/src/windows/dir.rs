@@ -71,8 +71,13 @@ impl Dir {
         Ok(Self { handle })
     }
 
+    /// Windows resolves paths as text: here they are absolute.
+    pub fn open_from(_base: Option<&Self>, path: &Path) -> io::Result<Self> {
+        Self::open(path)
+    }
+
     /// Only Linux can tell beforehand.
-    pub fn open_cached(_path: &Path) -> Option<Self> {
+    pub fn open_cached(_base: Option<&Self>, _path: &Path) -> Option<Self> {
         None
     }
 
