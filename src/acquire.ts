@@ -31,8 +31,8 @@ export interface LockOptions {
   /** Where to report to. Without one, and outside of `withLogger`, nothing is ever printed. */
   logger?: Logger | undefined
   /**
-   * Name of the lock file in the root: a plain one, without separators. All who want the same lock
-   * use the same name. `.posixage.lock` meets the Go store that this design comes from.
+   * Name of the lock file in the root: a plain one, without separators, and not one that could be
+   * derived from another (`….guard`, `….next`). All who want the same lock use the same name. `.posixage.lock` meets the Go store that this design comes from.
    * @default '.lock'
    */
   fileName?: string | undefined
