@@ -39,6 +39,10 @@ async function premade(
   return root
 }
 
+function list(path: string): string {
+  return execFileSync('getfacl', ['--omit-header', '--numeric', path], { encoding: 'utf8' })
+}
+
 async function access(path: string): Promise<object> {
   const { uid, gid, mode } = await stat(path)
   return { uid, gid, mode: (mode & 0o7777).toString(8) }
@@ -85,8 +89,6 @@ needing(
   superuser,
   tool('setfacl', '--version')
 )('a takeover keeps the access list, and takes none from the directory', async (t) => {
-  const list = (path: string) =>
-    execFileSync('getfacl', ['--omit-header', '--numeric', path], { encoding: 'utf8' })
   for (const own of [true, false]) {
     const root = await premade(t, 0, 0, 0o600)
     execFileSync('setfacl', ['--default', '--modify', `u:${SOMEBODY}:rw`, root])
@@ -160,7 +162,12 @@ needing(
       for name in .lock .lock.guard; do touch ${root}/$name && chmod 666 ${root}/$name; done
       exec "$@"`
   const nobody = child(t, 'grants', { root, uid: NOBODY, times: 200 }, [
-    ...['unshare', '--mount', 'sh', '-c', script, 'sh']
+    'unshare',
+    '--mount',
+    'sh',
+    '-c',
+    script,
+    'sh'
   ])
   const { tokens } = (await nobody.says('done')) as unknown as { tokens: number[] }
   t.is(new Set(tokens).size, 200)

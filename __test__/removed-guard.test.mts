@@ -1,6 +1,6 @@
 // Cleaners of old files remove guards, and people remove whole directories.
 
-import { readdir, readFile, rm, rmdir, stat, truncate, utimes } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, stat, truncate, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -99,7 +99,6 @@ test('the guard of a lock that is held for long does not look forgotten', async 
 for (const first of ['.lock', '.lock.guard']) {
   needing(test, notWine)(`a held root is removed slowly, ${first} first`, async (t) => {
     const root = join(await temporaryRoot(t), 'root')
-    const { mkdir } = await import('node:fs/promises')
     await mkdir(root)
     const unlock = await hold(t, root, { heartbeatMs: 50, staleMs: 30_000 })
     const second = first === '.lock' ? '.lock.guard' : '.lock'
