@@ -39,14 +39,14 @@ async function premade(
   return root
 }
 
+function list(path: string): string {
+  return execFileSync('getfacl', ['--omit-header', '--numeric', path], { encoding: 'utf8' })
+}
+
 async function access(path: string): Promise<object> {
   const { uid, gid, mode } = await stat(path)
   return { uid, gid, mode: (mode & 0o7777).toString(8) }
 }
-
-/** The access list of a file, as getfacl(1) tells it. */
-const list = (path: string) =>
-  execFileSync('getfacl', ['--omit-header', '--numeric', path], { encoding: 'utf8' })
 
 for (const mode of [0o666, 0o660, 0o640]) {
   onSystem(`a takeover keeps owner, group and mode ${mode.toString(8)}`, async (t) => {

@@ -10,6 +10,7 @@ import { LockError, tryLock, tryRLock } from 'rootlock'
 
 import { child, program } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
+import { kernelLocks } from '../helpers/kernel-locks.mjs'
 import { hold, QUICK, waiter } from '../helpers/locks.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { linux, needing, tool, unix } from '../helpers/needing.mjs'
@@ -48,9 +49,6 @@ async function isRefused(
   }
 }
 
-/** All locks of the machine. */
-const locks = () => readFile('/proc/locks', 'latin1').then((text) => text.split('\n'))
-
 for (const name of ['.lock', '.lock.guard']) {
   onUnix(`${name} with a second name is refused, and nothing is done to it`, async (t) => {
     const root = await temporaryRoot(t)
@@ -86,14 +84,12 @@ withFlock('who waits announces nothing on a guard that is somebody else’s', as
   await writeFile(guard, 'precious')
   const peer = program(t, 'flock', [join(root, '.lock'), 'sh', '-c', 'echo held; cat'])
   await peer.prints('held')
-  const { ino } = await stat(guard)
   const waiting = child(t, 'holder', { root })
   await waiting.says('waiting')
-  const of = (inode: number, lines: string[]) =>
-    lines.filter((line) => line.includes(`${waiting.pid} `) && line.includes(`:${inode} `))
-  const lock = await stat(join(root, '.lock'))
-  await eventually('it waits', async () => of(lock.ino, await locks()).length > 0)
-  t.deepEqual(of(ino, await locks()), [])
+  await eventually('it waits', () =>
+    kernelLocks(root).some(({ pid, waits }) => pid === waiting.pid && waits)
+  )
+  t.deepEqual(kernelLocks(root, '.lock.guard'), [])
   peer.process.stdin!.end()
   t.regex((await waiting.says('failed')).message, /content that is not rootlock's/)
   t.is(await readFile(guard, 'utf8'), 'precious')

@@ -1,6 +1,6 @@
 // Cleaners of old files remove guards, and people remove whole directories.
 
-import { readdir, readFile, rm, rmdir, stat, truncate, utimes } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, stat, truncate, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -99,7 +99,6 @@ test('the guard of a lock that is held for long does not look forgotten', async 
 for (const first of ['.lock', '.lock.guard']) {
   needing(test, notWine)(`a held root is removed slowly, ${first} first`, async (t) => {
     const root = join(await temporaryRoot(t), 'root')
-    const { mkdir } = await import('node:fs/promises')
     await mkdir(root)
     const unlock = await hold(t, root, { heartbeatMs: 50, staleMs: 30_000 })
     const second = first === '.lock' ? '.lock.guard' : '.lock'
@@ -126,3 +125,29 @@ needing(test, notWine)('a held root is removed at the first try, whenever it bea
   for (let round = 0; round < 20; round++) await removedWhole(t)
   t.pass()
 })
+
+for (const first of ['.lock', '.lock.guard']) {
+  needing(test, notWine)(
+    `a root that is waited for is removed slowly, ${first} first`,
+    async (t) => {
+      const root = join(await temporaryRoot(t), 'root')
+      await mkdir(root)
+      const terms = { heartbeatMs: 50, staleMs: 5_000 }
+      const holder = child(t, 'holder', { root, options: terms })
+      await holder.says('held')
+      const waiting = [1, 2].map(() => child(t, 'holder', { root, options: terms }))
+      for (const each of waiting) await each.says('waiting')
+      const second = first === '.lock' ? '.lock.guard' : '.lock'
+      for (const name of [first, second]) {
+        await rm(join(root, name))
+        // Many beats and looks: this is how long a removal takes, not something to wait for.
+        await pause(1_000)
+      }
+      t.deepEqual(await readdir(root), [])
+      await rmdir(root)
+      await holder.says('lost')
+      holder.kill()
+      for (const each of waiting) t.is((await each.says('failed')).cause.code, 'ENOENT')
+    }
+  )
+}

@@ -28,8 +28,7 @@ const vandals: Record<string, (root: string) => Promise<void>> = {
   'goes with everything else in the root': async (root) => {
     for (const name of await readdir(root)) await rm(join(root, name))
   },
-  // Retried: a beat in between makes the guard anew, and the directory is not empty.
-  'goes with the root': (root) => rm(root, { recursive: true, maxRetries: 3 })
+  'goes with the root': (root) => rm(root, { recursive: true })
 }
 
 /** Wine keeps the name of an open file that is removed, and puts nothing else in its place. */

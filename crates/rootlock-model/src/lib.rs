@@ -68,6 +68,8 @@
 //! - a preempted holder learns it at its next beat, also if a foreign program unlinked L, and also if
 //!   the guard refuses that beat;
 //! - tokens rise, also then;
+//! - the first and the last also if a foreign program removes the guard when nobody is inside it (for
+//!   readers on different terms: if nobody freezes);
 //! - the invariants I1 to I3 of `docs/protocol.md`;
 //! - from every state in which nobody else is inside the guard, every process is granted the lock
 //!   within T by its own steps alone, wherever all the others stopped for good ([`solo`]);

@@ -228,13 +228,19 @@ fn a_guard_that_is_removed_costs_nobody_its_lease() {
         "two, exclusive, guard removed",
         Setup { claims: with(&SAFETY, &[Claim::GrantedAlone]), ..cleans.clone() },
     );
-    let hasty = Setup { hasty: Some(Timing::SHORT), crashes: false, ..cleans };
+    holds("two, shared, guard removed", Setup { shared: true, ..cleans.clone() });
+    let hasty = Setup { hasty: Some(Timing::SHORT), ..cleans };
     holds("two, exclusive, hasty, guard removed", hasty.clone());
     holds(
         "two, exclusive, hasty by far, guard removed",
-        Setup { timing: Timing::SLOW, freezes: false, ..hasty.clone() },
+        Setup { timing: Timing::SLOW, freezes: false, crashes: false, ..hasty.clone() },
     );
-    holds("two, shared, hasty, guard removed", Setup { shared: true, freezes: false, ..hasty });
+    // With freezes too there is a way: a refused beat of a reader with shorter terms, stamped after
+    // another reader's grant, says these; see "What stays impossible".
+    holds(
+        "two, shared, hasty, guard removed, no freezes",
+        Setup { shared: true, freezes: false, ..hasty },
+    );
 }
 
 #[test]
@@ -258,8 +264,6 @@ fn three_with_all_switches() {
         "three, shared, hasty",
         Setup { shared: true, hasty: Some(Timing::SHORT), ..Setup::protocol(3) },
     );
-    let cleans = Setup { cleans: true, hasty: Some(Timing::SHORT), ..Setup::protocol(2) };
-    holds("two, shared, hasty, guard removed", Setup { shared: true, ..cleans });
     holds("three, guard removed", Setup { cleans: true, ..Setup::protocol(3) });
     holds(
         "two, all, hasty by half",

@@ -35,12 +35,30 @@ pub fn judge(
         is_holders: watch::is_old(terms, record.terms, age) && is_holders(record, stat),
     });
     let needed = watch::needed(terms, holder, age);
-    let sighting = Sighting::from(stat);
-    let watch = watch.get_or_insert_with(|| Watch::begin(sighting, looked));
-    watch.look(sighting, looked, needed);
+    let watched = watched(watch, Sighting::from(stat), looked, needed);
     // That nobody but a descriptor holds it, which a dead holder left to a child, needs no watch if
     // it is proved: the ledger alone is no proof, because a program that keeps none may have locked
     // the file since.
     let orphan = is_orphan(stat, ledger) == Some(true);
-    Judgement { expired: watch.watched() >= needed || orphan, needed }
+    Judgement { expired: watched >= needed || orphan, needed }
+}
+
+/// The same where there is no lock file: it is made anew only when it has been missing for as long as
+/// an old one is watched, because somebody may be removing the directory.
+pub fn judge_missing(watch: &mut Option<Watch>, looked: Duration, terms: Terms) -> Judgement {
+    let needed = terms.stale;
+    let expired = watched(watch, Sighting::MISSING, looked, needed) >= needed;
+    Judgement { expired, needed }
+}
+
+/// For how long this has been seen, the look at `looked` included.
+fn watched(
+    watch: &mut Option<Watch>,
+    sighting: Sighting,
+    looked: Duration,
+    needed: Duration,
+) -> Duration {
+    let watch = watch.get_or_insert_with(|| Watch::begin(sighting, looked));
+    watch.look(sighting, looked, needed);
+    watch.watched()
 }

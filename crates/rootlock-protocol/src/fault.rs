@@ -24,6 +24,11 @@ impl Fault {
         Self { name: name.into(), kind: FaultKind::NotOurs(why.into()) }
     }
 
+    /// Whether there is nothing of that name.
+    pub fn is_missing(&self) -> bool {
+        matches!(&self.kind, FaultKind::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the file that it was to be done to may be somebody else's.
     pub fn is_not_ours(&self) -> bool {
         matches!(self.kind, FaultKind::NotOurs(_) | FaultKind::NotAFile)

@@ -77,6 +77,14 @@ impl LockFile {
         Self::open_as(dir, &names.temporary, Create::New)
     }
 
+    /// Opens the file if it is there, for whoever must not make one.
+    pub fn open_existing(dir: &Dir, names: &Names) -> Result<Option<Self>, Fault> {
+        match Self::open_as(dir, &names.lock, Create::Never) {
+            Err(fault) if fault.is_missing() => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
     fn open_as(dir: &Dir, name: &str, create: Create) -> Result<Self, Fault> {
         let file = dir.open_file(name, create).map_err(Fault::io("open", name))?;
         let stat = sys::stat(&file).map_err(Fault::io("fstat", name))?;

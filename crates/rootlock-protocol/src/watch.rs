@@ -19,6 +19,11 @@ pub struct Sighting {
     changed: Nanos,
 }
 
+impl Sighting {
+    /// That there is no lock file.
+    pub const MISSING: Self = Self { id: FileId { volume: 0, index: 0 }, modified: 0, changed: 0 };
+}
+
 impl From<&Stat> for Sighting {
     fn from(stat: &Stat) -> Self {
         Self { id: stat.id, modified: stat.modified, changed: stat.changed }

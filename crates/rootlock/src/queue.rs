@@ -618,7 +618,8 @@ impl<P: Clone> Queue<P> {
         let stops = match wait.doing {
             Doing::QueueingUp => true,
             // It waits for a file that has no name any more.
-            Doing::Locking(id, _) => Some(id) != file,
+            // Until another file has the name, it may be that the directory is being removed.
+            Doing::Locking(id, _) => file.is_some_and(|file| file != id),
             Doing::Running | Doing::Granting => false,
         };
         if stops { stop(wait).into_iter().collect() } else { Vec::new() }

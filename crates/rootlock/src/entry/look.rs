@@ -6,7 +6,7 @@ use std::time::Duration;
 use rootlock_protocol::expiry::{self, Judgement};
 use rootlock_protocol::inspect;
 use rootlock_protocol::ledger::Ledger;
-use rootlock_protocol::{Fault, Terms, watch};
+use rootlock_protocol::{Fault, LockDir, Terms, watch};
 use rootlock_sys::{Locality, Stat, clock, sync};
 
 use super::{LockEntry, State, Waiter};
@@ -85,12 +85,13 @@ impl LockEntry {
         // An error here is one of the wait's too, and it is the wait that reports it.
         if let Ok(seen) = self.files.dir.stat(&self.files.names.lock) {
             self.tell(|queue| queue.saw(seen.as_ref().map(|stat| stat.id)));
-            if let (Some(stat), Some((key, waiter))) = (seen, what.recoverer) {
-                let ledger = self.files.guard.peek(&self.files.dir, &self.files.names);
-                if self.files.locality == Locality::Remote {
-                    sync::lock(&self.state).holder = inspect::holder(&stat, &ledger);
-                }
-                let judgement = self.judge(&stat, looked, &ledger.or_promise(&stat), waiter.terms);
+            if let Some((key, waiter)) = what.recoverer {
+                let judgement = match seen {
+                    Some(stat) => self.judge_seen(&stat, looked, &waiter),
+                    None => {
+                        expiry::judge_missing(&mut sync::lock(&self.watch), looked, waiter.terms)
+                    }
+                };
                 needed = judgement.needed;
                 if judgement.expired {
                     let claim = sync::lock(&self.state).queue.claim_for_takeover(key);
@@ -101,6 +102,15 @@ impl LockEntry {
             }
         }
         self.end_look(watch::interval(needed));
+    }
+
+    fn judge_seen(&self, stat: &Stat, looked: Duration, waiter: &Waiter) -> Judgement {
+        let LockDir { dir, names, guard, locality, .. } = &self.files;
+        let ledger = guard.peek(dir, names);
+        if *locality == Locality::Remote {
+            sync::lock(&self.state).holder = inspect::holder(stat, &ledger);
+        }
+        self.judge(stat, looked, &ledger.or_promise(stat), waiter.terms)
     }
 
     /// Judges what was seen at `looked` or after, for a contender with `terms`.

@@ -120,7 +120,12 @@ fn attempt(
     let file = match file {
         // It may have been replaced: that may be why the wait was stopped.
         Some(file) if file.check_identity(&entry.files.dir, &entry.files.names)?.is_some() => file,
-        _ => LockFile::open(&entry.files.dir, &entry.files.names)?,
+        // Nothing is made while somebody may be removing the directory: until another file has the
+        // name, this one is waited for.
+        Some(file) => {
+            LockFile::open_existing(&entry.files.dir, &entry.files.names)?.unwrap_or(file)
+        }
+        None => LockFile::open(&entry.files.dir, &entry.files.names)?,
     };
     let locks = sync::lock(&entry.state).queue.locks(id, file.id(), mode);
     if !locks {
