@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, copyFile, lstat, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { access, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { release } from 'node:os'
 
 import { tryLock } from '../index'
@@ -14,25 +14,13 @@ import { version } from '../src/version'
 import { parse } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
+import { fail, ok, warn, type Finding, type Verdict } from './finding'
+import { guardContent, lockFiles } from './lock-files'
 import { trial } from './trial'
 import { duration, reachMeans, who } from './words'
 
 /** From here on the file system's clock counts as another one. */
 const MOST_DRIFT_MS = 1000
-
-export type Verdict = 'ok' | 'warn' | 'fail'
-
-/** Something that was looked at. */
-export interface Finding {
-  verdict: Verdict
-  what: string
-  /** What to do; only when it is not well. */
-  next?: string
-}
-
-const ok = (what: string): Finding => ({ verdict: 'ok', what })
-const warn = (what: string, next: string): Finding => ({ verdict: 'warn', what, next })
-const fail = (what: string, next: string): Finding => ({ verdict: 'fail', what, next })
 
 export async function doctor(args: string[]): Promise<number> {
   const { values, directory } = parse('doctor', args, { file: { type: 'string' } })
@@ -131,49 +119,6 @@ async function permissions(directory: string): Promise<Finding[]> {
   }
 }
 
-/** Those that are there already: opened as whoever locks opens them, for what is allowed may fail. */
-async function lockFiles(directory: string, fileName: string): Promise<Finding[]> {
-  const findings: Finding[] = []
-  for (const name of [fileName, `${fileName}.guard`]) {
-    const finding = await lockFile(within(directory, name), name === fileName).catch(cantBeOpened)
-    if (finding) findings.push(finding)
-  }
-  return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]
-}
-
-async function lockFile(path: string, carriesLock: boolean): Promise<Finding | undefined> {
-  if (!(await lstat(path)).isFile()) {
-    return fail(`${path} is not a regular file`, 'See what it is; nothing else may have its name')
-  }
-  const { O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
-  const file = await open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
-  try {
-    const { nlink, size } = await file.stat()
-    if (nlink > 1) {
-      const next =
-        'Whoever locks would write into a file elsewhere: remove this name while nobody locks'
-      return fail(`${path} has ${nlink} names (hard links)`, next)
-    }
-    if (carriesLock && size > 0) {
-      const next = 'If its holder freezes, nobody takes the lock over: lock an empty file (--file)'
-      return warn(`${path} has content, which is never replaced`, next)
-    }
-  } finally {
-    await file.close()
-  }
-  return undefined
-}
-
-function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
-  const { code, message } = error
-  if (code === 'ENOENT') return undefined
-  const next =
-    code === 'EACCES'
-      ? 'It belongs to whoever locked first: use one user, or chmod it for all who may'
-      : 'Whoever locks opens it to read and to write: see what keeps that from it (lsattr, mount)'
-  return fail(message, next)
-}
-
 async function state(directory: string, fileName: string): Promise<Finding> {
   try {
     const { state: now, holder, ageMs } = await diagnose(directory, fileName)
@@ -194,7 +139,9 @@ async function state(directory: string, fileName: string): Promise<Finding> {
 async function* record(directory: string, fileName: string, name: string): AsyncGenerator<Finding> {
   const [guard, copy] = [within(directory, `${fileName}.guard`), within(directory, `${name}.guard`)]
   try {
-    await copyFile(guard, copy)
+    const content = await guardContent(guard)
+    if (!content) return
+    await writeFile(copy, content, { flag: 'wx' })
   } catch {
     // Not there yet, or a finding of its own by now.
     return

@@ -4,8 +4,8 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
 import { tryLock } from '../index'
-import type { Finding } from './doctor'
 import { codeOf, isHeld, remedy } from './failure'
+import type { Finding } from './finding'
 import { PARTNER } from './inner-verbs'
 import type { Answer } from './partner'
 
