@@ -11,11 +11,13 @@ import {
   writeFile
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 
 import test from 'ava'
 
 import { child, program } from '../helpers/child.mjs'
-import { rootlock, run } from '../helpers/command.mjs'
+import { command, rootlock, run } from '../helpers/command.mjs'
+import { eventually } from '../helpers/eventually.mjs'
 import { linux, namespaces, needing, onPath, superuser, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
@@ -183,6 +185,23 @@ test('the doctor looks at the lock file that it is asked for, and at no other', 
   const other = await run(t, 'doctor', '--file', 'other.lock', root)
   t.regex(other.out, new RegExp(`^ok {4}pid ${holder.pid} \\(.*has the lock now$`, 'm'))
   t.regex((await run(t, 'doctor', root)).out, /^ok {4}nobody has the lock now$/m)
+})
+
+onUnix('a signal ends the doctor by itself, and what it has made is removed', async (t) => {
+  const root = await temporaryRoot(t)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    await eventually(`${signal} comes before the doctor has ended`, async () => {
+      const doctor = command(t, 'doctor', root)
+      let over = false
+      doctor.process.on('exit', () => (over = true))
+      while (!over && (await readdir(root)).length === 0) await turn()
+      doctor.kill(signal)
+      const how = await doctor.ends()
+      t.deepEqual(await readdir(root), [])
+      t.notRegex(doctor.printed, /^fail/m)
+      return how.signal === signal
+    })
+  }
 })
 
 withFifo('the doctor opens no FIFO in the place of any file of the lock', async (t) => {
