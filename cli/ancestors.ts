@@ -57,9 +57,9 @@ export async function deadlock(
 
 /** The environment may be that of a run that is long over. */
 async function holds({ pid, token, mode, file }: Ancestor, directory: string): Promise<boolean> {
-  if (!lives(pid)) return false
   // Of readers the record names only the last one that came.
-  if (mode === 'shared') return true
+  if (mode === 'shared' && lives(pid)) return true
+  // The record is proof enough: in another PID name space than ours the pid is nobody's.
   const seen = await diagnose(directory, file).catch(() => undefined)
   return seen !== undefined && seen.state !== 'free' && seen.holder?.token === token
 }

@@ -11,6 +11,10 @@ export function parse<O extends NonNullable<ParseArgsConfig['options']>>(
   const { values, positionals } = parsed(args, options)
   const [directory, extra] = positionals
   if (directory === undefined) throw misused(`${verb} needs a directory`)
+  if (directory === '') {
+    const next = 'Is it from a variable that is not set? The current directory is "."'
+    throw misused(`${verb} needs a directory, but its name is empty`, next)
+  }
   if (extra !== undefined) {
     throw misused(`${verb} takes one directory, but got ${directory} and ${extra}`)
   }

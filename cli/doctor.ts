@@ -1,9 +1,9 @@
 // `rootlock doctor`: how far a lock of a directory can be relied on, by looking and by trying.
 
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access, copyFile, lstat, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
-import { release } from 'node:os'
+import { constants as modes, rmSync } from 'node:fs'
+import { access, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { constants, release } from 'node:os'
 
 import { tryLock } from '../index'
 import { defaults, fileName as checkedFileName } from '../src/arguments'
@@ -14,34 +14,49 @@ import { version } from '../src/version'
 import { parse } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
+import { fail, ok, warn, type Finding, type Verdict } from './finding'
+import { guardContent, lockFiles } from './lock-files'
+import { dieOf } from './signals'
 import { trial } from './trial'
 import { duration, reachMeans, who } from './words'
 
 /** From here on the file system's clock counts as another one. */
 const MOST_DRIFT_MS = 1000
 
-export type Verdict = 'ok' | 'warn' | 'fail'
+/** What ends it; what it has made is removed first. */
+const ENDING: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']
 
-/** Something that was looked at. */
-export interface Finding {
-  verdict: Verdict
-  what: string
-  /** What to do; only when it is not well. */
-  next?: string
-}
-
-const ok = (what: string): Finding => ({ verdict: 'ok', what })
-const warn = (what: string, next: string): Finding => ({ verdict: 'warn', what, next })
-const fail = (what: string, next: string): Finding => ({ verdict: 'fail', what, next })
+/** For what is being tried to end by itself; storage may hang. */
+const LEAVE_MS = 1000
 
 export async function doctor(args: string[]): Promise<number> {
   const { values, directory } = parse('doctor', args, { file: { type: 'string' } })
+  const fileName = nameOf(values.file)
+  // Of its own name: nobody who uses the directory is disturbed.
+  const name = `.rootlock-doctor-${randomUUID()}`
+  const stop = new AbortController()
+  let stopped: NodeJS.Signals | undefined
+  const die = async (signal: NodeJS.Signals): Promise<never> => {
+    for (const path of trialFiles(directory, name)) removeNow(path)
+    await dieOf(signal)
+    process.exit(exits.signal + constants.signals[signal])
+  }
+  for (const signal of ENDING) {
+    process.on(signal, () => {
+      if (stopped) return
+      stopped = signal
+      stop.abort()
+      setTimeout(() => void die(signal), LEAVE_MS)
+    })
+  }
   const verdicts = new Set<Verdict>()
-  for await (const { verdict, what, next } of examine(directory, nameOf(values.file))) {
+  for await (const { verdict, what, next } of examine(directory, fileName, name, stop.signal)) {
+    if (stopped) break
     verdicts.add(verdict)
     const more = next === undefined ? '' : `      ${printable(next)}\n`
     process.stdout.write(`${verdict.padEnd(4)}  ${printable(what)}\n${more}`)
   }
+  if (stopped) return die(stopped)
   process.stdout.write(
     verdicts.has('fail')
       ? '\nThis directory can not be relied on: see fail above.\n'
@@ -60,15 +75,19 @@ function nameOf(file: string | undefined): string {
   }
 }
 
-async function* examine(directory: string, fileName: string): AsyncGenerator<Finding> {
+/** @param name of the files that it may make */
+async function* examine(
+  directory: string,
+  fileName: string,
+  name: string,
+  stop: AbortSignal
+): AsyncGenerator<Finding> {
   yield ok(
     `rootlock ${version}, Node ${process.versions.node}, ${process.platform} ${process.arch} ${release()}`
   )
   const place = await directoryOf(directory)
   yield place
   if (place.verdict === 'fail') return
-  // Of its own name: nobody who uses the directory is disturbed.
-  const name = `.rootlock-doctor-${randomUUID()}`
   yield await storage(directory, name)
   const permission = await permissions(directory)
   yield* permission
@@ -81,7 +100,7 @@ async function* examine(directory: string, fileName: string): AsyncGenerator<Fin
   try {
     yield await clock(within(directory, `${name}.clock`))
     yield* record(directory, fileName, name)
-    yield* trial(directory, name)
+    yield* trial(directory, name, stop)
   } catch (error) {
     const next = remedy(codeOf(error), directory) ?? 'See what is in the way of making files'
     yield fail(`no file can be made in it: ${(error as Error).message}`, next)
@@ -90,9 +109,18 @@ async function* examine(directory: string, fileName: string): AsyncGenerator<Fin
   }
 }
 
+const trialFiles = (directory: string, name: string) =>
+  [name, `${name}.guard`, `${name}.next`, `${name}.clock`].map((file) => within(directory, file))
+
 async function remove(directory: string, name: string): Promise<void> {
-  for (const file of [name, `${name}.guard`, `${name}.next`, `${name}.clock`]) {
-    await rm(within(directory, file), { force: true }).catch(() => {})
+  for (const path of trialFiles(directory, name)) await rm(path, { force: true }).catch(() => {})
+}
+
+function removeNow(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // As good as it can be done.
   }
 }
 
@@ -119,7 +147,7 @@ async function storage(directory: string, fileName: string): Promise<Finding> {
 
 async function permissions(directory: string): Promise<Finding[]> {
   try {
-    await access(directory, constants.W_OK | constants.X_OK)
+    await access(directory, modes.W_OK | modes.X_OK)
     return [ok('files can be made in it')]
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
@@ -129,49 +157,6 @@ async function permissions(directory: string): Promise<Finding[]> {
         : 'A lock, also a shared one, needs permission to write: chmod or chown the directory'
     return [fail(`no file can be made in it: ${message}`, next)]
   }
-}
-
-/** Those that are there already: opened as whoever locks opens them, for what is allowed may fail. */
-async function lockFiles(directory: string, fileName: string): Promise<Finding[]> {
-  const findings: Finding[] = []
-  for (const name of [fileName, `${fileName}.guard`]) {
-    const finding = await lockFile(within(directory, name), name === fileName).catch(cantBeOpened)
-    if (finding) findings.push(finding)
-  }
-  return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]
-}
-
-async function lockFile(path: string, carriesLock: boolean): Promise<Finding | undefined> {
-  if (!(await lstat(path)).isFile()) {
-    return fail(`${path} is not a regular file`, 'See what it is; nothing else may have its name')
-  }
-  const { O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
-  const file = await open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
-  try {
-    const { nlink, size } = await file.stat()
-    if (nlink > 1) {
-      const next =
-        'Whoever locks would write into a file elsewhere: remove this name while nobody locks'
-      return fail(`${path} has ${nlink} names (hard links)`, next)
-    }
-    if (carriesLock && size > 0) {
-      const next = 'If its holder freezes, nobody takes the lock over: lock an empty file (--file)'
-      return warn(`${path} has content, which is never replaced`, next)
-    }
-  } finally {
-    await file.close()
-  }
-  return undefined
-}
-
-function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
-  const { code, message } = error
-  if (code === 'ENOENT') return undefined
-  const next =
-    code === 'EACCES'
-      ? 'It belongs to whoever locked first: use one user, or chmod it for all who may'
-      : 'Whoever locks opens it to read and to write: see what keeps that from it (lsattr, mount)'
-  return fail(message, next)
 }
 
 async function state(directory: string, fileName: string): Promise<Finding> {
@@ -194,7 +179,9 @@ async function state(directory: string, fileName: string): Promise<Finding> {
 async function* record(directory: string, fileName: string, name: string): AsyncGenerator<Finding> {
   const [guard, copy] = [within(directory, `${fileName}.guard`), within(directory, `${name}.guard`)]
   try {
-    await copyFile(guard, copy)
+    const content = await guardContent(guard)
+    if (!content) return
+    await writeFile(copy, content, { flag: 'wx' })
   } catch {
     // Not there yet, or a finding of its own by now.
     return

@@ -67,6 +67,8 @@ async function keep(terms: Terms, ended: Promise<void>, wait: AbortController): 
     unlock = await lock(terms, wait)
   } catch (error) {
     if (terms.quiet && isHeld(error)) return terms.heldExit
+    // The run has let go of it, or is gone: nobody has asked any more.
+    if (wait.signal.aborted && !isHeld(error)) return terms.heldExit
     throw locking(error, terms.directory, terms.heldExit)
   }
   unlock.signal.addEventListener('abort', () => {

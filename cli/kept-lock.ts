@@ -30,7 +30,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
   readonly ended: Promise<void>
   lost = false
   readonly #keeper: ChildProcess
-  #workEnded = false
+  #hasLetGo = false
 
   constructor(terms: Terms) {
     super()
@@ -63,7 +63,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
       else if (words.kind !== 'granted') this.emit(words.kind)
     })
     keeper.on('exit', () => {
-      if (!granted || this.#workEnded) return
+      if (!granted || this.#hasLetGo) return
       this.#lose(`lock was lost: the process that keeps it, pid ${keeper.pid}, was ended`)
     })
   }
@@ -80,14 +80,14 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
     await Promise.race([told, this.ended])
   }
 
-  /** Lets go of this end of the line. */
+  /** Lets go of this end of the line: from now on the end of the keeper is no loss. */
   letGo(): void {
+    this.#hasLetGo = true
     this.line?.destroy()
   }
 
   /** Whether the lock was released with the command, or is kept by what the command has started. */
   async workEnded(): Promise<'released' | 'kept'> {
-    this.#workEnded = true
     this.letGo()
     const kept = once(this, 'kept').then(() => 'kept' as const)
     this.#say({ kind: 'ended' })

@@ -5,12 +5,15 @@ import { once } from 'node:events'
 import { tryLock, type UnlockFunc } from '../index'
 import { exits } from './exits'
 import { codeOf, misused } from './failure'
+import { SIGNALS } from './signals'
 
 /** To being told to lock. */
 export type Answer = 'locked' | { message: string; code?: string | undefined }
 
 export async function partner([directory, fileName]: string[]): Promise<number> {
   if (!process.send) throw misused('this is for the doctor', 'Ask for: rootlock doctor DIR')
+  // What is sent to both of them is the doctor's to end by.
+  for (const signal of SIGNALS) process.on(signal, () => {})
   let unlock: UnlockFunc | undefined
   const lock = async () => {
     try {

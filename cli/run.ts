@@ -136,7 +136,7 @@ export async function run(args: string[]): Promise<number> {
     await lock.workEnded()
     throw error instanceof Failure ? error : notStarted(command, error as NodeJS.ErrnoException)
   }
-  if ((await lock.workEnded()) === 'kept' && !terms.quiet) {
+  if ((await lock.workEnded()) === 'kept' && !lock.lost && !terms.quiet) {
     const directory = printable(terms.directory)
     process.stderr.write(
       `rootlock: the command has ended, but not all that it started: that keeps the lock of ${directory}\n`
@@ -178,12 +178,13 @@ function ended(child: ChildProcess, command: string): Promise<End> {
   })
 }
 
-function notStarted(command: string, error: NodeJS.ErrnoException): Failure {
+function notStarted(name: string, error: NodeJS.ErrnoException): Failure {
+  const command = printable(name)
   const windows = process.platform === 'win32'
   const next = windows
     ? `Scripts need their shell: rootlock run DIR -- cmd /c ${command} …`
     : 'Check its name and the PATH; pipes and variables need a shell: … -- sh -c "…"'
   return error.code === 'ENOENT'
     ? new Failure(`${command}: command not found`, next, exits.notFound)
-    : new Failure(`${command}: ${error.message}`, next, exits.notExecutable)
+    : new Failure(`${command}: ${printable(error.message)}`, next, exits.notExecutable)
 }

@@ -4,8 +4,8 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
 import { tryLock } from '../index'
-import type { Finding } from './doctor'
 import { codeOf, isHeld, remedy } from './failure'
+import type { Finding } from './finding'
 import { PARTNER } from './inner-verbs'
 import type { Answer } from './partner'
 
@@ -18,11 +18,17 @@ const NEXT =
 /** The other process. */
 class Partner {
   readonly #process: ChildProcess
+  readonly #ended: Promise<void>
 
   constructor(directory: string, fileName: string) {
     this.#process = fork(__filename, [PARTNER, directory, fileName], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc']
     })
+    this.#ended = new Promise((resolve, reject) => {
+      this.#process.on('exit', () => resolve()).on('error', reject)
+    })
+    // It is looked at when there is something to wait for.
+    this.#ended.catch(() => {})
   }
 
   get pid(): number | undefined {
@@ -30,24 +36,42 @@ class Partner {
   }
 
   async lock(): Promise<void> {
-    this.#process.send('lock')
-    const [answer] = (await once(this.#process, 'message', deadline())) as [Answer]
+    const answered = once(this.#process, 'message', deadline()) as Promise<[Answer]>
+    this.#process.send('lock', () => {})
+    const [answer] = await Promise.race([answered, this.#gone()])
     if (answer !== 'locked') throw Object.assign(new Error(answer.message), answer)
   }
 
   unlock(): void {
-    this.#process.send('unlock')
+    this.#process.send('unlock', () => {})
   }
 
   kill(): void {
     this.#process.kill('SIGKILL')
   }
+
+  /** Resolves when it makes no more files. */
+  ended(): Promise<void> {
+    return this.#ended
+  }
+
+  async #gone(): Promise<never> {
+    await this.#ended
+    throw new Error('the second process was ended')
+  }
 }
 
 const deadline = () => ({ signal: AbortSignal.timeout(DEADLINE_MS) })
 
-export async function* trial(directory: string, fileName: string): AsyncGenerator<Finding> {
+export async function* trial(
+  directory: string,
+  fileName: string,
+  stop: AbortSignal
+): AsyncGenerator<Finding> {
+  if (stop.aborted) return
   const partner = new Partner(directory, fileName)
+  // With it, all that is waited for ends.
+  stop.addEventListener('abort', () => partner.kill())
   try {
     for (const step of [excludes, handsOver, frees]) yield await step(partner, directory, fileName)
   } catch (error) {
@@ -56,6 +80,7 @@ export async function* trial(directory: string, fileName: string): AsyncGenerato
     yield { verdict: 'fail', what: `two processes tried to lock it: ${message}`, next }
   } finally {
     partner.kill()
+    await partner.ended().catch(() => {})
   }
 }
 

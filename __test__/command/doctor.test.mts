@@ -1,14 +1,29 @@
-import { chmod, copyFile, link, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import {
+  chmod,
+  copyFile,
+  link,
+  mkdir,
+  readFile,
+  readdir,
+  symlink,
+  truncate,
+  writeFile
+} from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 
 import test from 'ava'
 
 import { child, program } from '../helpers/child.mjs'
-import { rootlock, run } from '../helpers/command.mjs'
-import { linux, namespaces, needing, superuser, unix } from '../helpers/needing.mjs'
+import { command, rootlock, run } from '../helpers/command.mjs'
+import { eventually } from '../helpers/eventually.mjs'
+import { linux, namespaces, needing, onPath, superuser, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const onLinux = needing(test, linux)
+const onUnix = needing(test, unix)
+const withFifo = needing(test, unix, onPath('mkfifo'))
 const asSuperuser = needing(test, unix, superuser)
 const withMounts = needing(test, linux, superuser, namespaces)
 
@@ -170,4 +185,59 @@ test('the doctor looks at the lock file that it is asked for, and at no other', 
   const other = await run(t, 'doctor', '--file', 'other.lock', root)
   t.regex(other.out, new RegExp(`^ok {4}pid ${holder.pid} \\(.*has the lock now$`, 'm'))
   t.regex((await run(t, 'doctor', root)).out, /^ok {4}nobody has the lock now$/m)
+})
+
+onUnix('a signal ends the doctor by itself, and what it has made is removed', async (t) => {
+  const root = await temporaryRoot(t)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    await eventually(`${signal} comes before the doctor has ended`, async () => {
+      const doctor = command(t, 'doctor', root)
+      let over = false
+      doctor.process.on('exit', () => (over = true))
+      while (!over && (await readdir(root)).length === 0) await turn()
+      doctor.kill(signal)
+      const how = await doctor.ends()
+      t.deepEqual(await readdir(root), [])
+      t.notRegex(doctor.printed, /^fail/m)
+      return how.signal === signal
+    })
+  }
+})
+
+withFifo('the doctor opens no FIFO in the place of any file of the lock', async (t) => {
+  for (const name of ['.lock', '.lock.guard', '.lock.next']) {
+    const root = await temporaryRoot(t)
+    execFileSync('mkfifo', [join(root, name)])
+    const { code, out } = await run(t, 'doctor', root)
+    t.is(code, 1, out)
+    t.true(out.includes(`${name} is not a regular file\n      See what it is`), out)
+    t.deepEqual(await readdir(root), [name])
+  }
+})
+
+test('the doctor reads no guard that is too large to be one', async (t) => {
+  const root = await temporaryRoot(t)
+  await writeFile(join(root, '.lock.guard'), '')
+  // Sparse: it is on no disk, but a copy would be read to its end.
+  await truncate(join(root, '.lock.guard'), 1024 ** 3)
+  const { code, out } = await run(t, 'doctor', root)
+  t.is(code, 1, out)
+  t.regex(out, /^fail {2}.*\.lock\.guard has 1073741824 bytes: it is not a guard.*\n {6}\S/m)
+  t.deepEqual(await readdir(root), ['.lock.guard'])
+})
+
+onUnix('the doctor finds what no takeover makes in the place of its file', async (t) => {
+  for (const [make, says] of [
+    [(path: string) => mkdir(path), 'is not a regular file'],
+    [(path: string) => symlink('nowhere', path), 'is not a regular file'],
+    [(path: string) => writeFile(path, 'notes'), 'has content'],
+    [(path: string) => writeFile(path, ''), undefined]
+  ] as [(path: string) => Promise<void>, string | undefined][]) {
+    const root = await temporaryRoot(t)
+    await make(join(root, '.lock.next'))
+    const { code, out } = await run(t, 'doctor', root)
+    t.is(code, says === undefined ? 0 : 1, out)
+    t.true(says === undefined || out.includes(`.lock.next ${says}`), out)
+    t.deepEqual(await readdir(root), ['.lock.next'])
+  }
 })

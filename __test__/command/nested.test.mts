@@ -7,10 +7,11 @@ import test from 'ava'
 
 import { command, rootlock, run } from '../helpers/command.mjs'
 import { hold } from '../helpers/locks.mjs'
-import { needing, unix } from '../helpers/needing.mjs'
+import { linux, namespaces, needing, superuser, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const onUnix = needing(test, unix)
+const inNamespace = needing(test, linux, superuser, namespaces)
 
 const node = (script: string) => [process.execPath, '-e', script]
 
@@ -42,6 +43,21 @@ onUnix(
     const { code, err } = await run(t, 'run', root, '--', ...middle)
     t.is(code, 64)
     t.regex(err, /it would wait for itself/)
+  }
+)
+
+inNamespace(
+  'so it is in a PID name space of its own, where the outer run has no pid',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const apart = ['unshare', '--fork', '--pid', '--mount-proc', '--kill-child']
+    for (const outer of [[], ['-s']]) {
+      const inner = rootlock('run', root, '--', ...node('console.log("never")'))
+      const { code, out, err } = await run(t, 'run', ...outer, root, '--', ...apart, ...inner)
+      t.is(code, 64, err)
+      t.is(out, '')
+      t.regex(err, /it would wait for itself/)
+    }
   }
 )
 

@@ -139,6 +139,13 @@ test('a command that is not there is 127, and the lock is free again', async (t)
   await hold(t, root, { wait: false })
 })
 
+test('the name of a command that can not be started does not act on the terminal', async (t) => {
+  const root = await temporaryRoot(t)
+  const { code, err } = await run(t, 'run', root, '--', 'no\x1b[2Jsuch\ncommand')
+  t.is(code, 127)
+  t.true(err.startsWith('rootlock: no\\x1b[2Jsuch\\ncommand: command not found\n'), err)
+})
+
 onUnix('a command that may not be run is 126', async (t) => {
   const root = await temporaryRoot(t)
   const file = join(root, 'plain')
@@ -185,6 +192,9 @@ test('wrong usage is 64, says what is wrong and what to do, and runs nothing', a
     [['run', '-E', '1.5', root, '--', 'true'], /whole number/],
     [['run', '--file', 'a/b', root, '--', 'true'], /plain file name/],
     [['status'], /status needs a directory/],
+    [['run', '', '--', 'true'], /run needs a directory, but its name is empty/],
+    [['status', ''], /status needs a directory, but its name is empty/],
+    [['doctor', ''], /doctor needs a directory, but its name is empty/],
     [['doctor', '--json', root], /Unknown option '--json'/]
   ] as [string[], RegExp][]) {
     const { code, out, err } = await run(t, ...args)

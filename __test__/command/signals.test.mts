@@ -151,6 +151,41 @@ onLinux('a signal before the lock is granted ends the wait', async (t) => {
   }
 })
 
+onLinux('who ends a wait by a signal is told nothing of who has the lock', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root)
+  for (const [options, says] of [
+    [[], /^rootlock: waiting for pid \d+ .*\n$/],
+    [['-q'], /^$/]
+  ] as [string[], RegExp][]) {
+    const waiting = command(t, 'run', ...options, root, '--', ...node('0'))
+    await waits(root)
+    waiting.kill('SIGTERM')
+    t.is((await waiting.ends()).signal, 'SIGTERM')
+    t.regex(waiting.printed, says)
+    await eventually('nobody waits', () => kernelLocks(root).every((lock) => !lock.waits))
+  }
+})
+
+onLinux('a signal between the grant and the command is no loss', async (t) => {
+  const root = await temporaryRoot(t)
+  const unlock = await hold(t, root)
+  const waiting = command(t, 'run', '-q', root, '--', ...node('console.log("never")'))
+  await waits(root)
+  const { pid } = kernelLocks(root).find((lock) => lock.waits)!
+  // It hears of the signal and of the grant at once.
+  await waiting.freeze()
+  process.kill(pid, 'SIGTERM')
+  await quiet()
+  await unlock()
+  await eventually('it is granted', async () => (await inspect(root)).holder?.pid === pid)
+  await quiet()
+  waiting.thaw()
+  t.is((await waiting.ends()).signal, 'SIGTERM')
+  t.is(waiting.printed, '')
+  await hold(t, root)
+})
+
 inNamespace('as process 1, too, a signal ends the wait', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)

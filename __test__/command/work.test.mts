@@ -1,7 +1,7 @@
 // How long the lock of `rootlock run` lasts: as long as the work, whoever is ended meanwhile.
 
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
@@ -115,6 +115,18 @@ onUnix(
     await endsWith(t, root, file)
   }
 )
+
+onUnix('what is left running after a loss is not said to keep the lock', async (t) => {
+  const root = await temporaryRoot(t)
+  const { line } = leaves(t, root, 'wait')
+  const wrapped = command(t, 'run', root, '--', ...line)
+  await wrapped.prints('ready')
+  await writeFile(join(root, 'other'), '')
+  await rename(join(root, 'other'), join(root, '.lock'))
+  t.is((await wrapped.ends()).code, 76)
+  t.regex(wrapped.printed, /lock was lost/)
+  t.notRegex(wrapped.printed, /keeps the lock of/)
+})
 
 onUnix('run --quiet says nothing of it', async (t) => {
   const root = await temporaryRoot(t)

@@ -1,0 +1,95 @@
+// The files of a lock that are there already, as the doctor looks at them.
+//
+// They may be anything, and of any size: no other file is opened than a regular one, and none is read
+// that can't be ours.
+
+import { constants, type Stats } from 'node:fs'
+import { lstat, open } from 'node:fs/promises'
+
+import { within } from '../src/paths'
+import { fail, ok, warn, type Finding } from './finding'
+
+/** Many times what a guard of ours may be: it has two records of 512 bytes. */
+const MOST_GUARD_BYTES = 64 * 1024
+
+const MOVE_AWAY = 'Lock another name (--file), or move that file away'
+
+type Look = (path: string, stat: Stats) => Finding | undefined | Promise<Finding | undefined>
+
+/** Opened as whoever locks opens them, for what is allowed may fail. */
+export async function lockFiles(directory: string, fileName: string): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const [name, look] of [
+    [fileName, lockFile],
+    [`${fileName}.guard`, guard],
+    [`${fileName}.next`, temporary]
+  ] as [string, Look][]) {
+    const finding = await regular(within(directory, name), look).catch(cantBeOpened)
+    if (finding) findings.push(finding)
+  }
+  return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]
+}
+
+async function regular(path: string, look: Look): Promise<Finding | undefined> {
+  const stat = await lstat(path)
+  if (!stat.isFile()) {
+    return fail(`${path} is not a regular file`, 'See what it is; nothing else may have its name')
+  }
+  if (stat.nlink > 1) {
+    const next =
+      'Whoever locks would write into a file elsewhere: remove this name while nobody locks'
+    return fail(`${path} has ${stat.nlink} names (hard links)`, next)
+  }
+  return look(path, stat)
+}
+
+const lockFile: Look = async (path, { size }) => {
+  await canBeOpened(path)
+  if (size === 0) return undefined
+  const next = 'If its holder freezes, nobody takes the lock over: lock an empty file (--file)'
+  return warn(`${path} has content, which is never replaced`, next)
+}
+
+const guard: Look = async (path, { size }) => {
+  await canBeOpened(path)
+  if (size <= MOST_GUARD_BYTES) return undefined
+  return fail(`${path} has ${size} bytes: it is not a guard of a lock`, MOVE_AWAY)
+}
+
+/** What a takeover has left is removed by the next one, unless it is not what a takeover makes. */
+const temporary: Look = (path, { size }) => {
+  if (size === 0) return undefined
+  return fail(`${path} has content: nobody takes the lock over beside it`, MOVE_AWAY)
+}
+
+async function canBeOpened(path: string): Promise<void> {
+  const { O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
+  await (await open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)).close()
+}
+
+function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
+  const { code, message } = error
+  if (code === 'ENOENT') return undefined
+  const next =
+    code === 'EACCES'
+      ? 'It belongs to whoever locked first: use one user, or chmod it for all who may'
+      : 'Whoever locks opens it to read and to write: see what keeps that from it (lsattr, mount)'
+  return fail(message, next)
+}
+
+/** What is in a guard, if it may be one of ours. */
+export async function guardContent(path: string): Promise<Buffer | undefined> {
+  if (!(await lstat(path)).isFile()) return undefined
+  // It may be another file by now.
+  const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  try {
+    const stat = await file.stat()
+    if (!stat.isFile() || stat.size > MOST_GUARD_BYTES) return undefined
+    const content = Buffer.alloc(stat.size)
+    const { bytesRead } = await file.read(content, 0, content.length, 0)
+    return content.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
