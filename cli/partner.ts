@@ -1,4 +1,4 @@
-// The other process of the doctor's trial: does what it is told, and ends with the doctor.
+// The other process of the doctor's trial: locks and unlocks on request, and ends with the doctor.
 
 import { once } from 'node:events'
 
@@ -6,11 +6,11 @@ import { tryLock, type UnlockFunc } from '../index'
 import { exits } from './exits'
 import { codeOf, misused } from './failure'
 
-/** To being told to lock. */
+/** The answer to a request to lock. */
 export type Answer = 'locked' | { message: string; code?: string | undefined }
 
 export async function partner([directory, fileName]: string[]): Promise<number> {
-  if (!process.send) throw misused('this is for the doctor', 'Ask for: rootlock doctor DIR')
+  if (!process.send) throw misused('only the doctor uses this verb', 'Use: rootlock doctor DIR')
   let unlock: UnlockFunc | undefined
   const lock = async () => {
     try {
