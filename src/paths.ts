@@ -1,5 +1,5 @@
-// Paths are the system's to resolve: `link/..` is the parent of where the link leads to, which no text tells.
-// Here they are only put one behind the other.
+// Joins paths without resolving them. Only the system can resolve them: `link/..` is the parent of the
+// link's target, which the text does not tell.
 
 import { isAbsolute, resolve, sep } from 'node:path'
 
@@ -11,8 +11,8 @@ const windows = process.platform === 'win32'
 const NO_STEPS = /^(?:\.(?:\/+|$))+/
 
 /**
- * The same path, made absolute, so that a later `chdir` does not move it. An empty one stays: it is the
- * system's to refuse, and behind the current directory it would be that one.
+ * The same path, made absolute, so that a later `chdir` does not change its meaning. An empty path stays
+ * empty, so that the system refuses it; appended to the current directory, it would mean that one.
  */
 export function absolute(path: string): string {
   if (path === '' || isAbsolute(path)) return path
@@ -20,7 +20,7 @@ export function absolute(path: string): string {
   if (windows) return resolve(path)
   // Not `process.cwd()`, which remembers what the directory was called when it was first asked.
   const here = currentDirectory()
-  // It was removed, or has no name in UTF-8: the system still knows where the path begins.
+  // The directory was removed, or its name is not UTF-8: the system still knows where the path begins.
   if (here === null) return path
   const steps = path.replace(NO_STEPS, '')
   return steps === '' ? here : within(here, steps)

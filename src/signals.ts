@@ -1,12 +1,12 @@
-// Listening to the caller's signals: one listener each, however many wait with it. Of many, a signal
-// would warn as of a leak.
+// Listens to the callers' signals: with one listener each, however many requests use it, because Node
+// warns of a leak when a signal has many.
 
 const heard = new WeakMap<AbortSignal, Ears>()
 
-/** All who want to know of one signal. */
+/** The callbacks of one signal. */
 class Ears {
   readonly waiting = new Set<() => void>()
-  /** A function: not every polyfill takes an object. */
+  /** A function, because not every polyfill accepts an object. */
   readonly listener = (): void => {
     for (const aborted of this.waiting) aborted()
   }
