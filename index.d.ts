@@ -29,16 +29,16 @@ export { withLogger, type Logger } from './src/logger';
 export { openRoot, type Root } from './src/root';
 export { withLock, type WithLockOptions } from './src/with-lock';
 /**
- * Takes the exclusive lock of a directory, making its lock file if it is missing; waits until it has
- * the lock or `options.signal` aborts. Waiting keeps the event loop alive and blocks nothing; those
- * who wait are served in order, but for what a takeover of a stale lock mixes up.
+ * Acquires the exclusive lock of a directory and creates its lock file if it is missing. Waits until
+ * the lock is acquired or `options.signal` aborts. Waiting keeps the event loop alive and blocks nothing.
+ * Waiters are served in order, except that the takeover of a stale lock may change the order.
  *
  * @param root a directory that exists: a path, a `file:` URL, or one opened by `openRoot`
  * @returns a function that releases the lock
- * @throws `LockError` with `code` `ERR_LOCK_UNSUCCESSFUL` (aborted, held and `wait: false`, or whatever
- * the system said) or `ERR_ROOT_CLOSED`; `TypeError` and `RangeError` with Node's own codes for
- * wrong arguments. Only a held lock is waited for; everything else rejects at once.
+ * @throws `LockError` with `code` `ERR_LOCK_UNSUCCESSFUL` (aborted, held with `wait: false`, or an error
+ * of the system) or `ERR_ROOT_CLOSED`; `TypeError` and `RangeError` with Node's own codes for
+ * wrong arguments. Only a held lock is waited for; every error rejects at once.
  */
 export declare function tryLock(root: string | URL | Root, options?: LockOptions): Promise<UnlockFunc>;
-/** The same as `tryLock`, shared: any number of readers, and no writer. */
+/** Acquires the lock as `tryLock` does, but shared: any number of readers, and no writer. */
 export declare function tryRLock(root: string | URL | Root, options?: LockOptions): Promise<UnlockFunc>;

@@ -1,4 +1,4 @@
-// A run inside a run: which locks the processes around this one hold, known by the environment.
+// Nested runs: the environment says which locks the enclosing runs hold.
 
 import { stat } from 'node:fs/promises'
 
@@ -10,22 +10,22 @@ const VARIABLE = 'ROOTLOCK_HELD'
 
 /** A lock that a command runs under. */
 export interface Ancestor {
-  /** The directory's. As text: they may be greater than numbers can be. */
+  /** The directory's; as text, because they may exceed JavaScript's safe integers. */
   dev: string
   ino: string
   file: string
   mode: 'exclusive' | 'shared'
-  /** Of the process that holds it. */
+  /** The holder's. */
   pid: number
   token: number
 }
 
-/** What a command's environment has for a lock that it runs under. */
+/** The environment variables that tell a command of the lock it runs under. */
 export function environmentOf(ancestor: Ancestor): Record<string, string> {
   return { [VARIABLE]: JSON.stringify([...ancestors(), ancestor]) }
 }
 
-/** Which directory it is, whatever path leads there. */
+/** Identifies a directory, whatever path leads there. */
 export async function identity(directory: string): Promise<{ dev: string; ino: string }> {
   const { dev, ino } = await stat(directory, { bigint: true })
   return { dev: String(dev), ino: String(ino) }
@@ -39,7 +39,7 @@ export async function deadlock(
 ): Promise<Failure | undefined> {
   const all = ancestors()
   if (all.length === 0) return undefined
-  // What can't be looked at can't be locked either; the lock itself says it best.
+  // A directory that can't be inspected can't be locked either, and that error says more.
   const here = await identity(directory).catch(() => undefined)
   for (const ancestor of all) {
     const { dev, ino, mode } = ancestor
@@ -48,14 +48,14 @@ export async function deadlock(
     if (!(await holds(ancestor, directory))) continue
     const what = mode === 'shared' ? 'shared by' : 'locked by'
     return misused(
-      `${printable(directory)} is ${what} the rootlock run that this one runs under (pid ${ancestor.pid}): it would wait for itself, forever`,
-      'Leave out the inner run, give it another --file, or have it fail at once with --no-wait'
+      `${printable(directory)} is ${what} the enclosing rootlock run (pid ${ancestor.pid}): it would wait for itself, forever`,
+      'Remove the inner run, give it another --file, or make it fail at once with --no-wait'
     )
   }
   return undefined
 }
 
-/** The environment may be that of a run that is long over. */
+/** The environment may outlive the run that it describes. */
 async function holds({ pid, token, mode, file }: Ancestor, directory: string): Promise<boolean> {
   // Of readers the record names only the last one that came.
   if (mode === 'shared' && lives(pid)) return true
@@ -73,7 +73,7 @@ function lives(pid: number): boolean {
   }
 }
 
-/** Whatever is not ours in the variable is as good as nothing. */
+/** Ignores anything in the variable that rootlock did not write. */
 function ancestors(): Ancestor[] {
   try {
     const told: unknown = JSON.parse(process.env[VARIABLE] ?? '[]')

@@ -2,7 +2,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 
 import { misused } from './failure'
 
-/** Options and the one directory of a verb. */
+/** Parses a verb's options and its one directory. */
 export function parse<O extends NonNullable<ParseArgsConfig['options']>>(
   verb: string,
   args: string[],

@@ -1,12 +1,12 @@
-// Descriptors that this process was started with, beyond the three: they are the command's.
+// The descriptors beyond the standard three that this process was started with: the command inherits them.
 
 import { fstatSync, readdirSync, readlinkSync } from 'node:fs'
 
 /**
- * Those to pass on. Node has marked them close-on-exec as its own, so they are told apart by what
- * they are: it begins with event queues, with pipes that have both ends here, with /dev/null once or
- * twice, and with the channel to a parent that is Node too. Of an inherited pipe there is one end as a rule; the one exception that is
- * common, the jobserver of make, is named in MAKEFLAGS.
+ * The descriptors to pass on. Node marks all of them close-on-exec, its own and the inherited ones, so
+ * they are told apart by what they refer to. Node itself opens event queues, pipes with both ends in this
+ * process, /dev/null once or twice, and the channel to a parent that is Node too. An inherited pipe usually
+ * has one end here; the common exception, the jobserver of make, is named in MAKEFLAGS.
  */
 export function inheritedDescriptors(): number[] {
   if (process.platform === 'win32') return []
@@ -32,7 +32,7 @@ function jobserver(flags: string): number[] {
 
 interface Open {
   fd: number
-  /** What it leads to, as Linux names it. */
+  /** What it refers to, as Linux names it. */
   is: string
 }
 
@@ -42,7 +42,7 @@ function open(): Open[] {
     ['/dev/fd', kind]
   ] as const) {
     try {
-      // The one by which they are listed is closed by then.
+      // The descriptor that the listing itself used is closed by now.
       return readdirSync(folder).flatMap((name) => {
         try {
           return [{ fd: Number(name), is: look(Number(name)) }]
@@ -57,7 +57,7 @@ function open(): Open[] {
   return []
 }
 
-/** Where the system names nothing, a pipe and an event queue look the same: neither is passed on. */
+/** Where the system has no names for them, a pipe looks like an event queue; neither is passed on. */
 function kind(fd: number): string {
   const stat = fstatSync(fd)
   return stat.isFile() || stat.isDirectory() || stat.isCharacterDevice() ? 'file' : 'unknown'

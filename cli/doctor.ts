@@ -1,4 +1,4 @@
-// `rootlock doctor`: how far a lock of a directory can be relied on, by looking and by trying.
+// `rootlock doctor`: checks whether locks work reliably in a directory, by inspecting it and by trying.
 
 import { randomUUID } from 'node:crypto'
 import { constants as modes, rmSync } from 'node:fs'
@@ -20,7 +20,7 @@ import { dieOf } from './signals'
 import { trial } from './trial'
 import { duration, reachMeans, who } from './words'
 
-/** From here on the file system's clock counts as another one. */
+/** A greater difference between the file system's clock and this machine's is reported. */
 const MOST_DRIFT_MS = 1000
 
 /** What ends it; what it has made is removed first. */
@@ -59,9 +59,9 @@ export async function doctor(args: string[]): Promise<number> {
   if (stopped) return die(stopped)
   process.stdout.write(
     verdicts.has('fail')
-      ? '\nThis directory can not be relied on: see fail above.\n'
+      ? '\nLocks in this directory are not reliable: see the failures above.\n'
       : verdicts.has('warn')
-        ? '\nThis directory can be locked; mind what is said at warn.\n'
+        ? '\nThis directory can be locked, but see the warnings above.\n'
         : '\nThis directory can be locked.\n'
   )
   return verdicts.has('fail') ? exits.unwell : exits.ok
@@ -95,15 +95,18 @@ async function* examine(
   yield* files
   yield await state(directory, fileName)
   if (permission.some(({ verdict }) => verdict === 'fail')) {
-    return yield warn('clock and locks were not tried', 'They need permission to make files')
+    return yield warn(
+      'the clock and the locks were not tested',
+      'The tests need permission to create files'
+    )
   }
   try {
     yield await clock(within(directory, `${name}.clock`))
     yield* record(directory, fileName, name)
     yield* trial(directory, name, stop)
   } catch (error) {
-    const next = remedy(codeOf(error), directory) ?? 'See what is in the way of making files'
-    yield fail(`no file can be made in it: ${(error as Error).message}`, next)
+    const next = remedy(codeOf(error), directory) ?? 'Find out what prevents creating files'
+    yield fail(`no file can be created in it: ${(error as Error).message}`, next)
   } finally {
     await remove(directory, name)
   }
@@ -128,21 +131,22 @@ async function directoryOf(directory: string): Promise<Finding> {
   try {
     const real = await realpath(directory)
     if ((await stat(real)).isDirectory()) return ok(`directory ${real}`)
-    return fail(`${real} is not a directory`, 'Name the directory that it is in')
+    return fail(`${real} is not a directory`, 'Name the directory that contains it')
   } catch (error) {
-    return fail((error as Error).message, `Check the path, or make it: mkdir -p ${directory}`)
+    return fail((error as Error).message, `Check the path, or create it: mkdir -p ${directory}`)
   }
 }
 
 async function storage(directory: string, fileName: string): Promise<Finding> {
   const seen = await diagnose(directory, fileName).catch((error: Error) => error)
-  if (seen instanceof Error) return fail(seen.message, 'Whoever locks it has to be let in: chmod')
+  if (seen instanceof Error)
+    return fail(seen.message, 'A lock needs access to the directory: chmod')
   const { fileSystem, mountOptions, reach } = seen
-  const what = `${fileSystem || 'a file system that is not known'}: ${reachMeans[reach]}`
+  const what = `${fileSystem || 'an unknown file system'}: ${reachMeans[reach]}`
   if (reach === 'machine') return ok(what)
   const mounted = `${what}${mountOptions && ` (mounted ${mountOptions})`}`
   if (reach === 'server') return ok(mounted)
-  return warn(mounted, 'Fine for one machine; for several, put the directory on NFSv4 or SMB 3')
+  return warn(mounted, 'That is fine for one machine; several need NFSv4 or SMB 3')
 }
 
 async function permissions(directory: string): Promise<Finding[]> {
@@ -153,29 +157,29 @@ async function permissions(directory: string): Promise<Finding[]> {
     const { code, message } = error as NodeJS.ErrnoException
     const next =
       code === 'EROFS'
-        ? 'It is mounted read-only: remount it, or lock a directory elsewhere that all agree on'
-        : 'A lock, also a shared one, needs permission to write: chmod or chown the directory'
-    return [fail(`no file can be made in it: ${message}`, next)]
+        ? 'It is mounted read-only: remount it, or agree on a directory elsewhere to lock'
+        : 'Every lock, even a shared one, needs permission to write: chmod or chown the directory'
+    return [fail(`no file can be created in it: ${message}`, next)]
   }
 }
 
 async function state(directory: string, fileName: string): Promise<Finding> {
   try {
     const { state: now, holder, ageMs } = await diagnose(directory, fileName)
-    if (now === 'free') return ok('nobody has the lock now')
-    const whom = holder ? who(holder) : 'somebody'
-    if (now !== 'stale') return ok(`${whom} has the lock now`)
+    if (now === 'free') return ok('the lock is free')
+    const whom = holder ? who(holder) : 'another process'
+    if (now !== 'stale') return ok(`${whom} holds the lock`)
     const file = fileName === defaults.fileName ? '' : ` --file ${fileName}`
     return warn(
-      `${whom} has the lock and has given no sign of life for ${duration(ageMs ?? 0)}`,
-      `Whoever waits for it takes it over. See: rootlock status${file} ${directory}`
+      `${whom} holds the lock, but has shown no sign of life for ${duration(ageMs ?? 0)}`,
+      `The next waiter takes it over. See: rootlock status${file} ${directory}`
     )
   } catch (error) {
-    return fail((error as Error).message, 'The lock can not be looked at: see the other findings')
+    return fail((error as Error).message, "The lock can't be inspected: see the other findings")
   }
 }
 
-/** Whether a lock would be refused for what is in the guard: tried with a copy, for the real one is in use. */
+/** Whether the guard's content would make a lock fail: tried on a copy, because the real one is in use. */
 async function* record(directory: string, fileName: string, name: string): AsyncGenerator<Finding> {
   const [guard, copy] = [within(directory, `${fileName}.guard`), within(directory, `${name}.guard`)]
   try {
@@ -183,7 +187,7 @@ async function* record(directory: string, fileName: string, name: string): Async
     if (!content) return
     await writeFile(copy, content, { flag: 'wx' })
   } catch {
-    // Not there yet, or a finding of its own by now.
+    // It does not exist yet, or has been reported already.
     return
   }
   try {
@@ -202,12 +206,13 @@ async function clock(path: string): Promise<Finding> {
   const before = Date.now()
   await writeFile(path, '', { flag: 'wx' })
   const { mtimeMs } = await stat(path)
-  // How long that took is not the clock's fault.
+  // The time that this took is no difference between the clocks.
   const ahead = Math.max(0, mtimeMs - Date.now()) || Math.min(0, mtimeMs - before)
-  if (Math.abs(ahead) < MOST_DRIFT_MS) return ok("the file system's clock agrees with this one")
+  if (Math.abs(ahead) < MOST_DRIFT_MS)
+    return ok("the file system's clock agrees with this machine's")
   const direction = ahead > 0 ? 'ahead of' : 'behind'
   return warn(
-    `the file system's clock is ${duration(Math.abs(ahead))} ${direction} this one`,
-    'Nobody is preempted because of that, but ages are shown wrong: synchronise the clocks (NTP)'
+    `the file system's clock is ${duration(Math.abs(ahead))} ${direction} this machine's`,
+    'No holder is preempted because of that, but ages are shown wrong: synchronise the clocks (NTP)'
   )
 }

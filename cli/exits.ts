@@ -1,12 +1,12 @@
-/** What the command ends with. Those that it shares with sysexits.h mean the same there. */
+/** Exit codes. Those that sysexits.h also has mean the same there. */
 export const exits = {
   ok: 0,
   /** The doctor found something wrong. */
   unwell: 1,
   usage: 64,
-  /** The directory can't be locked, or looked at. */
+  /** The directory can't be locked or inspected. */
   unavailable: 69,
-  /** Somebody else has the lock: try again later. */
+  /** Another process holds the lock: try again later. */
   held: 75,
   /** The lock was lost while the command ran. */
   lost: 76,

@@ -25,7 +25,7 @@ export function misused(message: string, next = 'See: rootlock --help'): Failure
 const isLockError = (error: unknown): error is LockError =>
   error instanceof Error && error.name === 'LockError'
 
-/** Somebody has the lock, or the time was over before that could be seen. */
+/** The lock is held, or the time limit passed before that was known. */
 export function isHeld(error: unknown): error is LockError {
   if (!isLockError(error)) return false
   return error.reason === 'held' || (error.cause as Error | undefined)?.name === 'TimeoutError'
@@ -34,7 +34,7 @@ export function isHeld(error: unknown): error is LockError {
 /** An error of the library, about a directory. */
 export function locking(error: unknown, directory: string, heldExit: number): unknown {
   if (isHeld(error)) {
-    const next = `Wait longer (--wait SECONDS), or see who it is: rootlock status ${printable(directory)}`
+    const next = `Wait longer (--wait SECONDS), or look at the holder: rootlock status ${printable(directory)}`
     return new Failure(printable(error.message), next, heldExit)
   }
   if (!isLockError(error)) return error instanceof RangeError ? misused(error.message) : error
@@ -42,28 +42,28 @@ export function locking(error: unknown, directory: string, heldExit: number): un
   return new Failure(printable(error.message), next, exits.unavailable)
 }
 
-/** The system's code of an error, or of what was behind it. */
+/** The system's code of an error or of its cause. */
 export function codeOf(error: unknown): string | undefined {
   const { code, cause } = error as NodeJS.ErrnoException
   return (cause as NodeJS.ErrnoException | undefined)?.code ?? code
 }
 
 const lookCloser = (directory: string) =>
-  `See what is in the way: rootlock doctor ${printable(directory)}`
+  `Find out what is wrong: rootlock doctor ${printable(directory)}`
 
-/** What to do about an error of the system, where the error tells. */
+/** What to do about an error of the system, if its code suggests something. */
 export function remedy(code: string | undefined, directory: string): string | undefined {
   switch (code) {
     case 'ENOENT':
-      return `Check the path, or make the directory: mkdir -p ${printable(directory)}`
+      return `Check the path, or create the directory: mkdir -p ${printable(directory)}`
     case 'ENOTDIR':
-      return 'A directory is locked, not a file: name the one that the file is in'
+      return 'rootlock locks directories, not files: name the directory that contains the file'
     case 'ENOSPC':
       return 'The disk is full: a lock needs room for two small files (df -h, df -i)'
     case 'EDQUOT':
       return 'The quota is used up: a lock needs room for two small files (quota -s)'
     case 'EROFS':
-      return 'It is mounted read-only: remount it, or lock a directory elsewhere that all agree on'
+      return 'It is mounted read-only: remount it, or agree on a directory elsewhere to lock'
     case 'EMFILE':
     case 'ENFILE':
       return 'Too many files are open: close some, or raise the limit (ulimit -n)'

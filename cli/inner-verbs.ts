@@ -1,4 +1,4 @@
-// What this command starts itself with again; not for people.
+// Verbs with which this command starts itself again; not for users.
 
 /** The other process of the doctor's trial. */
 export const PARTNER = 'doctors-partner'

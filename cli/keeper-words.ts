@@ -1,8 +1,8 @@
-// What `rootlock run` and the process that keeps its lock say to each other.
+// The messages between `rootlock run` and the process that holds its lock.
 
 import type { Ancestor } from './ancestors'
 
-/** What is asked for; the first that the keeper hears. */
+/** The request: the first message to the keeper. */
 export interface Terms {
   directory: string
   fileName: string | undefined
@@ -11,14 +11,14 @@ export interface Terms {
   wait: boolean
   ms: number | undefined
   heldExit: number
-  /** Whether the command and what it starts have the other end of the line, too. */
+  /** Whether the command and its children also have the other end of the line. */
   inherited: boolean
 }
 
 export type ToKeeper =
-  /** Tell of all signals that came; then answer `told`. */
+  /** Report all signals that arrived, then answer `told`. */
   | { kind: 'tell' }
-  /** The command has ended; answer `kept` if what it started keeps the lock. */
+  /** The command has ended; answer `kept` if its children still hold the lock. */
   | { kind: 'ended' }
 
 export type FromKeeper =

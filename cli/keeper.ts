@@ -1,11 +1,12 @@
-// The process that keeps the lock of a `rootlock run`, until the work is over.
+// The process that holds the lock of a `rootlock run` until the work is over.
 //
-// Why not the run itself: the lock must outlive whoever started the command. A SIGKILL ends the run and
-// not the command; a SIGTERM ends the command and not what that has started. flock(1) hands its locked
-// descriptor down, and the kernel keeps the lock as long as anybody has it; but nobody would beat then,
-// and a lock without a beat, whose holder is dead, is rightly taken over. So the descriptor that is
-// handed down is one end of a line, and the other end is here: when the last of those who have it ends,
-// or closes it, the line says so, and the lock is released. Nobody has to be found or waited for.
+// Why not the run itself: the lock must outlive the process that started the command. A SIGKILL ends the
+// run but not the command; a SIGTERM ends the command but not its children. flock(1) passes its locked
+// descriptor down, and the kernel keeps the lock as long as any process has it; but then nobody would
+// refresh the lock, and a lock without a heartbeat, whose holder is dead, is rightly taken over. So the
+// descriptor that is passed down is one end of a socket, the line, whose other end is here: it closes when
+// the last process that has it ends or closes it, and the lock is released. No process has to be searched
+// for or waited for.
 
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
@@ -22,17 +23,17 @@ import { WaitLine } from './wait-line'
 
 const DEFAULT_FILE = '.lock'
 
-/** For a signal to the group to come to all who are in it. */
+/** How long a signal to the group takes to reach all of its processes. */
 const DELIVERED_MS = 5
 
-/** For what ends with the command, a moment after it: that is not left running. */
+/** Children that end within this time after the command count as ended with it. */
 const STRAGGLERS_MS = 100
 
 export async function keeper([directory]: string[]): Promise<number> {
   if (!process.send || !directory) {
-    throw misused('this is for run', 'Ask for: rootlock run DIR -- COMMAND…')
+    throw misused('only run uses this verb', 'Use: rootlock run DIR -- COMMAND…')
   }
-  // It ends by the work's end alone; what it is sent is told to the run, which knows what to do.
+  // Only the end of the work ends the keeper; it reports signals to the run, which knows what to do.
   for (const signal of SIGNALS) process.on(signal, () => say({ kind: 'signal', signal }))
   const [terms] = (await once(process, 'message')) as [Terms]
   const line = new Socket({ fd: LINE, readable: true, writable: false })
@@ -45,7 +46,7 @@ export async function keeper([directory]: string[]): Promise<number> {
       resolve()
     })
   })
-  // An error is an end as well, and what is written into it by mistake is no news.
+  // An error ends the line as well; data that somebody writes into it by mistake is discarded.
   line.on('error', () => {}).resume()
   process.on('disconnect', alone)
   process.on('message', (message: ToKeeper) => {
@@ -92,7 +93,7 @@ async function lock(terms: Terms, end: AbortController): Promise<UnlockFunc> {
     if (refusal) throw refusal
   }
   const line = quiet ? undefined : new WaitLine(directory, fileName)
-  const late = () => end.abort(new DOMException('the time to wait is over', 'TimeoutError'))
+  const late = () => end.abort(new DOMException('the wait timed out', 'TimeoutError'))
   const timer = ms ? setTimeout(late, Math.ceil(ms)) : undefined
   try {
     return await (shared ? tryRLock : tryLock)(directory, {
@@ -108,7 +109,7 @@ async function lock(terms: Terms, end: AbortController): Promise<UnlockFunc> {
 }
 
 async function ancestor({ directory, fileName, shared }: Terms, token: number) {
-  // A directory that is gone by now is nobody's to wait for.
+  // If the directory is gone by now, nobody can wait for its lock.
   const { dev, ino } = await identity(directory).catch(() => ({ dev: '', ino: '' }))
   return {
     dev,
@@ -121,16 +122,16 @@ async function ancestor({ directory, fileName, shared }: Terms, token: number) {
 }
 
 function say(words: FromKeeper): void {
-  // The run may be gone, which is nothing that should end this.
+  // The run may be gone; that must not end the keeper.
   if (process.connected) process.send!(words, undefined, {}, () => {})
 }
 
-/** Later than all that has come by then, signals and the end of the line among it. */
+/** Runs `then` after everything that has arrived by that time, signals and the end of the line included. */
 function later(ms: number, then: () => void): void {
   setTimeout(() => setImmediate(then), ms)
 }
 
-/** Whoever reads the run's errors waits for the end of the run, and not of what is still at work. */
+/** A reader of the run's standard error must see its end when the run ends, even if work goes on. */
 function alone(): void {
   const ERRORS = 2
   if (process.platform === 'win32') return

@@ -1,4 +1,4 @@
-// The lock of a run, which another process keeps, as the run sees it.
+// The run's view of its lock, which another process, the keeper, holds.
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
@@ -13,7 +13,7 @@ import type { Witness } from './signals'
 type Grant = Extract<FromKeeper, { kind: 'granted' }>
 
 interface Events {
-  /** The keeper was sent a signal. */
+  /** The keeper received a signal. */
   signal: [signal: NodeJS.Signals]
   /** The lock was lost. */
   lost: [message: string]
@@ -22,7 +22,7 @@ interface Events {
 }
 
 export class KeptLock extends EventEmitter<Events> implements Witness {
-  /** What the lock is kept by: as long as anybody has this end. */
+  /** The lock is held as long as any process has this end of the line. */
   readonly line: Socket | undefined
   /** The grant, or nothing if there was none. */
   readonly answered: Promise<Grant | undefined>
@@ -38,7 +38,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
       stdio: ['ignore', 'ignore', 'inherit', 'overlapped', 'ipc']
     })
     this.#keeper = keeper
-    // Without descriptors left there is neither; that is told below.
+    // If no descriptors are left, there is neither channel nor line; that is reported below.
     keeper.send?.(terms, () => {})
     this.line = keeper.stdio?.[LINE] as Socket | undefined
     this.line?.on('error', () => {})
@@ -47,8 +47,9 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
       keeper.on('exit', () => resolve())
       keeper.on('error', (error) => {
         if (keeper.pid !== undefined) return
-        const next = 'It takes a process of its own: see what keeps Node from starting one'
-        reject(new Failure(`the lock can't be kept: ${error.message}`, next, exits.unavailable))
+        const next = 'The lock needs a process of its own: find out why Node can not start one'
+        const message = `could not start the process that holds the lock: ${error.message}`
+        reject(new Failure(message, next, exits.unavailable))
       })
     })
     this.answered = new Promise((resolve, reject) => {
@@ -86,7 +87,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
     this.line?.destroy()
   }
 
-  /** Whether the lock was released with the command, or is kept by what the command has started. */
+  /** Whether the lock was released when the command ended, or its children still hold it. */
   async workEnded(): Promise<'released' | 'kept'> {
     this.letGo()
     const kept = once(this, 'kept').then(() => 'kept' as const)
@@ -99,13 +100,13 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
     return how
   }
 
-  /** What the keeper ended with; it has said why. */
+  /** The keeper's exit code; it has printed the reason. */
   exitCode(): number {
     const { exitCode, signalCode, pid } = this.#keeper
     if (exitCode !== null) return exitCode
-    const next = 'Nothing was run: try again'
+    const next = 'The command was not run: try again'
     throw new Failure(
-      `the process that was to keep the lock, pid ${pid}, was ended by ${signalCode}`,
+      `the process that was to hold the lock, pid ${pid}, was killed by ${signalCode}`,
       next,
       exits.unavailable
     )

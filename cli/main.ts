@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command. What a verb needs is loaded when it is asked for, so that help comes at once.
+// The command. Each verb is loaded only when it is used, so that the help appears at once.
 
 import { exits } from './exits'
 import { Failure, misused } from './failure'
@@ -29,24 +29,24 @@ async function command([verb, ...args]: string[]): Promise<number> {
     process.stdout.write(`${version}\n`)
     return exits.ok
   }
-  if (verb === undefined) throw misused('say what to do: run, status or doctor')
+  if (verb === undefined) throw misused('no verb given: use run, status or doctor')
   const load = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-  if (!load) throw misused(`there is no ${JSON.stringify(verb)}: say run, status or doctor`)
+  if (!load) throw misused(`unknown verb ${JSON.stringify(verb)}: use run, status or doctor`)
   return (await loaded(load))(args)
 }
 
-/** What can fail while loading is the binding, which npm may have left out. */
+/** Loading fails only if the binding does, which npm may have left out. */
 async function loaded(load: () => Promise<Verb>): Promise<Verb> {
   try {
     return await load()
   } catch (error) {
-    const next = 'More in docs/errors.md: the binding is not found'
+    const next = 'See "The binding is not found" in docs/errors.md'
     throw new Failure((error as Error).message, next, exits.unavailable)
   }
 }
 
 async function main(): Promise<void> {
-  // Whoever reads may have read enough (`| head`); what was begun is ended all the same.
+  // A reader may close the pipe early (`| head`); the command finishes all the same.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     process.exitCode = await command(process.argv.slice(2))

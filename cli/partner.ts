@@ -1,4 +1,4 @@
-// The other process of the doctor's trial: does what it is told, and ends with the doctor.
+// The other process of the doctor's trial: locks and unlocks on request, and ends with the doctor.
 
 import { once } from 'node:events'
 
@@ -7,7 +7,7 @@ import { exits } from './exits'
 import { codeOf, misused } from './failure'
 import { SIGNALS } from './signals'
 
-/** To being told to lock. */
+/** The answer to a request to lock. */
 export type Answer = 'locked' | { message: string; code?: string | undefined }
 
 export async function partner([directory, fileName]: string[]): Promise<number> {

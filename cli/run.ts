@@ -1,5 +1,5 @@
-// `rootlock run`: a command under the lock. This process starts it, passes signals on and tells how it
-// ended; the lock is kept by another one (keeper.ts).
+// `rootlock run`: runs a command under the lock. This process starts the command, passes signals on and
+// reports how it ended; another process holds the lock (keeper.ts).
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
@@ -15,15 +15,15 @@ import type { Terms } from './keeper-words'
 import { dieOf, hangupsIgnored, Relay, sharesGroup, SIGNALS } from './signals'
 import { printable } from '../src/printable'
 
-/** What timers can count. */
+/** The longest time that a timer can count. */
 const MOST_SECONDS = 2_147_483
 
-/** For a wait that is given up to end by itself, so that its line is gone from the terminal. */
+/** How long an abandoned wait may take to end by itself and clear its line on the terminal. */
 const LEAVE_MS = 1000
 
 /**
- * The descriptor by which the command and what it starts keep the lock: out of the way of those that
- * scripts choose, and above those that Node closes in the programs that it starts (npm!).
+ * The descriptor by which the command and its children hold the lock: it stays out of the way of those
+ * that scripts choose, and above those that Node closes in the programs that it starts (npm!).
  */
 const LEAST_DESCRIPTOR = 40
 
@@ -40,14 +40,14 @@ const options = {
 function read(args: string[]) {
   const end = args.indexOf('--')
   if (end < 0) {
-    const next = 'Write: rootlock run [options] DIR -- COMMAND…'
+    const next = 'Use: rootlock run [options] DIR -- COMMAND…'
     throw misused('run needs -- between the directory and the command', next)
   }
   const { values, directory } = parse('run', args.slice(0, end), options)
   const [command, ...rest] = args.slice(end + 1)
   if (!command) throw misused('run needs a command after --')
   if (values.wait !== undefined && values['no-wait']) {
-    throw misused('--wait and --no-wait exclude each other')
+    throw misused("--wait and --no-wait can't be used together")
   }
   const seconds =
     values.wait === undefined ? undefined : number('--wait', values.wait, 0, MOST_SECONDS)
@@ -60,7 +60,7 @@ function read(args: string[]) {
     wait: !values['no-wait'] && seconds !== 0,
     ms: seconds && seconds * 1000,
     heldExit: conflict === undefined ? exits.held : whole('--conflict-exit-code', conflict, 0, 255),
-    // On Windows a handle is not handed down further than to the command.
+    // On Windows only the command itself inherits a handle, not its children.
     inherited: !values.close && process.platform !== 'win32'
   }
   return { terms, command, rest }
@@ -89,8 +89,8 @@ export async function run(args: string[]): Promise<number> {
     (signal) => child?.kill(signal),
     (signal) => child?.pid !== undefined && sharesGroup(child.pid, signal)
   )
-  // From the beginning on: process 1 has no other way to end a wait, and a signal between the lock and
-  // the command would leave the command without a lock.
+  // From the start: process 1 has no other way to end a wait, and a signal between the grant and the
+  // start of the command would leave the command without a lock.
   const came = (signal: NodeJS.Signals) => {
     if (deaf && signal === 'SIGHUP') return
     if (child) void relay.came(signal)
@@ -104,7 +104,7 @@ export async function run(args: string[]): Promise<number> {
   })
   lock.on('lost', (message) => {
     process.stderr.write(
-      `rootlock: ${printable(message)}\n  Told the command by SIGTERM; what it still writes may meet the next holder's\n`
+      `rootlock: ${printable(message)}\n  Sent SIGTERM to the command; what it still writes may conflict with the next holder's work\n`
     )
     child?.kill('SIGTERM')
   })
@@ -139,7 +139,7 @@ export async function run(args: string[]): Promise<number> {
   if ((await lock.workEnded()) === 'kept' && !lock.lost && !terms.quiet) {
     const directory = printable(terms.directory)
     process.stderr.write(
-      `rootlock: the command has ended, but not all that it started: that keeps the lock of ${directory}\n`
+      `rootlock: the command has ended, but processes that it started still hold the lock of ${directory}\n`
     )
   }
   if (lock.lost) return exits.lost
@@ -148,7 +148,7 @@ export async function run(args: string[]): Promise<number> {
   return exits.signal + constants.signals[end.signal]
 }
 
-/** What the command has: all that this process was given, and the line that keeps the lock. */
+/** The command's descriptors: all that this process inherited, and the line that holds the lock. */
 function streams(descriptors: number[], line: KeptLock['line'] | undefined) {
   const given = new Map<number, number | KeptLock['line']>(descriptors.map((fd) => [fd, fd]))
   if (line) {
@@ -161,7 +161,7 @@ function streams(descriptors: number[], line: KeptLock['line'] | undefined) {
   )
 }
 
-/** Node resets all signals in what it starts. */
+/** Has SIGHUP ignored in the command: Node resets all signals in the programs that it starts. */
 function deafened(command: string, args: string[]): string[] {
   return ['sh', '-c', 'trap "" HUP; exec "$@"', 'sh', command, ...args]
 }
@@ -169,7 +169,7 @@ function deafened(command: string, args: string[]): string[] {
 function ended(child: ChildProcess, command: string): Promise<End> {
   return new Promise((resolve, reject) => {
     child.on('error', (error) => {
-      // Only what kept it from being started: signals that can't be sent are told here too.
+      // Only if it could not be started: a signal that can't be sent is reported here too.
       if (child.pid === undefined) reject(notStarted(command, error))
     })
     child.on('exit', (code, signal) => {

@@ -1,10 +1,10 @@
-// Signals of `rootlock run`: which of them the command has to be sent, and how to die of one.
+// The signals of `rootlock run`: which of them to pass on to the command, and how to die of one.
 
 import { readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Those that people and their programs send, and that a program can act upon. */
+/** The signals that people and programs send, and that a program can handle. */
 export const SIGNALS: NodeJS.Signals[] = [
   'SIGINT',
   'SIGTERM',
@@ -14,28 +14,28 @@ export const SIGNALS: NodeJS.Signals[] = [
   'SIGUSR2'
 ]
 
-/** What a terminal's keys send, to all of its foreground processes. */
+/** The signals that a terminal's keys send to all of its foreground processes. */
 const OF_KEYS = new Set<NodeJS.Signals>(['SIGINT', 'SIGQUIT'])
 
-/** For a signal to the whole group to come to the second of two processes. */
+/** How long a signal to the whole group takes to reach the second of two processes. */
 const PAIR_MS = 20
 
-/** Who does not answer for that long is no witness. */
+/** How long to wait for the witness's answer. */
 const WITNESS_MS = 1000
 
-/** Whoever is in the same process group as this process, and tells what it was sent. */
+/** A process in this process's group that reports the signals it received. */
 export interface Witness {
-  /** Resolves when it has told of every signal that it was sent before now. */
+  /** Resolves when it has reported every signal that it received before now. */
   hasTold(): Promise<unknown>
 }
 
 /**
- * Passes signals on to the command, once. A signal to the whole group (Ctrl-C, `timeout`, a shell's
+ * Passes each signal on to the command once. A signal to the whole group (Ctrl-C, `timeout`, a shell's
  * `kill %1`) reaches the command by itself; one to this process alone (`kill`) doesn't. Node does not
- * tell who sent a signal to whom, and a terminal proves nothing: with one, signals are sent by kill(2)
- * as well. But the keeper is in the same group: what was sent to both of us was sent to all, what only
- * one of us was sent was not. That goes for the keeper's own pid too, which is the one that others see
- * as the holder's.
+ * say who sent a signal to whom, and a terminal proves nothing: there, too, programs send signals with
+ * kill(2). But the keeper is in the same group: a signal that both of us received was sent to the group,
+ * one that only one of us received was not. That includes signals to the keeper's own pid, which others
+ * see as the holder's.
  */
 export class Relay {
   readonly #witness: Witness
@@ -46,7 +46,7 @@ export class Relay {
 
   /**
    * @param send to the command
-   * @param inGroup whether the command is sent what the group is
+   * @param inGroup whether the command receives the group's signals
    */
   constructor(
     witness: Witness,
@@ -58,7 +58,7 @@ export class Relay {
     this.#inGroup = inGroup
   }
 
-  /** This process was sent one. */
+  /** This process received one. */
   async came(signal: NodeJS.Signals): Promise<void> {
     if (this.#mine.has(signal)) return
     this.#mine.add(signal)
@@ -66,12 +66,12 @@ export class Relay {
     this.#decide(signal)
   }
 
-  /** The witness was sent one. */
+  /** The witness received one. */
   async cameToWitness(signal: NodeJS.Signals): Promise<void> {
     if (this.#theirs.has(signal)) return
     this.#theirs.add(signal)
     await pause(PAIR_MS, undefined, { ref: false })
-    // With one of ours, the answer of the witness decides.
+    // If this process received one too, the witness's answer decides.
     if (!this.#mine.has(signal)) this.#decide(signal)
   }
 
@@ -83,12 +83,12 @@ export class Relay {
   }
 }
 
-/** Whether a child is in the process group of this process, so that it gets the group's signals. */
+/** Whether a child is in this process's group, and so receives the group's signals. */
 export function sharesGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return groupOf(pid) === groupOf('self')
   } catch {
-    // Not Linux: of a key it is all but certain, anything else is better sent twice than never.
+    // Not Linux: a key's signal almost certainly went to the group; any other is better sent twice than never.
     return OF_KEYS.has(signal)
   }
 }
@@ -100,9 +100,9 @@ function groupOf(pid: number | 'self'): string {
 
 /**
  * Whether this process was started with SIGHUP ignored, as by nohup(1). Node resets that before any
- * of our code runs, and no system remembers it; so it is known by its signs. Shells leave the name of
- * what they start in `_`, which nohup passes on. A shell that ignores SIGHUP has what it starts ignore
- * it. And nohup replaces a terminal's input by a /dev/null that can not be read.
+ * of our code runs, and no system remembers it, so it is inferred. Shells leave the name of the program
+ * that they start in `_`, which nohup passes on. The children of a shell that ignores SIGHUP ignore it
+ * too. And nohup replaces a terminal as standard input with a /dev/null that can't be read.
  */
 export function hangupsIgnored(): boolean {
   if (process.platform === 'win32') return false
@@ -113,7 +113,7 @@ function parentIgnores(): boolean {
   const HANGUP = 1n
   try {
     const status = readFileSync(`/proc/${process.ppid}/status`, 'latin1')
-    // Others may ignore it for themselves alone.
+    // Other programs may ignore it only for themselves.
     if (!/^Name:\s*(\w*sh|busybox)$/m.test(status)) return false
     const ignored = BigInt(`0x${/^SigIgn:\s*(\w+)$/m.exec(status)![1]!}`)
     return (ignored & HANGUP) !== 0n
@@ -134,8 +134,8 @@ function deafInput(): boolean {
 }
 
 /**
- * Those that dump core, which would be Node's and of no use, and those that Node keeps for itself.
- * The exit code tells of them.
+ * Signals that dump core, which would be Node's and useless, and those that Node reserves for itself.
+ * The exit code reports them.
  */
 const NOT_TO_DIE_OF = new Set<NodeJS.Signals>([
   'SIGABRT',
@@ -153,8 +153,8 @@ const NOT_TO_DIE_OF = new Set<NodeJS.Signals>([
 ])
 
 /**
- * Dies of a signal, so that whoever started this sees what it would have seen of the command: a
- * shell's loop ends by Ctrl-C only if what it runs died of SIGINT. Returns where that can't be: as
+ * Dies of a signal, so that the parent sees what it would have seen of the command: Ctrl-C ends a
+ * shell's loop only if the program in it died of SIGINT. Returns where that is impossible: as
  * process 1, on Windows.
  */
 export async function dieOf(signal: NodeJS.Signals): Promise<void> {

@@ -1,4 +1,4 @@
-// `rootlock status`: what can be seen of a lock.
+// `rootlock status`: the state of a lock.
 
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -33,7 +33,7 @@ export async function status(args: string[]): Promise<number> {
     process.stdout.write(show(await look()))
     return exits.ok
   }
-  // A reader that has heard enough closes the pipe.
+  // A reader that has seen enough closes the pipe.
   process.stdout.on('error', () => process.exit(exits.ok))
   const redraw = process.stdout.isTTY && !values.json
   for (let before = ''; ; await pause(EVERY_MS)) {
@@ -48,7 +48,7 @@ export async function status(args: string[]): Promise<number> {
   }
 }
 
-/** What does not change by itself as time goes by. */
+/** What does not change merely because time passes. */
 const lasting = (seen: Diagnosis) => ({ ...seen, ageMs: undefined })
 
 /** One line. */
@@ -69,7 +69,7 @@ function json(seen: Diagnosis): string {
   return `${escaped(JSON.stringify(told))}\n`
 }
 
-/** JSON escapes only some of what acts on a terminal; its own escapes stand for the rest. */
+/** JSON escapes only some of the characters that act on a terminal; this escapes the rest, as JSON would. */
 function escaped(line: string): string {
   return line.replace(
     /[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu,
@@ -94,13 +94,13 @@ function text(seen: Diagnosis): string {
   if (seen.state !== 'free' && ageMs !== undefined) {
     const terms =
       heartbeatMs === undefined
-        ? 'its holder keeps no record and may never beat'
+        ? 'its holder keeps no record and may have no heartbeat'
         : `due every ${duration(heartbeatMs)}, stale after ${duration(staleMs!)}`
-    lines.push(['last beat', `${duration(ageMs)} ago; ${terms}`])
+    lines.push(['heartbeat', `${duration(ageMs)} ago; ${terms}`])
   }
   if (holders.length > 1) lines.push(['readers', all(holders)])
   if (waiters?.length) lines.push(['waiting', all(waiters)])
-  lines.push(['storage', `${fileSystem || 'not known'}: ${reachMeans[reach]}`])
+  lines.push(['storage', `${fileSystem || 'unknown'}: ${reachMeans[reach]}`])
   return lines.map(([name, value]) => `${name.padEnd(10)} ${printable(value)}\n`).join('')
 }
 
@@ -115,7 +115,7 @@ function stateOf({ state, holders }: Diagnosis): string {
         ? `held by ${holders.length} readers`
         : 'held by a reader'
     case 'stale':
-      return 'stale: held, but its holder gives no sign of life; whoever waits may take it over'
+      return 'stale: held, but its holder shows no sign of life; a waiter may take it over'
   }
 }
 

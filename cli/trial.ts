@@ -1,4 +1,4 @@
-// The doctor's trial: two processes and a lock of their own.
+// The doctor's trial: two processes compete for a lock that nobody else uses.
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,9 +11,9 @@ import type { Answer } from './partner'
 
 const DEADLINE_MS = 30_000
 
-/** Where the system's error says nothing else. */
+/** The advice where the system's error suggests nothing better. */
 const NEXT =
-  'Locks do not work here: use a directory on a local file system, and report what you saw'
+  'Locks do not work here: use a directory on a local file system, and report this output'
 
 /** The other process. */
 class Partner {
@@ -77,7 +77,7 @@ export async function* trial(
   } catch (error) {
     const { message } = error as Error
     const next = remedy(codeOf(error), directory) ?? NEXT
-    yield { verdict: 'fail', what: `two processes tried to lock it: ${message}`, next }
+    yield { verdict: 'fail', what: `two processes can't share a lock in it: ${message}`, next }
   } finally {
     partner.kill()
     await partner.ended().catch(() => {})
@@ -92,10 +92,10 @@ const excludes: Step = async (partner, directory, fileName) => {
     await tryLock(directory, { fileName, wait: false })
   } catch (error) {
     if (!isHeld(error)) throw error
-    const told = error.holder?.pid === partner.pid ? ', and is told by whom' : ''
-    return { verdict: 'ok', what: `a second process is kept out${told}` }
+    const named = error.holder?.pid === partner.pid ? ', and the error names the holder' : ''
+    return { verdict: 'ok', what: `a second process can't acquire a held lock${named}` }
   }
-  throw new Error('both got the lock')
+  throw new Error('both acquired the lock')
 }
 
 const handsOver: Step = async (partner, directory, fileName) => {
@@ -107,7 +107,10 @@ const handsOver: Step = async (partner, directory, fileName) => {
   const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
   const ms = performance.now() - begun
   await unlock()
-  return { verdict: 'ok', what: `who waits gets it when it is unlocked (${ms.toFixed(1)} ms)` }
+  return {
+    verdict: 'ok',
+    what: `a waiter acquires the lock when it is unlocked (${ms.toFixed(1)} ms)`
+  }
 }
 
 const frees: Step = async (partner, directory, fileName) => {
@@ -122,6 +125,6 @@ const frees: Step = async (partner, directory, fileName) => {
   await unlock()
   return {
     verdict: 'ok',
-    what: `who waits gets it when its holder is killed (${ms.toFixed(1)} ms)`
+    what: `a waiter acquires the lock when its holder is killed (${ms.toFixed(1)} ms)`
   }
 }

@@ -4,10 +4,10 @@ import { duration, who } from './words'
 
 const EVERY_MS = 1000
 
-/** Forgets the line that the cursor is in. */
+/** Clears the line that the cursor is in. */
 const CLEAR = '\r\x1b[K'
 
-/** Says who is waited for: on a terminal in a line that also counts how long, else once. */
+/** Names the holder that is waited for: once, or on a terminal in a line that also counts the time. */
 export class WaitLine {
   readonly #directory: string
   readonly #fileName: string | undefined
@@ -38,24 +38,24 @@ export class WaitLine {
     process.stderr.write(CLEAR)
   }
 
-  /** It may be somebody else by now. */
+  /** The holder may have changed. */
   async #refresh(): Promise<void> {
     try {
       const { holder, state } = await diagnose(this.#directory, this.#fileName)
       this.#holder = holder ?? this.#holder
       this.#stale = state === 'stale'
     } catch {
-      // The wait itself will tell.
+      // If something is wrong, the wait itself reports it.
     }
     if (this.#timer) this.#draw()
   }
 
   get #whom(): string {
-    return this.#holder ? who(this.#holder) : 'somebody'
+    return this.#holder ? who(this.#holder) : 'another process'
   }
 
   #draw(): void {
-    const silent = this.#stale ? ', which gives no sign of life' : ''
+    const silent = this.#stale ? ', which shows no sign of life' : ''
     const waited = duration(performance.now() - this.#begun)
     const columns = process.stderr.columns || 80
     const tail = `${silent}: ${waited}`

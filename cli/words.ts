@@ -18,7 +18,7 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / size)} ${unit}`
 }
 
-/** Who it is: `pid 4242 (node build.js) on host ci-7`. What others call themselves is only read. */
+/** Names a process: `pid 4242 (node build.js) on host ci-7`. What it calls itself can't act on a terminal. */
 export function who({ pid, command, hostname }: Partial<Holder> & { pid: number }): string {
   return printable(
     `pid ${pid}${command ? ` (${command})` : ''}${hostname ? ` on host ${hostname}` : ''}`
@@ -27,8 +27,8 @@ export function who({ pid, command, hostname }: Partial<Holder> & { pid: number 
 
 /** What the `reach` of a file system means. */
 export const reachMeans = {
-  machine: 'a local file system: a lock keeps out every process of this machine',
-  server: 'the server keeps the locks: a lock keeps out every client that has it mounted',
-  mount: 'a lock keeps out only processes that use this same mount, not other clients',
-  unknown: 'nobody can say beforehand whether a lock keeps out other clients'
+  machine: 'a local file system; a lock excludes every other process on this machine',
+  server: 'the server manages the locks; a lock excludes every client that mounts it',
+  mount: 'a lock excludes only processes that use this same mount, not other clients',
+  unknown: 'it is not known whether a lock excludes other clients'
 } as const

@@ -1,24 +1,25 @@
 import { type Reporting, type UnlockFunc } from './held-lock';
 import type { Holder } from './holder';
 import { type Logger } from './logger';
-/** How a lock is taken and kept. */
+/** How a lock is acquired and held. */
 export interface LockOptions {
     /**
-     * Stops the waiting; the promise rejects with `ERR_LOCK_UNSUCCESSFUL` and the signal's reason as
-     * its `cause`, once nothing is locked. Also when it aborts in the turn of the call and the lock was
-     * free. Already aborted: nothing is created, opened or recovered.
+     * Ends the wait. The promise then rejects with `ERR_LOCK_UNSUCCESSFUL`, with the signal's reason as
+     * its `cause`, once nothing is locked any more; even if the lock was free, when the signal aborts in the
+     * turn of the call. If it is aborted already, nothing is created, opened or recovered.
      */
     signal?: AbortSignal | undefined;
     /**
-     * `false`: one attempt, then `ERR_LOCK_UNSUCCESSFUL`.
+     * Whether to wait for a held lock. `false` makes one attempt, then rejects with `ERR_LOCK_UNSUCCESSFUL`.
      * @default true
      */
     wait?: boolean | undefined;
-    /** Where to report to. Without one, and outside of `withLogger`, nothing is ever printed. */
+    /** Receives warnings and errors. Without a logger, and outside of `withLogger`, nothing is ever printed. */
     logger?: Logger | undefined;
     /**
-     * Name of the lock file in the root: a plain one, without separators, and not one that could be
-     * derived from another (`….guard`, `….next`). All who want the same lock use the same name. `.posixage.lock` meets the Go store that this design comes from.
+     * The lock file's name in the root: a plain one, without separators, and not one that could be
+     * derived from another (`….guard`, `….next`). All programs that share a lock must use the same name.
+     * `.posixage.lock` is the one of the Go store that this design comes from.
      * @default '.lock'
      */
     fileName?: string | undefined;
@@ -29,27 +30,27 @@ export interface LockOptions {
      */
     heartbeatMs?: number | undefined;
     /**
-     * Age in milliseconds from which a lock file counts as abandoned. A holder's own, longer one is
-     * respected. Minimum: 3 × `heartbeatMs`.
+     * The age in milliseconds from which a lock file counts as abandoned. If the holder's own `staleMs` is
+     * longer, it applies instead. Minimum: 3 × `heartbeatMs`.
      * @default 30_000
      */
     staleMs?: number | undefined;
     /**
-     * `false`: never take over a stale lock, wait for the kernel to free it. Use it beside programs
+     * Whether to take over a stale lock. `false` waits for the kernel to free it; use that beside programs
      * that hold the lock file for long without refreshing it, such as flock(1).
      * @default true
      */
     recover?: boolean | undefined;
     /**
-     * Called once, with the holder if known, before the grant, when the lock was not free at once; in the
-     * asynchronous context of the call. What it throws ends the wait, and the promise rejects with it.
+     * Called once, before the grant, if the lock was not free at once; with the holder, if it is known, and
+     * in the asynchronous context of the call. An error that it throws ends the wait and rejects the promise.
      */
     onWait?: ((holder: Holder | undefined) => void) | undefined;
 }
 type OnWait = NonNullable<LockOptions['onWait']>;
 /**
- * A request, read and checked. All of the caller's code that reading may run (getters, polyfills,
- * proxies) has run before anything is asked: what it throws leaves nothing behind.
+ * A request whose options are read and checked. Reading them may run the caller's code (getters, polyfills,
+ * proxies); all of it has run before the binding is called, so an error that it throws leaves nothing behind.
  */
 export interface Request {
     readonly key: number;
@@ -66,7 +67,7 @@ export interface Request {
 /** The one way to a lock, shared or exclusive. */
 export declare function acquire(root: unknown, shared: boolean, given: LockOptions | undefined): Promise<UnlockFunc>;
 export declare function read(root: unknown, shared: boolean, given: LockOptions | undefined): Request;
-/** Asks. What it throws, the promise is to reject with. */
+/** Asks the binding for the lock. The caller rejects the promise with an error that this throws. */
 export declare function take(request: Request): Promise<UnlockFunc>;
 export declare function throwIfAborted({ signal, reporting }: Request): void;
 export {};

@@ -21,24 +21,25 @@ import { surroundingLocks } from './nesting'
 import { pathOf, place } from './root'
 import { onAbort } from './signals'
 
-/** How a lock is taken and kept. */
+/** How a lock is acquired and held. */
 export interface LockOptions {
   /**
-   * Stops the waiting; the promise rejects with `ERR_LOCK_UNSUCCESSFUL` and the signal's reason as
-   * its `cause`, once nothing is locked. Also when it aborts in the turn of the call and the lock was
-   * free. Already aborted: nothing is created, opened or recovered.
+   * Ends the wait. The promise then rejects with `ERR_LOCK_UNSUCCESSFUL`, with the signal's reason as
+   * its `cause`, once nothing is locked any more; even if the lock was free, when the signal aborts in the
+   * turn of the call. If it is aborted already, nothing is created, opened or recovered.
    */
   signal?: AbortSignal | undefined
   /**
-   * `false`: one attempt, then `ERR_LOCK_UNSUCCESSFUL`.
+   * Whether to wait for a held lock. `false` makes one attempt, then rejects with `ERR_LOCK_UNSUCCESSFUL`.
    * @default true
    */
   wait?: boolean | undefined
-  /** Where to report to. Without one, and outside of `withLogger`, nothing is ever printed. */
+  /** Receives warnings and errors. Without a logger, and outside of `withLogger`, nothing is ever printed. */
   logger?: Logger | undefined
   /**
-   * Name of the lock file in the root: a plain one, without separators, and not one that could be
-   * derived from another (`….guard`, `….next`). All who want the same lock use the same name. `.posixage.lock` meets the Go store that this design comes from.
+   * The lock file's name in the root: a plain one, without separators, and not one that could be
+   * derived from another (`….guard`, `….next`). All programs that share a lock must use the same name.
+   * `.posixage.lock` is the one of the Go store that this design comes from.
    * @default '.lock'
    */
   fileName?: string | undefined
@@ -49,20 +50,20 @@ export interface LockOptions {
    */
   heartbeatMs?: number | undefined
   /**
-   * Age in milliseconds from which a lock file counts as abandoned. A holder's own, longer one is
-   * respected. Minimum: 3 × `heartbeatMs`.
+   * The age in milliseconds from which a lock file counts as abandoned. If the holder's own `staleMs` is
+   * longer, it applies instead. Minimum: 3 × `heartbeatMs`.
    * @default 30_000
    */
   staleMs?: number | undefined
   /**
-   * `false`: never take over a stale lock, wait for the kernel to free it. Use it beside programs
+   * Whether to take over a stale lock. `false` waits for the kernel to free it; use that beside programs
    * that hold the lock file for long without refreshing it, such as flock(1).
    * @default true
    */
   recover?: boolean | undefined
   /**
-   * Called once, with the holder if known, before the grant, when the lock was not free at once; in the
-   * asynchronous context of the call. What it throws ends the wait, and the promise rejects with it.
+   * Called once, before the grant, if the lock was not free at once; with the holder, if it is known, and
+   * in the asynchronous context of the call. An error that it throws ends the wait and rejects the promise.
    */
   onWait?: ((holder: Holder | undefined) => void) | undefined
 }
@@ -70,8 +71,8 @@ export interface LockOptions {
 type OnWait = NonNullable<LockOptions['onWait']>
 
 /**
- * A request, read and checked. All of the caller's code that reading may run (getters, polyfills,
- * proxies) has run before anything is asked: what it throws leaves nothing behind.
+ * A request whose options are read and checked. Reading them may run the caller's code (getters, polyfills,
+ * proxies); all of it has run before the binding is called, so an error that it throws leaves nothing behind.
  */
 export interface Request {
   readonly key: number
@@ -118,7 +119,7 @@ export function read(root: unknown, shared: boolean, given: LockOptions | undefi
     fileName: fileName ?? check.defaults.fileName,
     logger,
     observer,
-    // The logger and `onWait` run in the context of the one who asked: its span, its stores.
+    // The logger and `onWait` run in the caller's context: its span, its stores.
     context: logger || onWait ? new AsyncResource('RootlockRequest') : undefined
   }
   observer?.at(lockFile(reporting))
@@ -142,7 +143,7 @@ export function read(root: unknown, shared: boolean, given: LockOptions | undefi
   }
 }
 
-/** Asks. What it throws, the promise is to reject with. */
+/** Asks the binding for the lock. The caller rejects the promise with an error that this throws. */
 export function take(request: Request): Promise<UnlockFunc> {
   const { key, where, fileName, heartbeatMs, staleMs, ask, signal, reporting } = request
   if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
@@ -152,7 +153,7 @@ export function take(request: Request): Promise<UnlockFunc> {
   return Promise.resolve(granted(request, answer))
 }
 
-/** What the promise resolves with. From here on the lock listens under the request's key. */
+/** Makes the promise's value. From here on the lock listens under the request's key. */
 function granted(request: Request, token: number): UnlockFunc | Promise<UnlockFunc> {
   const { key, signal, reporting } = request
   const unlock = unlockFunc(key, token, reporting)
@@ -161,13 +162,13 @@ function granted(request: Request, token: number): UnlockFunc | Promise<UnlockFu
   return unlock
 }
 
-/** For a caller who may yet abort in the turn of the call, when the lock is free or just handed on. */
+/** Grants a lock that was free or just handed over, unless its caller aborts in the turn of the call. */
 async function unlessAborted(request: Request, unlock: UnlockFunc): Promise<UnlockFunc> {
   await undefined
   try {
     throwIfAborted(request)
   } catch (error) {
-    // The lock is given back before that is said.
+    // The lock is released before the promise rejects.
     await unlock().catch(() => {})
     throw failed(request.reporting, error)
   }
@@ -179,7 +180,7 @@ export function throwIfAborted({ signal, reporting }: Request): void {
   if (signal?.aborted) throw aborted(lockFile(reporting), signal, undefined)
 }
 
-/** Tells those who observe. */
+/** Publishes a failure and returns it. */
 function failed<E>({ observer }: Reporting, error: E): E {
   observer?.failed(error)
   return error
@@ -190,7 +191,7 @@ class Waiting implements Listener {
   readonly #request: Request
   readonly #resolve: (unlock: UnlockFunc | Promise<UnlockFunc>) => void
   readonly #reject: (error: unknown) => void
-  /** Why the lock is not wanted any more. It is given back before that is said. */
+  /** Why the request was withdrawn, once it was. A lock is released before the promise rejects. */
   #unwanted: ((event: BindingEvent | undefined) => unknown) | undefined
   #deaf: (() => void) | undefined
 
@@ -204,7 +205,7 @@ class Waiting implements Listener {
     this.#reject = reject
     listen(request.key, this)
     ref()
-    // From here on there is a request: whatever is thrown withdraws it.
+    // From here on the binding has a request: any error withdraws it.
     try {
       this.#begin(request)
     } catch (error) {
@@ -235,7 +236,7 @@ class Waiting implements Listener {
     try {
       return aborted(lockFile(reporting), signal!, event?.error)
     } catch (error) {
-      // A signal that throws when it is asked for its reason.
+      // The signal's `reason` is a getter that throws.
       return error
     }
   }

@@ -10,14 +10,14 @@ export declare function outOfRange(name: string, expected: string, actual: unkno
 /** A path as the binding wants it. */
 export declare function path(name: string, value: unknown): string;
 export declare function options<T extends object>(value: T | undefined): Partial<T>;
-/** `undefined` is the default, and stays so: the binding knows it. */
+/** Leaves `undefined` as it is: the binding knows the default. */
 export declare function fileName(value: unknown): string | undefined;
-/** Times as the core keeps them: in whole microseconds, rounded to the safe side. */
+/** Checks the times and rounds them to whole microseconds, as the core has them, to the safe side. */
 export declare function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown): {
     heartbeatMs: number;
     staleMs: number;
 };
-/** From when on a look calls a lock stale. */
+/** The age from which `inspect` calls a lock stale. */
 export declare function staleAge(value: unknown): number;
 export declare function boolean(name: string, value: unknown, otherwise: boolean): boolean;
 export declare function signal(value: unknown): AbortSignal | undefined;

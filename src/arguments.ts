@@ -60,10 +60,10 @@ export function options<T extends object>(value: T | undefined): Partial<T> {
   return value
 }
 
-/** The names of a lock's other files: another lock's file would be removed, or written to. */
+/** The names of a lock's other files: with such a name, this lock would remove or write to another lock's file. */
 const DERIVED_NAME = /\.(guard|next)$/
 
-/** A name as the least particular file system compares it. */
+/** Folds a name as the most lenient file system does when it compares names. */
 function fold(name: string): string {
   return name
     .replace(/[^\p{ASCII}]/gu, '')
@@ -71,29 +71,29 @@ function fold(name: string): string {
     .toLowerCase()
 }
 
-/** What Windows may have made for a longer name: by it, that name's file would have a second guard. */
+/** Whether Windows may have generated it as the short name of a longer one, whose file would get a second guard. */
 function isShort(name: string): boolean {
   const [, base = '', extension = ''] = /^(.*?)(?:\.([^.]*))?$/s.exec(name)!
   return /~\d+$/.test(base) && Buffer.byteLength(base) <= 8 && Buffer.byteLength(extension) <= 3
 }
 
-/** `undefined` is the default, and stays so: the binding knows it. */
+/** Leaves `undefined` as it is: the binding knows the default. */
 export function fileName(value: unknown): string | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
   if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
-  // Of nothing but these, it is at least no other's.
+  // A name of nothing but dots and spaces is at least not another's.
   if (/[^. ][. ]+$/.test(value)) {
     throw outOfRange('options.fileName', 'a name that does not end in a dot or a space', value)
   }
   if (isShort(value)) {
-    throw outOfRange('options.fileName', 'a name that is not a short one (8.3) of another', value)
+    throw outOfRange('options.fileName', 'a name that is not like a short name (8.3)', value)
   }
   if (DERIVED_NAME.test(fold(value))) {
     throw outOfRange(
       'options.fileName',
-      'a name that does not end in .guard or .next, in whatever case, with what is not ASCII left out',
+      'a name that does not end in .guard or .next, ignoring case and characters that are not ASCII',
       value
     )
   }
@@ -103,7 +103,7 @@ export function fileName(value: unknown): string | undefined {
   return value
 }
 
-/** Times as the core keeps them: in whole microseconds, rounded to the safe side. */
+/** Checks the times and rounds them to whole microseconds, as the core has them, to the safe side. */
 export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
   const heartbeatMs =
     givenHeartbeatMs === undefined
@@ -117,14 +117,14 @@ export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
   const least = MIN_STALE_IN_HEARTBEATS * heartbeatMs
   const expected = `>= ${least} (${MIN_STALE_IN_HEARTBEATS} x heartbeatMs)`
   if (givenStaleMs === undefined && defaults.staleMs < least) {
-    // Said of the default, which the caller has not written down.
+    // The message names the default, because the caller has not written it down.
     throw outOfRange(
       'options.staleMs',
       `given and ${expected}: the default is too short`,
       defaults.staleMs
     )
   }
-  // A third of it is good, however the division was rounded.
+  // `staleMs` is accepted if its third is `heartbeatMs`, however that division was rounded.
   const third = typeof givenStaleMs === 'number' && givenStaleMs / MIN_STALE_IN_HEARTBEATS
   const staleMs =
     third === heartbeatMs
@@ -136,7 +136,7 @@ export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
   }
 }
 
-/** From when on a look calls a lock stale. */
+/** The age from which `inspect` calls a lock stale. */
 export function staleAge(value: unknown): number {
   return milliseconds('options.staleMs', value ?? defaults.staleMs, 0, '>= 0')
 }

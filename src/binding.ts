@@ -1,7 +1,7 @@
-// The one door to the native binding: finds the file for this platform, and says what to do if none fits.
+// Loads the native binding: finds the file for this platform, and says what to do if none fits.
 //
-// Not the loader that napi generates: at every import it reads `ldd`, and its 36 KB of platforms that
-// we do not build for take longer than all of the face.
+// The loader that napi generates is not used: it reads `ldd` at every import, and its 36 KB of platforms
+// that we do not build for take longer to load than everything else.
 
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -12,7 +12,7 @@ import { version } from './version'
 
 export type * from '../binding'
 
-/** A bundle of ES modules has no `__dirname`; there it is the program's. */
+/** The folder of this file; of the program in a bundle of ES modules, which has no `__dirname`. */
 const here = typeof __dirname === 'string' ? __dirname : dirname(process.argv[1] ?? '.')
 
 const target = platformOf(process)
@@ -40,7 +40,7 @@ function load(): typeof Binding {
   throw explain(target, version, here, attempts)
 }
 
-/** In a checkout beside the face, and beside a bundle or an executable that it was copied to. */
+/** The file beside this one: in a checkout, or copied beside a bundle or an executable. */
 function beside(): Attempt {
   const what = join(here, `rootlock.${target}.node`)
   if (!existsSync(what)) return { what }
@@ -53,7 +53,7 @@ function beside(): Attempt {
   }
 }
 
-/** The package of this platform, by names that bundlers can follow, in a `try` that lets them go on without. */
+/** The platform's package: required by literal names that bundlers can follow, in a `try` so that they accept a missing one. */
 function installed(): Attempt {
   const what = `@rootlock/binding-${target}`
   try {
@@ -98,9 +98,9 @@ function platformOf({ platform, arch }: NodeJS.Process): string {
 }
 
 /**
- * What this very executable runs on: it names its loader. That musl is installed proves nothing, only
- * that it is not, and that is quicker to see. To guess will not do: a library for glibc may seem to
- * load under musl.
+ * The C library of this executable, by the loader that it names. An installed musl proves nothing; a
+ * missing one does, and is quicker to check. Guessing is not safe: a library for glibc may seem to load
+ * under musl.
  */
 function libc(arch: string): 'gnu' | 'musl' {
   if (!existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)) return 'gnu'

@@ -6,10 +6,10 @@ import { fromBinding, toHolder } from './lock-error'
 import { absolute, within } from './paths'
 import { printable } from './printable'
 
-/** A process that has or wants a lock, as the system tells. */
+/** A process that holds a lock or waits for it, as reported by the system. */
 export type LockOwner = BindingLockOwner
 
-/** All that can be seen of a lock; for the command, not for programs. */
+/** Everything that is known of a lock; for the command, not for programs. */
 export interface Diagnosis extends Omit<BindingDiagnosis, 'state'>, LockState {
   /** The lock file. */
   readonly path: string
@@ -35,7 +35,7 @@ export async function diagnose(path: string, fileName?: string): Promise<Diagnos
   }
 }
 
-/** Whoever mounts a file system or starts a program chooses its name. */
+/** Escapes a command: any user can choose the name of a program, or of a mount. */
 function party({ command, ...more }: LockOwner): LockOwner {
   return { ...more, ...(command !== undefined && { command: printable(command) }) }
 }

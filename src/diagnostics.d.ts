@@ -1,8 +1,8 @@
 import type { Holder } from './holder';
 import type { LockError, LostReason } from './lock-error';
-/** What every message of a request has. Times are milliseconds, with fractions. */
+/** The fields of every message. Times are in milliseconds, with fractions. */
 export interface LockMessage {
-    /** The same in all messages of one request; unique in its thread. */
+    /** Identifies the request: the same in all of its messages, and unique in its thread. */
     readonly id: number;
     /** The lock file. */
     readonly path: string;
@@ -10,7 +10,7 @@ export interface LockMessage {
 }
 /** `rootlock:wait`: the lock was not free at once. */
 export interface WaitMessage extends LockMessage {
-    /** Who holds it, as far as known. */
+    /** The holder, if it is known. */
     readonly holder: Holder | undefined;
 }
 /** `rootlock:acquire`: the lock was granted. */
@@ -18,18 +18,18 @@ export interface AcquireMessage extends LockMessage {
     readonly token: number;
     /** From the call to the grant. */
     readonly waitMs: number;
-    /** Who was waited for; `undefined` when the lock was free, or that is not known. */
+    /** The holder that was waited for; `undefined` if the lock was free or the holder is not known. */
     readonly holder: Holder | undefined;
-    /** Whether the lock was stale and taken over from a holder that had not let go of it. */
+    /** Whether the lock was stale and taken over from a holder that had not released it. */
     readonly tookOver: boolean;
 }
 /** `rootlock:fail`: the lock was not granted: aborted, held and `wait: false`, or refused by the system. */
 export interface FailMessage extends LockMessage {
     /** From the call to the failure. */
     readonly waitMs: number;
-    /** Who was waited for, as far as known. */
+    /** The holder that was waited for, if it is known. */
     readonly holder: Holder | undefined;
-    /** What the promise rejects with: a `LockError`, or what `onWait` threw. */
+    /** The error that the promise rejects with: a `LockError`, or the one that `onWait` threw. */
     readonly error: unknown;
 }
 /** `rootlock:release`: the lock was unlocked. */
@@ -40,16 +40,16 @@ export interface ReleaseMessage extends LockMessage {
     /** Only when the release failed. */
     readonly error: LockError | undefined;
 }
-/** `rootlock:lost`: a heartbeat found that the lock is not held any more. */
+/** `rootlock:lost`: a heartbeat found that the lock is no longer held. */
 export interface LostMessage extends LockMessage {
     readonly token: number;
-    /** From the grant to the finding. */
+    /** From the grant to the discovery of the loss. */
     readonly heldMs: number;
     readonly reason: LostReason;
 }
-/** The request's observer, if somebody listens now: who subscribes later hears of later requests. */
+/** The request's observer, if there are subscribers now; later subscribers see only later requests. */
 export declare function observe(id: number, shared: boolean): Observer | undefined;
-/** Publishes what becomes of one request. */
+/** Publishes what happens to one request. */
 export declare class Observer {
     #private;
     constructor(id: number, shared: boolean);

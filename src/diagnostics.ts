@@ -1,5 +1,5 @@
-// What is told on `node:diagnostics_channel` to whoever listens. While nobody does, a lock costs
-// five looks at a flag more.
+// Publishes what happens to locks on `node:diagnostics_channel`. Without subscribers, a lock only
+// checks five flags.
 
 import { AsyncResource } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
@@ -8,9 +8,9 @@ import type { Holder } from './holder'
 import { throwLater } from './later'
 import type { LockError, LostReason } from './lock-error'
 
-/** What every message of a request has. Times are milliseconds, with fractions. */
+/** The fields of every message. Times are in milliseconds, with fractions. */
 export interface LockMessage {
-  /** The same in all messages of one request; unique in its thread. */
+  /** Identifies the request: the same in all of its messages, and unique in its thread. */
   readonly id: number
   /** The lock file. */
   readonly path: string
@@ -19,7 +19,7 @@ export interface LockMessage {
 
 /** `rootlock:wait`: the lock was not free at once. */
 export interface WaitMessage extends LockMessage {
-  /** Who holds it, as far as known. */
+  /** The holder, if it is known. */
   readonly holder: Holder | undefined
 }
 
@@ -28,9 +28,9 @@ export interface AcquireMessage extends LockMessage {
   readonly token: number
   /** From the call to the grant. */
   readonly waitMs: number
-  /** Who was waited for; `undefined` when the lock was free, or that is not known. */
+  /** The holder that was waited for; `undefined` if the lock was free or the holder is not known. */
   readonly holder: Holder | undefined
-  /** Whether the lock was stale and taken over from a holder that had not let go of it. */
+  /** Whether the lock was stale and taken over from a holder that had not released it. */
   readonly tookOver: boolean
 }
 
@@ -38,9 +38,9 @@ export interface AcquireMessage extends LockMessage {
 export interface FailMessage extends LockMessage {
   /** From the call to the failure. */
   readonly waitMs: number
-  /** Who was waited for, as far as known. */
+  /** The holder that was waited for, if it is known. */
   readonly holder: Holder | undefined
-  /** What the promise rejects with: a `LockError`, or what `onWait` threw. */
+  /** The error that the promise rejects with: a `LockError`, or the one that `onWait` threw. */
   readonly error: unknown
 }
 
@@ -53,22 +53,22 @@ export interface ReleaseMessage extends LockMessage {
   readonly error: LockError | undefined
 }
 
-/** `rootlock:lost`: a heartbeat found that the lock is not held any more. */
+/** `rootlock:lost`: a heartbeat found that the lock is no longer held. */
 export interface LostMessage extends LockMessage {
   readonly token: number
-  /** From the grant to the finding. */
+  /** From the grant to the discovery of the loss. */
   readonly heldMs: number
   readonly reason: LostReason
 }
 
-// Kept here: a channel that nobody refers to is forgotten, and its subscribers with it.
+// Referenced here, because a channel without references is collected, together with its subscribers.
 const wait = channel('rootlock:wait')
 const acquire = channel('rootlock:acquire')
 const fail = channel('rootlock:fail')
 const release = channel('rootlock:release')
 const lost = channel('rootlock:lost')
 
-/** The request's observer, if somebody listens now: who subscribes later hears of later requests. */
+/** The request's observer, if there are subscribers now; later subscribers see only later requests. */
 export function observe(id: number, shared: boolean): Observer | undefined {
   const heard =
     wait.hasSubscribers ||
@@ -79,12 +79,12 @@ export function observe(id: number, shared: boolean): Observer | undefined {
   return heard ? new Observer(id, shared) : undefined
 }
 
-/** Publishes what becomes of one request. */
+/** Publishes what happens to one request. */
 export class Observer {
   readonly #id: number
   readonly #mode: LockMessage['mode']
   readonly #begun = performance.now()
-  /** Subscribers run in the context of the one who asked for the lock: its span, its stores. */
+  /** Subscribers run in the context of the lock's caller: its span, its stores. */
   readonly #context = new AsyncResource('RootlockRequest')
   #path = ''
   #holder: Holder | undefined
@@ -128,7 +128,7 @@ export class Observer {
     this.#ended(lost, { reason })
   }
 
-  /** Nothing for a grant that met an abort: its promise has told of none. */
+  /** Publishes nothing for a grant that met an abort: its caller never saw it. */
   #ended(on: typeof release, more: object): void {
     if (!this.#grant) return
     const { token, at } = this.#grant
@@ -141,7 +141,7 @@ export class Observer {
     try {
       this.#context.runInAsyncScope(() => on.publish(message))
     } catch (error) {
-      // Node itself throws later what a subscriber throws; not every runtime does.
+      // Node itself defers a subscriber's error; not every runtime does.
       throwLater(error)
     }
   }

@@ -1,21 +1,21 @@
 import { type BindingEvent } from './binding';
 import type { Observer } from './diagnostics';
-/** Hears what happens to a request. */
+/** Receives the events of a request. */
 export interface Listener {
-    /** The lock that was waited for. */
+    /** The lock was granted. */
     granted?(token: number): void;
     on(event: BindingEvent): void;
 }
 export declare const environment: import("../binding").BindingEnvironment;
-/** A number that names a request, and what comes of it. */
+/** A new number that identifies a request and its lock. */
 export declare function nextKey(): number;
-/** Releases a lock: whether that is done; else the `released` event tells, with the error. */
+/** Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error. */
 export declare function release(key: number, observer: Observer | undefined): boolean;
-/** Hears the events of a request until `ignore`. */
+/** Delivers the events of a request to a listener until `ignore`. */
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;
-/** Events do not keep the event loop alive, so that a held lock does not. What is waited for does. */
+/** Keeps the event loop alive for a pending request. Events don't, so that a held lock does not. */
 export declare function ref(): void;
 export declare function unref(): void;
-/** A request that ends with one event: the event, while the event loop is kept alive. */
+/** Makes a request that ends with one event, and resolves with it; keeps the event loop alive until then. */
 export declare function ask(request: (key: number) => void): Promise<BindingEvent>;

@@ -1,5 +1,5 @@
-// This environment's side of the binding: one object, one stream of events, and what keeps the
-// event loop alive while something is waited for.
+// This environment's side of the binding: one object, one stream of events, and a reference that keeps
+// the event loop alive while a request is pending.
 
 import { MessageChannel } from 'node:worker_threads'
 
@@ -8,16 +8,16 @@ import type { Observer } from './diagnostics'
 import { throwLater } from './later'
 import { fromBinding, type LockError } from './lock-error'
 
-/** Hears what happens to a request. */
+/** Receives the events of a request. */
 export interface Listener {
-  /** The lock that was waited for. */
+  /** The lock was granted. */
   granted?(token: number): void
   on(event: BindingEvent): void
 }
 
 const listeners = new Map<number, Listener>()
 
-/** A grant is two numbers, because it is what most events are; everything else has words. */
+/** Most events are grants, so a grant is only two numbers; every other event is an object. */
 function dispatch(key: number, token: number, event?: BindingEvent): void {
   const listener = listeners.get(key)
   if (event) listener?.on(event)
@@ -28,12 +28,12 @@ export const environment = new BindingEnvironment(dispatch)
 
 let keys = 0
 
-/** A number that names a request, and what comes of it. */
+/** A new number that identifies a request and its lock. */
 export function nextKey(): number {
   return ++keys
 }
 
-/** Releases a lock: whether that is done; else the `released` event tells, with the error. */
+/** Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error. */
 export function release(key: number, observer: Observer | undefined): boolean {
   const released = environment.release(key)
   if (released === false) return false
@@ -47,18 +47,18 @@ export function release(key: number, observer: Observer | undefined): boolean {
     throw error
   }
   observer?.released(undefined)
-  // The lock went on to the next caller, who is here too, and has heard everything that was before.
+  // The lock went on to the next caller, in this environment too, which has received all earlier events.
   const [next, token] = released
   try {
     dispatch(next!, token!)
   } catch (error) {
-    // Not the error of who releases.
+    // Not an error of the caller that releases.
     throwLater(error)
   }
   return true
 }
 
-/** Hears the events of a request until `ignore`. */
+/** Delivers the events of a request to a listener until `ignore`. */
 export function listen(key: number, listener: Listener): void {
   listeners.set(key, listener)
 }
@@ -68,10 +68,10 @@ export function ignore(key: number): void {
 }
 
 let pending = 0
-/** Not a timer: tests put fakes in the place of those, which keep nothing alive, or never let go. */
+/** Not a timer: tests replace timers with fakes, which keep nothing alive, or keep it alive forever. */
 let keepAlive: MessageChannel | undefined
 
-/** Events do not keep the event loop alive, so that a held lock does not. What is waited for does. */
+/** Keeps the event loop alive for a pending request. Events don't, so that a held lock does not. */
 export function ref(): void {
   if (pending++ > 0) return
   keepAlive ??= new MessageChannel()
@@ -82,7 +82,7 @@ export function unref(): void {
   if (--pending === 0) keepAlive!.port1.unref()
 }
 
-/** A request that ends with one event: the event, while the event loop is kept alive. */
+/** Makes a request that ends with one event, and resolves with it; keeps the event loop alive until then. */
 export function ask(request: (key: number) => void): Promise<BindingEvent> {
   return new Promise((resolve) => {
     const key = nextKey()

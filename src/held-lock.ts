@@ -10,37 +10,37 @@ import { askedBy } from './lock-signal'
 import { within } from './paths'
 import { printable } from './printable'
 
-/** Releases a lock. Also carries what its holder needs to know of it. */
+/** Releases a lock, and has the properties that its holder needs. */
 export interface UnlockFunc {
   /**
    * Stops and joins the heartbeat, releases the kernel lock and closes the descriptor, in that
-   * order; resolves when that is done. Every call returns the same promise, only the first one
-   * releases. Rejects with `ERR_UNLOCK_UNSUCCESSFUL` if the unlock or the close failed; that the
-   * lock had been lost is not its error.
+   * order; resolves when that is done. Every call returns the same promise; only the first one
+   * releases the lock. Rejects with `ERR_UNLOCK_UNSUCCESSFUL` if the unlock or the close failed, but not
+   * because the lock had been lost.
    *
-   * Never called, the lock stays until the process or its worker thread ends.
+   * If it is never called, the lock is held until the process or its worker thread ends.
    */
   (): Promise<void>
   /**
    * Aborts, with an `ERR_LOCK_LOST` error as its reason, as soon as a heartbeat finds that the lock
-   * was hijacked, or has failed for so long that another process may take the lock over. Pass it to
-   * the work that the lock protects.
+   * was hijacked, or the heartbeat has failed for so long that another process may take the lock over.
+   * Pass it to the work that the lock protects.
    *
-   * Work that blocks the event loop keeps the `abort` event from being dispatched, but not the loss
-   * from being seen: `unlock.signal.aborted` asks, each time.
+   * Work that blocks the event loop delays the `abort` event, but can still notice the loss:
+   * `unlock.signal.aborted` checks the lock each time it is read.
    */
   readonly signal: AbortSignal
   /**
    * The fencing token: strictly greater than the token of every earlier grant on this root, shared
-   * or exclusive, over crashes, takeovers and reboots. A store that refuses smaller tokens than it
-   * has seen is safe even from a holder that was frozen, lost its lock and wakes up again.
+   * or exclusive, across crashes, takeovers and reboots. A store that refuses tokens smaller than the
+   * greatest it has seen is safe even from a holder that froze, lost its lock and wakes up again.
    */
   readonly token: number
-  /** The same as calling it, for `await using`. */
+  /** Releases the lock, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** An asynchronous context, to run what belongs there in. */
+/** An asynchronous context to call functions in. */
 export interface Context {
   runInAsyncScope<A extends unknown[]>(
     fn: (...args: A) => unknown,
@@ -49,13 +49,13 @@ export interface Context {
   ): unknown
 }
 
-/** What a lock reports to, and under which path. */
+/** Where a lock reports events, and under which path. */
 export interface Reporting {
   readonly root: string
   readonly fileName: string
   readonly logger: Logger | undefined
   readonly observer: Observer | undefined
-  /** Of the one who asked for the lock; there if there is a logger. */
+  /** The context of the lock's caller; set if there is a logger. */
   readonly context: Context | undefined
 }
 
@@ -63,7 +63,7 @@ export function lockFile({ root, fileName }: Reporting): string {
   return within(root, fileName)
 }
 
-/** The part of a request's events that goes to the operator. */
+/** Passes a `log` event on to the logger. */
 export function report(
   { logger, context }: Reporting,
   { level, message, details }: Pick<BindingEvent, 'level' | 'message' | 'details'>
@@ -81,9 +81,9 @@ class HeldLock implements Listener {
   readonly #token: number
   readonly #reporting: Reporting
   #lost: LockError | undefined
-  /** Made when first asked for: most holders never look. */
+  /** Made on first use: most holders never read the signal. */
   #controller: AbortController | undefined
-  /** Of whoever looked first: those who listen are called in it. */
+  /** The context of the first reader of the signal; listeners are called in it. */
   #context: AsyncResource | undefined
   #released: Promise<void> | undefined
 
@@ -106,8 +106,8 @@ class HeldLock implements Listener {
   }
 
   /**
-   * The state is the truth, the event a courtesy: it comes when the event loop turns, and may be too
-   * late then for whoever asks.
+   * Asks the binding whether the lock is lost, because the event waits for the event loop and may come too
+   * late for a caller that asks now.
    */
   #look(): void {
     if (this.#lost || this.#released) return
@@ -122,7 +122,7 @@ class HeldLock implements Listener {
   }
 
   #release(): Promise<void> {
-    // No longer listened to before it is released: what that causes may be the next grant's.
+    // Stops listening before the release, whose events may already belong to the next grant.
     ignore(this.#key)
     try {
       if (release(this.#key, this.#reporting.observer)) return Promise.resolve()
@@ -147,7 +147,7 @@ class HeldLock implements Listener {
 
   on(event: BindingEvent): void {
     if (event.kind === 'lost') this.#lose(event.reason!)
-    // Of a loss the log comes with the loss, whoever finds it first.
+    // A loss is logged where it is handled, whether the event or a caller finds it first.
     else if (event.kind === 'log' && event.level !== 'error') report(this.#reporting, event)
   }
 
@@ -165,8 +165,8 @@ class HeldLock implements Listener {
 const held = Symbol('held lock')
 
 /**
- * What every unlock function inherits, between itself and `Function.prototype`: defining it anew on
- * each would take as long as locking does.
+ * The prototype of every unlock function, itself derived from `Function.prototype`: defining these
+ * properties on each function would take as long as locking does.
  */
 const UnlockPrototype: object = Object.create(Function.prototype, {
   signal: {
@@ -181,7 +181,7 @@ const UnlockPrototype: object = Object.create(Function.prototype, {
   }
 })
 
-/** The face of a lock that was granted. */
+/** The unlock function of a lock that was granted. */
 export function unlockFunc(key: number, token: number, reporting: Reporting): UnlockFunc {
   const lock = new HeldLock(key, token, reporting)
   const unlock = (() => lock.release()) as (() => Promise<void>) & Record<string | symbol, unknown>

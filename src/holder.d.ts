@@ -1,6 +1,6 @@
 /**
- * Who holds a lock, as far as known. A holder that keeps no record of its own (flock(1), a Go
- * program) has only what the operating system tells.
+ * The holder of a lock, as far as it is known. Of a holder that keeps no record (flock(1), a Go
+ * program), only what the operating system reports is known.
  */
 export interface Holder {
     /** Process id, on its own host. */
@@ -11,7 +11,7 @@ export interface Holder {
     readonly hostname?: string;
     /**
      * Its program, and the script if the program is an interpreter; no other arguments, which may be
-     * secrets. Long ones are cut. What acts on a terminal is escaped, here and in `hostname`.
+     * secrets. A long command is truncated. Control characters are escaped, here and in `hostname`.
      */
     readonly command?: string;
     /** When it was granted the lock, by its own wall clock. */

@@ -1,34 +1,34 @@
 import type { Holder } from './holder';
 import { type Root } from './root';
-/** What to look at. */
+/** Which lock to inspect, and how. */
 export interface InspectOptions {
     /**
-     * Name of the lock file in the root.
+     * The lock file's name in the root.
      * @default '.lock'
      */
     fileName?: string | undefined;
     /**
-     * Age in milliseconds from which a held lock is called stale.
+     * The age in milliseconds from which a held lock is reported as stale.
      * @default 30_000
      */
     staleMs?: number | undefined;
 }
-/** What a look at a lock found. By the time it is read, it may be otherwise. */
+/** The state of a lock at the moment of the call; it may have changed since. */
 export interface LockState {
     /**
-     * `free`; held, `exclusive` or `shared`; or held, but `stale`: its holder has not refreshed it
+     * `free`; or held, `exclusive` or `shared`; or held but `stale`: the holder has not refreshed the lock
      * for `staleMs`, or is certainly dead.
      */
     readonly state: 'free' | 'exclusive' | 'shared' | 'stale';
-    /** Who holds it, as far as known; of several readers, the last. */
+    /** The holder, if it is known; of several readers, the last. */
     readonly holder?: Holder;
-    /** Age in milliseconds of the lock file's modification time by the wall clock; missing without a lock file. */
+    /** The age in milliseconds of the lock file's modification time, by the wall clock; missing without a lock file. */
     readonly ageMs?: number;
 }
 /**
- * Looks at a lock without taking it. Creates nothing, and needs no permission to write.
+ * Inspects a lock without acquiring it. Creates nothing, and needs no permission to write.
  *
- * Where the system does not tell how a file is locked, the lock is tried for some microseconds; no
- * attempt of this package fails because of that, one of another program may.
+ * Where the system does not report how a file is locked, `inspect` tries the lock for a few microseconds.
+ * That makes no attempt of this package fail, but an attempt of another program may fail because of it.
  */
 export declare function inspect(root: string | URL | Root, options?: InspectOptions): Promise<LockState>;

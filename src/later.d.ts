@@ -1,5 +1,5 @@
 /**
- * Throws where nobody is in the middle of something: what a logger or a subscriber throws is its
- * owner's to hear of, as an uncaught exception, and no reason to leave a lock half-way.
+ * Throws in a later tick. An error of a logger or a subscriber becomes an uncaught exception of its
+ * own, and does not leave a lock half-way.
  */
 export declare function throwLater(error: unknown): void;

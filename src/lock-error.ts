@@ -5,29 +5,29 @@ import type { BindingError, BindingHolder, BindingSystemError } from './binding'
 import type { Holder } from './holder'
 import { printable } from './printable'
 
-/** What `LockError.code` can be; match it, not the message. */
+/** The values of `LockError.code`; match the code, not the message. */
 export type LockErrorCode =
   'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' | 'ERR_LOCK_LOST' | 'ERR_ROOT_CLOSED'
 
-/** Why a lock that was held is not one any more. */
+/** Why a lock was lost. */
 export type LostReason = 'hijacked' | 'heartbeat-failed'
 
 /**
- * What is behind a code. Of `ERR_LOCK_UNSUCCESSFUL`: somebody has the lock (`held`), the signal
- * aborted the wait (`aborted`), the lock is that of the `withLock` around the call, which would have
- * waited for itself (`deadlock`), or the system said no (`system`). Of `ERR_LOCK_LOST`: how.
+ * The reason for an error. For `ERR_LOCK_UNSUCCESSFUL`: the lock is held (`held`), the signal aborted
+ * the wait (`aborted`), the call is inside of a `withLock` of the same lock and would wait for itself
+ * (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
  */
 export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason
 
-/** Everything that goes wrong with a lock. */
+/** The error of every lock operation that fails. */
 export class LockError extends Error {
   /** What went wrong: match this. */
   readonly code: LockErrorCode
   /** The lock file, or the directory. */
   readonly path: string
-  /** Who holds the lock, as far as known; only when somebody does. */
+  /** The holder, if the lock is held and the holder is known. */
   declare readonly holder?: Holder
-  /** Why: match this where the code is not enough. Missing with `ERR_ROOT_CLOSED`, which says it all. */
+  /** Why: match this where the code is not enough. Missing with `ERR_ROOT_CLOSED`, which has only one. */
   declare readonly reason?: LockErrorReason
 
   /** @internal */
@@ -70,12 +70,12 @@ export function aborted(
   )
 }
 
-/** A wait for a lock that only ends when the wait has ended. */
+/** A wait for a lock that is released only after the wait has ended. */
 export function deadlock(path: string): LockError {
   return new LockError(
     'ERR_LOCK_UNSUCCESSFUL',
     'deadlock',
-    'store is locked by the withLock that this call was made in: it would wait for itself, forever',
+    'store is locked by the withLock around this call, which would wait for itself forever',
     path
   )
 }
@@ -87,7 +87,7 @@ const attempts = {
   open: 'could not open root'
 } as const
 
-/** An error of the binding, as users see it; `attempt` is what they asked for. */
+/** Converts an error of the binding to the one that users see; `attempt` is what they tried. */
 export function fromBinding(error: BindingError, attempt: keyof typeof attempts): Error {
   switch (error.kind) {
     case 'held':
@@ -95,7 +95,7 @@ export function fromBinding(error: BindingError, attempt: keyof typeof attempts)
     case 'cancelled':
       return held('aborted', error, {})
     case 'invalid':
-      // The face lets none of it through; should it, that is no fault of a file.
+      // `arguments.ts` rejects these; if one slips through, it is not an error of a file.
       return Object.assign(new RangeError(error.message), { code: 'ERR_OUT_OF_RANGE' })
     default: {
       const cause = error.system ? systemError(error.system) : notAFile(error)
@@ -110,8 +110,8 @@ export function fromBinding(error: BindingError, attempt: keyof typeof attempts)
 export function lost(reason: LostReason, path: string): LockError {
   const why =
     reason === 'hijacked'
-      ? 'its file was replaced or removed, so somebody else may hold it'
-      : 'its heartbeat has failed for so long that somebody else may take it'
+      ? 'its file was replaced or removed, so another process may hold it'
+      : 'its heartbeat has failed for so long that another process may take it over'
   return new LockError('ERR_LOCK_LOST', reason, `lock was lost: ${why}`, path)
 }
 
@@ -119,7 +119,7 @@ export function rootClosed(path: string): LockError {
   return new LockError('ERR_ROOT_CLOSED', undefined, 'root is closed', path)
 }
 
-/** The face's own words for a holder. Whatever another process wrote: it is read, and does nothing. */
+/** Converts a holder to the one that users see. Text of other processes is escaped. */
 export function toHolder(holder: BindingHolder): Holder {
   const { pid, hostname, command, mode, token } = holder
   const acquiredAt = date(holder.acquiredAt)
@@ -133,7 +133,7 @@ export function toHolder(holder: BindingHolder): Holder {
   }
 }
 
-/** A time that no `Date` can hold is none. */
+/** A `Date`, if it can hold the time. */
 function date(ms: number | undefined): Date | undefined {
   const time = new Date(ms ?? NaN)
   return Number.isNaN(time.getTime()) ? undefined : time
@@ -156,7 +156,7 @@ function held(
   }
   if (error.refusal) {
     const { errno, code } = error.refusal
-    // What was refused before the system was asked has no name of the system's.
+    // A refusal of our own, before any system call, has no error code.
     const ours = errno === undefined && code === undefined
     const why = ours ? error.refusal.message : systemError(error.refusal).message
     message += `; the lock is stale, but could not be taken over (${why}): look at ${error.refusal.path}`
@@ -164,10 +164,10 @@ function held(
   return new LockError('ERR_LOCK_UNSUCCESSFUL', reason, message, error.path, { ...cause, holder })
 }
 
-/** Shaped as Node shapes its own: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
+/** A system error in Node's own form: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
 function systemError(system: BindingSystemError): NodeJS.ErrnoException {
   const known = getSystemErrorMap()
-  // On Windows the system's numbers are not Node's, and the binding tells the name.
+  // On Windows the system's numbers are not Node's; there the binding gives the name.
   const errno = system.errno ?? [...known].find(([, [name]]) => name === system.code)?.[0]
   const [code = system.code ?? nameOf(errno), text = system.message] =
     (errno !== undefined && known.get(errno)) || []
@@ -183,13 +183,13 @@ function systemError(system: BindingSystemError): NodeJS.ErrnoException {
   })
 }
 
-/** Node has no text for what it never meets, such as `ENOLCK` and `ESTALE`, but knows the numbers. */
+/** The name of a number for which Node has no text, such as `ENOLCK` and `ESTALE`. */
 function nameOf(errno: number | undefined): string {
   const found = Object.entries(constants.errno).find(([, number]) => number === -errno!)
   return found?.[0] ?? 'UNKNOWN'
 }
 
-/** The system has no error for this: it would have opened it. */
+/** The error for a file that we refuse to open and the system would open. */
 function notAFile(error: BindingError): NodeJS.ErrnoException {
   const { path } = error
   const why = error.kind === 'not-a-file' ? 'not a regular file' : error.message

@@ -1,2 +1,2 @@
-/** Has `look` called whenever somebody asks the signal whether it is aborted. */
+/** Calls `look` whenever the signal is asked whether it is aborted. */
 export declare function askedBy(signal: AbortSignal, look: () => void): void;

@@ -1,5 +1,5 @@
-// A signal that asks before it answers: work that blocks the event loop looks at `signal.aborted`,
-// and no event can have come.
+// A signal whose `aborted` checks the lock: work that blocks the event loop reads it, and no event can
+// have arrived.
 
 const LOOK = Symbol('look')
 
@@ -7,7 +7,7 @@ interface Asked extends AbortSignal {
   [LOOK]: () => void
 }
 
-/** One for all: properties of its own would take a signal longer than to be made. */
+/** Shared by all signals: defining properties on a signal takes longer than making it. */
 let prototype: object | undefined
 
 function prototypeOver(base: object): object {
@@ -28,7 +28,7 @@ function prototypeOver(base: object): object {
   }) as object
 }
 
-/** Has `look` called whenever somebody asks the signal whether it is aborted. */
+/** Calls `look` whenever the signal is asked whether it is aborted. */
 export function askedBy(signal: AbortSignal, look: () => void): void {
   ;(signal as Asked)[LOOK] = look
   Object.setPrototypeOf(signal, (prototype ??= prototypeOver(Object.getPrototypeOf(signal))))

@@ -3,26 +3,26 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { callback, invalidType } from './arguments'
 
 /**
- * Where a lock reports what an operator wants to read. `console` and winston fit as they are; pino
- * in one line: `{ warn: (message, details) => log.warn(details, message), error: … }`.
+ * Receives what an operator should know of a lock. `console` and winston fit as they are; pino needs
+ * one line: `{ warn: (message, details) => log.warn(details, message), error: … }`.
  *
- * Called in the asynchronous context of whoever asked for the lock. What it throws is an uncaught
- * exception, and does nothing to the lock.
+ * Called in the asynchronous context of the lock's caller. An error that it throws becomes an uncaught
+ * exception and does not affect the lock.
  */
 export interface Logger {
   /**
-   * Worth knowing: a stale lock was taken over, or could not be; a heartbeat failed and is tried
-   * again; the file system is one whose locks may not be seen by other mounts or machines (once).
+   * A stale lock was taken over, or could not be; a heartbeat failed and is retried; or other mounts or
+   * machines may not see the file system's locks (reported once).
    */
   warn(message: string, details: Record<string, string>): void
   /** A lock was lost. */
   error(message: string, details: Record<string, string>): void
 }
 
-/** Made when first needed: asking for its store takes time at every lock. */
+/** Made when first needed: reading its store takes time at every lock. */
 let current: AsyncLocalStorage<Logger> | undefined
 
-/** Runs `fn`; every lock taken inside, asynchronously too, reports to `logger` unless it has its own. */
+/** Calls `fn`. Every lock acquired inside it, asynchronously too, reports to `logger` unless it has its own. */
 export function withLogger<T>(logger: Logger, fn: () => T): T {
   const checkedFn = callback<() => T>('fn', fn)
   current ??= new AsyncLocalStorage()

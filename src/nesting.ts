@@ -1,4 +1,4 @@
-// Which locks of `withLock` a call is inside of: who waits for one of them waits for itself.
+// The locks of the `withLock` calls around a call: a wait for one of them would wait for itself.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 // Taken here, before any test puts a fake in its place.
@@ -10,12 +10,12 @@ interface Surrounding {
   readonly outer: Surrounding | undefined
 }
 
-/** Made when first needed: asking for its store takes time at every wait. */
+/** Made when first needed: reading its store takes time at every wait. */
 let surroundings: AsyncLocalStorage<Surrounding> | undefined
 
-/** How many are inside. */
+/** How many calls of `withLock` are running. */
 let count = 0
-/** In the turn after the last one has ended: to switch a store off and on takes longer than a lock. */
+/** Whether the last one has just ended: switching the store off and on takes longer than a lock, so it waits a turn. */
 let resting = false
 
 /** Runs what a lock is held for; `leave` has to be called when that has ended. */
@@ -31,7 +31,7 @@ export function leave(): void {
   setImmediate(rest)
 }
 
-/** Before Node 24 every promise of the process takes longer while a store is in use. */
+/** Switches the store off: before Node 24 it slows down every promise of the process. */
 function rest(): void {
   resting = false
   if (count === 0) surroundings!.disable()

@@ -1,5 +1,5 @@
 import type * as Binding from '../binding';
-/** A try at loading: what, and what came of it; nothing if it is not there. */
+/** An attempt to load a file or package: the binding, or the error; neither if it does not exist. */
 export interface Attempt {
     what: string;
     binding?: typeof Binding;

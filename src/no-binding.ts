@@ -1,11 +1,11 @@
-// What to say when no native binding loads: which platform, what was tried, what to do.
+// The error when no native binding loads: the platform, what was tried, and what to do.
 
 import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import type * as Binding from '../binding'
 
-/** A try at loading: what, and what came of it; nothing if it is not there. */
+/** An attempt to load a file or package: the binding, or the error; neither if it does not exist. */
 export interface Attempt {
   what: string
   binding?: typeof Binding
@@ -45,7 +45,7 @@ export function explain(target: string, version: string, here: string, attempts:
   })
 }
 
-/** It is there, but it is not to be used; anything else says in its own words that nothing is there. */
+/** Whether a binding exists but can't be used; every other error means that there is none. */
 function isRefused({ binding, error }: Attempt): boolean {
   return binding !== undefined || ['ERR_DLOPEN_FAILED', DISABLED].includes(codeOf(error) ?? '')
 }
@@ -55,7 +55,7 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function outcome(attempt: Attempt, version: string): string {
-  if (attempt.binding) return `is of version ${attempt.binding.VERSION}, not ${version}`
+  if (attempt.binding) return `has version ${attempt.binding.VERSION}, not ${version}`
   if (!attempt.error || codeOf(attempt.error) === 'MODULE_NOT_FOUND') return 'not found'
   return firstLine(attempt.error)
 }
@@ -66,24 +66,24 @@ function firstLine(error: unknown): string {
 
 function advice(target: string, here: string, refused: Attempt[]): string[] {
   if (refused.some(({ binding }) => binding)) {
-    return ['Bring both to one version: install again, build again, or copy the file again.']
+    return ['The versions must match: install again, build again, or copy the file again.']
   }
   if (refused.some(({ error }) => codeOf(error) === DISABLED)) {
     return [
-      'This process may not load native addons: start Node without --no-addons; under its permission model',
-      'with --allow-addons. (See also NODE_OPTIONS.) Nothing has to be installed.'
+      'This process may not load native addons: start Node without --no-addons, or, under its permission',
+      'model, with --allow-addons. (Check NODE_OPTIONS, too.) Nothing has to be installed.'
     ]
   }
   if (refused.length > 0) {
     return [
-      'The file is there, and the system refuses it, for the reason above: cut short, for another',
-      'system, or for a newer one (Linux: glibc 2.17 or later, or musl). Install again on this system.'
+      'The file exists, but the system refuses it for the reason above: it is truncated, or built for',
+      'another or a newer system (Linux: glibc 2.17 or later, or musl). Install again on this system.'
     ]
   }
   if (!targets.includes(target)) {
     return [
       `There are packages for ${targets.join(', ')}.`,
-      'Elsewhere, build from source: CONTRIBUTING.md.'
+      'For another platform, build from source: see CONTRIBUTING.md.'
     ]
   }
   const others = elsewhere(here)

@@ -1,2 +1,2 @@
-/** The text on one line, with what would act instead of being read in JavaScript's escapes. */
+/** The text on one line, with these characters escaped as in JavaScript. */
 export declare function printable(text: string): string;

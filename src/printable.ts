@@ -1,12 +1,12 @@
-// Other people's bytes, as they may reach a terminal, a log or a message.
+// Makes other programs' text safe for a terminal, a log or a message.
 
 /**
- * Controls (C0, DEL, C1), the separators of lines and paragraphs, and what turns the direction of
- * writing: with them a text can move the cursor, forge a line, or read otherwise than it is.
+ * Control characters (C0, DEL, C1), line and paragraph separators, and characters that change the
+ * direction of text: with them a text can move the cursor, forge a line, or look like another text.
  */
 const UNPRINTABLE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
 
-/** The text on one line, with what would act instead of being read in JavaScript's escapes. */
+/** The text on one line, with these characters escaped as in JavaScript. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, escaped)
 }

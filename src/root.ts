@@ -4,24 +4,24 @@ import { fromBinding, rootClosed } from './lock-error'
 import { absolute } from './paths'
 
 /**
- * A directory that was opened once and is kept open: later renames of the path do not matter, and
+ * A directory that was opened once and stays open: later renames of the path do not matter, and
  * nothing outside the directory is ever touched. Locking through it is also faster than by path.
  */
 export interface Root {
   /** The path that it was opened by. */
   readonly path: string
   /**
-   * Closes the directory. Locks and waits that were begun with it go on; a new one rejects with
-   * `ERR_ROOT_CLOSED`. Every call resolves.
+   * Closes the directory. Locks and waits that began with it continue; a new request rejects with
+   * `ERR_ROOT_CLOSED`. Every call of `close` resolves.
    */
   close(): Promise<void>
-  /** The same, for `await using`. */
+  /** Closes the directory, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
 class OpenRoot implements Root {
   readonly path: string
-  /** What the binding calls it; `undefined` once closed. */
+  /** The binding's number for it; `undefined` once closed. */
   #number: number | undefined
 
   constructor(path: string, number: number) {
@@ -54,7 +54,7 @@ export async function openRoot(path: string | URL): Promise<Root> {
   return new OpenRoot(shown, event.key)
 }
 
-/** What the binding calls a root argument. */
+/** A root argument as the binding takes it: a path or a number. */
 export function place(root: unknown): string | number {
   return root instanceof OpenRoot ? OpenRoot.number(root) : checkedPath('root', root)
 }

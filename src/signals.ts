@@ -1,12 +1,12 @@
-// Listening to the caller's signals: one listener each, however many wait with it. Of many, a signal
-// would warn as of a leak.
+// Listens to the callers' signals: with one listener each, however many requests use it, because Node
+// warns of a leak when a signal has many.
 
 import { addAbortListener } from 'node:events'
 
 /** Who wants to know of a signal, by signal. */
 const heard = new WeakMap<AbortSignal, Ears>()
 
-/** All who want to know of one signal. */
+/** The callbacks of one signal. */
 class Ears {
   readonly waiting = new Set<() => void>()
   readonly deaf: () => void

@@ -1,2 +1,2 @@
-/** Of this package and of the binding that fits it; `npm version` writes it here (scripts/version.mts). */
+/** The version of this package and of the binding that fits it; `npm version` writes it (scripts/version.mts). */
 export const version = '0.1.0'

@@ -1,21 +1,21 @@
 import { type LockOptions } from './acquire';
 import type { Root } from './root';
-/** How `withLock` takes its lock. */
+/** How `withLock` acquires its lock. */
 export interface WithLockOptions extends LockOptions {
     /**
-     * Take it as a reader.
+     * Whether to acquire the lock as a reader.
      * @default false
      */
     shared?: boolean | undefined;
 }
 /**
- * Takes the lock, calls `fn` with a signal that aborts when the lock is lost, and always unlocks
- * before it settles. Resolves with what `fn` returned.
+ * Acquires the lock, calls `fn` with a signal that aborts when the lock is lost, and always unlocks
+ * before it settles. Resolves with the result of `fn`.
  *
- * Rejects with `fn`'s error; or with `ERR_LOCK_LOST` when the lock was lost while `fn` ran,
- * whatever became of `fn` (its own error is then the `cause`).
+ * Rejects with `fn`'s error, or with `ERR_LOCK_LOST` if the lock was lost while `fn` ran, whether or
+ * not `fn` succeeded (its own error is then the `cause`).
  *
- * A lock that is asked for in `fn`, or in what it has begun, and that can't be granted before `fn`
- * ends, because it is the same one, rejects at once, with the reason `deadlock`. Two readers are none.
+ * If `fn`, or work that it has started, asks for the same lock, it would wait for itself: that request
+ * rejects at once, with the reason `deadlock`. A reader may ask for the lock as a reader again.
  */
 export declare function withLock<T>(root: string | URL | Root, fn: (signal: AbortSignal) => T | PromiseLike<T>, options?: WithLockOptions): Promise<Awaited<T>>;

@@ -4,24 +4,24 @@ import { LockError } from './lock-error'
 import { enter, leave } from './nesting'
 import type { Root } from './root'
 
-/** How `withLock` takes its lock. */
+/** How `withLock` acquires its lock. */
 export interface WithLockOptions extends LockOptions {
   /**
-   * Take it as a reader.
+   * Whether to acquire the lock as a reader.
    * @default false
    */
   shared?: boolean | undefined
 }
 
 /**
- * Takes the lock, calls `fn` with a signal that aborts when the lock is lost, and always unlocks
- * before it settles. Resolves with what `fn` returned.
+ * Acquires the lock, calls `fn` with a signal that aborts when the lock is lost, and always unlocks
+ * before it settles. Resolves with the result of `fn`.
  *
- * Rejects with `fn`'s error; or with `ERR_LOCK_LOST` when the lock was lost while `fn` ran,
- * whatever became of `fn` (its own error is then the `cause`).
+ * Rejects with `fn`'s error, or with `ERR_LOCK_LOST` if the lock was lost while `fn` ran, whether or
+ * not `fn` succeeded (its own error is then the `cause`).
  *
- * A lock that is asked for in `fn`, or in what it has begun, and that can't be granted before `fn`
- * ends, because it is the same one, rejects at once, with the reason `deadlock`. Two readers are none.
+ * If `fn`, or work that it has started, asks for the same lock, it would wait for itself: that request
+ * rejects at once, with the reason `deadlock`. A reader may ask for the lock as a reader again.
  */
 export async function withLock<T>(
   root: string | URL | Root,
@@ -35,11 +35,11 @@ export async function withLock<T>(
   const { signal } = unlock
   let result: Awaited<T>
   try {
-    // Whatever ran between the grant and here may have aborted.
+    // Code that ran between the grant and here may have aborted.
     throwIfAborted(request)
     result = await inContext(request.key, () => fn(signal))
   } catch (error) {
-    // What `fn` has to say comes first: that the unlock failed too would only hide it.
+    // The error of `fn` matters most; an error of the unlock would only hide it.
     await unlock().catch(() => {})
     throw signal.aborted ? lostDuring(signal.reason, error) : error
   }

@@ -33,9 +33,12 @@ test('the doctor finds a directory well by trying with two processes, and leaves
   t.is(code, 0, out)
   t.is(err, '')
   t.regex(out, /^ok {4}rootlock \d.*, Node /m)
-  t.regex(out, /^ok {4}a second process is kept out, and is told by whom$/m)
-  t.regex(out, /^ok {4}who waits gets it when it is unlocked \(/m)
-  t.regex(out, /^ok {4}who waits gets it when its holder is killed \(/m)
+  t.regex(
+    out,
+    /^ok {4}a second process can't acquire a held lock, and the error names the holder$/m
+  )
+  t.regex(out, /^ok {4}a waiter acquires the lock when it is unlocked \(/m)
+  t.regex(out, /^ok {4}a waiter acquires the lock when its holder is killed \(/m)
   t.notRegex(out, /^(warn|fail)/m)
   t.regex(out, /\nThis directory can be locked\.\n$/)
   t.deepEqual(await readdir(root), [])
@@ -47,7 +50,7 @@ test('the doctor does not disturb a lock that is held, and says by whom', async 
   await holder.says('held')
   const { code, out } = await run(t, 'doctor', root)
   t.is(code, 0, out)
-  t.regex(out, new RegExp(`^ok {4}pid ${holder.pid} \\(node(\\.exe)? .*has the lock now$`, 'm'))
+  t.regex(out, new RegExp(`^ok {4}pid ${holder.pid} \\(node(\\.exe)? .*holds the lock$`, 'm'))
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
 })
 
@@ -80,7 +83,7 @@ asSuperuser('the doctor finds files of another user', async (t) => {
     ...rootlock('doctor', root)
   ])
   t.is((await nobody.ends()).code, 1, nobody.printed)
-  t.regex(nobody.printed, /^fail {2}EACCES.*\n {6}It belongs to whoever locked first/m)
+  t.regex(nobody.printed, /^fail {2}EACCES.*\n {6}It belongs to the user who locked first/m)
 })
 
 asSuperuser('the doctor finds a directory that one is not let into', async (t) => {
@@ -89,7 +92,7 @@ asSuperuser('the doctor finds a directory that one is not let into', async (t) =
   const line = ['--reuid=65534', '--clear-groups', ...rootlock('doctor', root)]
   const nobody = program(t, 'setpriv', line)
   t.is((await nobody.ends()).code, 1, nobody.printed)
-  t.regex(nobody.printed, /^fail {2}.*EACCES.*\n {6}Whoever locks it has to be let in/m)
+  t.regex(nobody.printed, /^fail {2}.*EACCES.*\n {6}A lock needs access to the directory/m)
   t.notRegex(nobody.printed, / at .*\.js:/, 'no stack')
 })
 
@@ -102,9 +105,9 @@ withMounts('the doctor finds a directory read-only, and tries nothing there', as
   t.regex(there.printed, /^ok {4}tmpfs: /m)
   t.regex(
     there.printed,
-    /^fail {2}no file can be made in it: EROFS.*\n {6}It is mounted read-only/m
+    /^fail {2}no file can be created in it: EROFS.*\n {6}It is mounted read-only/m
   )
-  t.regex(there.printed, /^warn {2}clock and locks were not tried/m)
+  t.regex(there.printed, /^warn {2}the clock and the locks were not tested/m)
 })
 
 withMounts('on a full disk the doctor and a run say that it is full', async (t) => {
@@ -141,7 +144,7 @@ onLinux('the doctor finds a lock file that can not be opened though it is allowe
   program(t, join(root, '.lock'), ['600'])
   const { code, out } = await run(t, 'doctor', root)
   t.is(code, 1, out)
-  t.regex(out, /^fail {2}ETXTBSY.*\n {6}Whoever locks opens it to read and to write/m)
+  t.regex(out, /^fail {2}ETXTBSY.*\n {6}A lock opens it for reading and writing/m)
 })
 
 test('the doctor finds a lock file with another name elsewhere', async (t) => {
@@ -183,8 +186,8 @@ test('the doctor looks at the lock file that it is asked for, and at no other', 
   const holder = child(t, 'holder', { root, options: { fileName: 'other.lock' } })
   await holder.says('held')
   const other = await run(t, 'doctor', '--file', 'other.lock', root)
-  t.regex(other.out, new RegExp(`^ok {4}pid ${holder.pid} \\(.*has the lock now$`, 'm'))
-  t.regex((await run(t, 'doctor', root)).out, /^ok {4}nobody has the lock now$/m)
+  t.regex(other.out, new RegExp(`^ok {4}pid ${holder.pid} \\(.*holds the lock$`, 'm'))
+  t.regex((await run(t, 'doctor', root)).out, /^ok {4}the lock is free$/m)
 })
 
 onUnix('a signal ends the doctor by itself, and what it has made is removed', async (t) => {

@@ -27,7 +27,7 @@ test('a run inside a run of the same lock is refused at once, not silent forever
     const { code, out, err } = await run(t, 'run', ...outer!, root, '--', ...line)
     t.is(code, 64, `${outer} ${inner}`)
     t.is(out, '')
-    t.regex(err, /^rootlock: .* by the rootlock run that this one runs under \(pid \d+\).*\n  \S/)
+    t.regex(err, /^rootlock: .* by the enclosing rootlock run \(pid \d+\).*\n  \S/)
   }
 })
 

@@ -161,7 +161,7 @@ test('a directory that can not be locked is 69, with what to do', async (t) => {
   await writeFile(join(root, 'file'), '')
   const file = await run(t, 'run', join(root, 'file'), '--', ...node('0'))
   t.is(file.code, 69)
-  t.regex(file.err, /ENOTDIR.*\n  A directory is locked, not a file/)
+  t.regex(file.err, /ENOTDIR.*\n  rootlock locks directories, not files/)
 })
 
 test('--quiet hides no other failure, though it has the same exit code', async (t) => {
@@ -174,9 +174,9 @@ test('--quiet hides no other failure, though it has the same exit code', async (
 test('wrong usage is 64, says what is wrong and what to do, and runs nothing', async (t) => {
   const root = await temporaryRoot(t)
   for (const [args, says] of [
-    [[], /say what to do/],
-    [['walk'], /there is no "walk"/],
-    [['toString'], /there is no "toString"/],
+    [[], /no verb given/],
+    [['walk'], /unknown verb "walk"/],
+    [['toString'], /unknown verb "toString"/],
     [['run', root, 'true'], /run needs -- between/],
     [['run', '--', 'true'], /run needs a directory/],
     [['run', root, '--'], /run needs a command/],
@@ -184,7 +184,7 @@ test('wrong usage is 64, says what is wrong and what to do, and runs nothing', a
     [['run', '--sharde', root, '--', 'true'], /Unknown option '--sharde'/],
     [['run', '--wait', 'long', root, '--', 'true'], /--wait must be a number from 0/],
     [['run', '--wait', '-1', root, '--', 'true'], /--wait/],
-    [['run', '--wait', '1', '-n', root, '--', 'true'], /exclude each other/],
+    [['run', '--wait', '1', '-n', root, '--', 'true'], /can't be used together/],
     [
       ['run', '-E', '256', root, '--', 'true'],
       /--conflict-exit-code must be a whole number from 0 to 255/

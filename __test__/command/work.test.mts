@@ -48,7 +48,7 @@ onUnix('SIGTERM ends the command, and what it has started keeps the lock', async
   await wrapped.prints('ready')
   wrapped.kill('SIGTERM')
   t.deepEqual(await wrapped.ends(), { code: null, signal: 'SIGTERM' })
-  t.regex(wrapped.printed, /not all that it started: that keeps the lock of /)
+  t.regex(wrapped.printed, /processes that it started still hold the lock of /)
   await endsWith(t, root, file)
 })
 
@@ -101,7 +101,7 @@ onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (
   const { holder } = await inspect(root)
   process.kill(holder!.pid, 'SIGKILL')
   t.is((await preempted.ends()).code, 76)
-  t.regex(preempted.printed, /lock was lost: the process that keeps it, pid \d+, was ended/)
+  t.regex(preempted.printed, /lock was lost: the process that held it, pid \d+, has ended/)
 })
 
 onUnix(
@@ -111,7 +111,7 @@ onUnix(
     const { file, line } = leaves(t, root, 'exit 3')
     const { code, err } = await run(t, 'run', root, '--', ...line)
     t.is(code, 3)
-    t.regex(err, /^rootlock: the command has ended, but not all that it started/)
+    t.regex(err, /^rootlock: the command has ended, but processes that it started still hold/)
     await endsWith(t, root, file)
   }
 )

@@ -138,8 +138,8 @@ test('a binding of another version is refused', async (t) => {
   const face = await readFile(join(at, 'index.js'), 'utf8')
   await writeFile(join(at, 'index.js'), face.replace(/version = ".*"/, 'version = "0.0.9"'))
   const { message } = await load(at)
-  t.regex(message, /is of version \d+\.\d+\.\d+.*, not 0\.0\.9/)
-  t.regex(message, /Bring both to one version/)
+  t.regex(message, /has version \d+\.\d+\.\d+.*, not 0\.0\.9/)
+  t.regex(message, /The versions must match/)
 })
 
 test('the file beside the face is taken, else the package of the platform', async (t) => {

@@ -29,7 +29,7 @@ function pending() {
 async function deadlocks(t: ExecutionContext, asked: Promise<unknown>): Promise<void> {
   const error = await t.throwsAsync<LockError>(inTime('it settles', asked), {
     code: 'ERR_LOCK_UNSUCCESSFUL',
-    message: /^store is locked by the withLock that this call was made in/
+    message: /^store is locked by the withLock around this call/
   })
   t.is(error.reason, 'deadlock')
 }

@@ -47,13 +47,13 @@ impl Names {
             return invalid("a name that does not end in a dot or a space".into());
         }
         if is_short(lock) {
-            return invalid("a name that is not a short one (8.3) of another".into());
+            return invalid("a name that is not like a short name (8.3)".into());
         }
         let folded = fold(lock);
         if folded.ends_with(Self::GUARD) || folded.ends_with(Self::TEMPORARY) {
             return invalid(format!(
-                "a name that does not end in {} or {}, in whatever case, with what is not ASCII \
-                 left out",
+                "a name that does not end in {} or {}, ignoring case and characters that are not \
+                 ASCII",
                 Self::GUARD,
                 Self::TEMPORARY
             ));
