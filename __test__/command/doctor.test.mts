@@ -195,9 +195,8 @@ onUnix('a signal ends the doctor by itself, and what it has made is removed', as
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     await eventually(`${signal} comes before the doctor has ended`, async () => {
       const doctor = command(t, 'doctor', root)
-      let over = false
-      doctor.process.on('exit', () => (over = true))
-      while (!over && (await readdir(root)).length === 0) await turn()
+      const over = () => doctor.process.exitCode !== null
+      while (!over() && (await readdir(root)).length === 0) await turn()
       doctor.kill(signal)
       const how = await doctor.ends()
       t.deepEqual(await readdir(root), [])
