@@ -152,7 +152,7 @@ async function storage(directory: string, fileName: string): Promise<Finding> {
 async function permissions(directory: string): Promise<Finding[]> {
   try {
     await access(directory, modes.W_OK | modes.X_OK)
-    return [ok('files can be made in it')]
+    return [ok('files can be created in it')]
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const next =

@@ -65,7 +65,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
     })
     keeper.on('exit', () => {
       if (!granted || this.#hasLetGo) return
-      this.#lose(`lock was lost: the process that keeps it, pid ${keeper.pid}, was ended`)
+      this.#lose(`lock was lost: the process that held it, pid ${keeper.pid}, has ended`)
     })
   }
 

@@ -27,7 +27,7 @@ export async function lockFiles(directory: string, fileName: string): Promise<Fi
     const finding = await regular(within(directory, name), look).catch(cantBeOpened)
     if (finding) findings.push(finding)
   }
-  return findings.length > 0 ? findings : [ok('lock files are as they should be, or not there yet')]
+  return findings.length > 0 ? findings : [ok('the lock files are sound, or do not exist yet')]
 }
 
 async function regular(path: string, look: Look): Promise<Finding | undefined> {
@@ -72,8 +72,8 @@ function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
   if (code === 'ENOENT') return undefined
   const next =
     code === 'EACCES'
-      ? 'It belongs to whoever locked first: use one user, or chmod it for all who may'
-      : 'Whoever locks opens it to read and to write: see what keeps that from it (lsattr, mount)'
+      ? 'It belongs to the user who locked first: use one user, or chmod it for everyone who may lock'
+      : 'A lock opens it for reading and writing: find out what prevents that (lsattr, mount)'
   return fail(message, next)
 }
 
