@@ -1,117 +1,61 @@
-// The accounts: one file, replaced as a whole.
-//
-// A new state is written beside the file and renamed over it, so that whoever is killed leaves the
-// old state or the new one, never half of one. The journal is in the same file for that reason:
-// money and journal can't disagree.
-//
-// The fence: the file bears the token of the lock under which it was written, and a write with a
-// smaller token is refused. No lock can do that for its store: a holder that was frozen between its
-// last look at the lock and its write can't be stopped by anyone else.
-//
-// With a plain file, the comparison and the rename are two steps, some microseconds apart. A store
-// that has more to offer makes them one: `update … where token < $1`, or an object store's If-Match.
+// The bank, and what all its processes agree on: the accounts are one file, replaced as a whole, so
+// that whoever is killed leaves the old state or the new one, never half of one.
 
-import { readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import type { Transfer } from './messages.mjs'
+/** Short terms, so that a takeover can be watched. The defaults are 10 s and 30 s. */
+export const terms = { heartbeatMs: 200, staleMs: 2_000 }
+
+/** Milliseconds on a clock that all processes of this machine share and that nobody can set. */
+export const now = (): number => Number(process.hrtime.bigint()) / 1e6
+
+/** A movement of money, and the token of the lock under which it was written. */
+export type Transfer = { token: number; teller: string; from: number; to: number; cents: number }
 
 /** The content of the file. Money is in cents: integers add up. */
-export interface State {
-  /** The greatest token that has written. */
-  readonly token: number
-  readonly accounts: readonly number[]
-  readonly journal: readonly Transfer[]
+export type State = { token: number; accounts: number[]; journal: Transfer[] }
+
+export class StaleToken extends Error {}
+
+export const pathIn = (directory: string): string => join(directory, 'bank.json')
+
+export function read(directory: string): State {
+  return JSON.parse(readFileSync(pathIn(directory), 'utf8')) as State
 }
 
-/** A state that is written, but does not count yet. */
-export interface Draft {
-  readonly token: number
-  readonly path: string
+/**
+ * The fence: a write with a smaller token than the file has comes too late, and is refused. No lock
+ * can do that for its store: a holder that was frozen between its last look at the lock and its
+ * write can't be stopped by anyone else.
+ *
+ * With a plain file, the comparison and the rename are two steps, some microseconds apart. A store
+ * that has more to offer makes them one: `update … where token < $1`, or an object store's If-Match.
+ */
+export function write(directory: string, state: State): void {
+  const draft = join(directory, `${state.token}.draft`)
+  // No fsync: the demo kills processes, not the machine.
+  writeFileSync(draft, JSON.stringify(state))
+  if (read(directory).token > state.token) {
+    rmSync(draft)
+    throw new StaleToken(`token ${state.token} is behind`)
+  }
+  renameSync(draft, pathIn(directory))
 }
-
-/** A write came too late: somebody with a greater token has written since. */
-export class LateWrite extends Error {
-  readonly token: number
-  readonly newest: number
-
-  constructor(token: number, newest: number) {
-    super(`a write with token ${token} is refused, the file has ${newest}`)
-    this.name = 'LateWrite'
-    this.token = token
-    this.newest = newest
-  }
-}
-
-const DRAFT = '.draft'
-
-export class Bank {
-  readonly #directory: string
-  readonly #path: string
-
-  constructor(directory: string) {
-    this.#directory = directory
-    this.#path = join(directory, 'bank.json')
-  }
-
-  /** Before anybody else is there. */
-  found(accounts: readonly number[]): void {
-    this.publish(this.draft({ token: 0, accounts, journal: [] }))
-  }
-
-  read(): State {
-    return JSON.parse(readFileSync(this.#path, 'utf8')) as State
-  }
-
-  draft(state: State): Draft {
-    const path = `${this.#path}.${state.token}${DRAFT}`
-    // No fsync: the demo kills processes, not the machine.
-    writeFileSync(path, JSON.stringify(state), { flag: 'wx' })
-    return { token: state.token, path }
-  }
-
-  publish({ token, path }: Draft): void {
-    const newest = this.#newest()
-    if (token < newest) {
-      rmSync(path)
-      throw new LateWrite(token, newest)
-    }
-    renameSync(path, this.#path)
-  }
-
-  /** What was never published. Kept as evidence; a real store would sweep it. */
-  drafts(): string[] {
-    return readdirSync(this.#directory).filter((name) => name.endsWith(DRAFT))
-  }
-
-  #newest(): number {
-    try {
-      return this.read().token
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
-      throw error
-    }
-  }
-}
-
-export const sum = (accounts: readonly number[]): number =>
-  accounts.reduce((total, cents) => total + cents, 0)
 
 /** Moves a random amount between two random accounts. */
 export function move({ accounts, journal }: State, token: number, teller: string): State {
-  const able = accounts.flatMap((cents, account) => (cents > 0 ? [account] : []))
-  const from = able[random(able.length)]!
+  const from = random(accounts.length)
   const to = (from + 1 + random(accounts.length - 1)) % accounts.length
-  const cents = 1 + random(Math.min(accounts[from]!, 99_99))
-  const transfer = { number: journal.length + 1, token, teller, from, to, cents }
+  const transfer = { token, teller, from, to, cents: random(accounts[from]! + 1) }
   return { token, accounts: apply(accounts, transfer), journal: [...journal, transfer] }
 }
 
-export function apply(accounts: readonly number[], { from, to, cents }: Transfer): number[] {
-  const after = [...accounts]
-  after[from]! -= cents
-  after[to]! += cents
-  return after
-}
+export const apply = (accounts: number[], { from, to, cents }: Transfer): number[] =>
+  accounts.map(
+    (had, account) => had - (account === from ? cents : 0) + (account === to ? cents : 0)
+  )
+
+export const sum = (accounts: number[]): number => accounts.reduce((a, b) => a + b, 0)
 
 const random = (below: number): number => Math.floor(Math.random() * below)

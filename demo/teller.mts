@@ -1,96 +1,94 @@
-// A teller: takes the lock, moves some money, gives the lock back; again and again.
+// A teller, a process of its own: takes the lock, moves some money, gives the lock back; again and
+// again. This is how a program uses the lock; only what is below `mishap` is staged.
 
 import { once } from 'node:events'
 import { setTimeout as pass } from 'node:timers/promises'
 
-import { tryLock, type LockError, type UnlockFunc } from 'rootlock'
+import { tryLock, type LockError } from 'rootlock'
 
-import { Bank, LateWrite, move } from './bank.mjs'
-import {
-  closing,
-  desk,
-  goHome,
-  isClosing,
-  logger,
-  orderToPublish,
-  takeOrder,
-  tell
-} from './desk.mjs'
-import { now, terms } from './messages.mjs'
-import { Room } from './room.mjs'
+import { move, now, read, StaleToken, terms, write } from './bank.mjs'
 
-const bank = new Bank(desk.directory)
-const room = new Room(desk.directory, desk.name)
+/** One stay under the lock, as its teller tells it. */
+export interface Turn {
+  teller: string
+  token: number
+  from: number
+  to?: number
+  outcome?: 'moved' | 'refused'
+  lost?: string
+}
 
-async function turn(): Promise<void> {
-  const asked = now()
-  const unlock = await tryLock(desk.directory, {
-    ...terms,
-    logger,
-    signal: closing,
-    onWait: () => void tell({ type: 'waits' })
-  })
-  const granted = now()
+const [, , teller, directory] = process.argv as [string, string, string, string]
+/** Aborts when it is time to go home: ends every wait and every rest. */
+const closing = new AbortController()
+
+async function serve(): Promise<void> {
+  tell('waits')
+  const unlock = await tryLock(directory, { ...terms, signal: closing.signal })
   const { token, signal } = unlock
+  const turn: Turn = { teller, token, from: now() }
+  tell('inside', turn)
   try {
-    signal.addEventListener('abort', tellOfLoss, { once: true })
-    void tell({ type: 'inside', token, asked, granted, met: room.enter() })
-    await moveMoney(unlock)
+    const after = move(read(directory), token, teller)
+    // Money is counted by hand here. The lock's signal ends that at once if the lock is lost.
+    await pass(2 + Math.random() * 6, undefined, { signal })
+    // Good manners: who knows that the lock is lost does not write …
+    signal.throwIfAborted()
+    // … but who is frozen right here does not know, …
+    await mishap(turn)
+    // … so the bank looks at the token.
+    write(directory, after)
+    turn.outcome = 'moved'
   } catch (error) {
-    if (error instanceof LateWrite) {
-      void tell({ type: 'refused', token, newest: error.newest })
+    if (error instanceof StaleToken) {
+      turn.outcome = 'refused'
       // The write came first, as it does when a program wakes up in the middle of one. That the
       // lock is lost is told at the next heartbeat.
       if (!signal.aborted) await once(signal, 'abort')
     } else if (!signal.aborted) throw error
   } finally {
-    room.leave()
-    const releasing = now()
+    if (signal.aborted) turn.lost = (signal.reason as LockError).reason!
+    turn.to = now()
     // Resolves even if the lock was lost: what is ours is given back, what is not is left alone.
     await unlock()
-    void tell({ type: 'left', token, releasing })
+    await tell('rests', turn)
   }
 }
 
-async function moveMoney({ token, signal }: UnlockFunc): Promise<void> {
-  const before = bank.read()
-  const after = move(before, token, desk.name)
-  // Money is counted by hand here. The lock's signal ends that at once if the lock is lost.
-  await pass(2 + Math.random() * 6, undefined, { signal })
-  const draft = bank.draft(after)
-  // Good manners: who knows that the lock is lost does not write …
-  signal.throwIfAborted()
-  // … but who is frozen right here does not know, …
-  await mishap()
-  // … so the bank looks at the token.
-  bank.publish(draft)
-  void tell({ type: 'moved', transfer: after.journal.at(-1)! })
+/** What main.mts has in store for the next turn. */
+let order = ''
+
+/** It befalls a teller at the worst moment: what was read is about to be written over. */
+async function mishap(turn: Turn): Promise<void> {
+  const [todo, end] = [order, now() + 1.5 * terms.staleMs]
+  order = ''
+  if (todo) await tell(todo, turn)
+  if (todo === 'holds') await once(process, 'message')
+  if (todo === 'blocks') while (now() < end);
 }
 
-/** Where the director strikes. */
-async function mishap(): Promise<void> {
-  const order = takeOrder()
-  if (order?.do === 'poise') {
-    void tell({ type: 'poised' })
-    await orderToPublish()
-  } else if (order?.do === 'block') {
-    await tell({ type: 'blocks' })
-    const until = now() + order.ms
-    while (now() < until);
-  }
+/** Resolves when it is on its way, for those who are about to block. */
+function tell(state: string, turn?: Turn): Promise<void> {
+  return new Promise((resolve) => process.send!({ state, turn }, () => resolve()))
 }
 
-function tellOfLoss(this: AbortSignal): void {
-  const { reason } = this.reason as LockError
-  void tell({ type: 'lost', reason: reason ?? 'unknown', at: now() })
-}
+process.on('message', (message: string) => {
+  if (message === 'close') closing.abort()
+  else if (message !== 'go on') order = message
+})
+// Ctrl-C in a terminal reaches the whole group. What becomes of the crew is for main.mts to say,
+process.on('SIGINT', () => {})
+// and without it there is nothing to do.
+process.on('disconnect', () => process.exit())
 
 try {
   for (;;) {
-    await turn()
-    await pass(5 + Math.random() * 20, undefined, { signal: closing })
+    await serve()
+    await pass(5 + Math.random() * 20, undefined, { signal: closing.signal })
   }
 } catch (error) {
-  if (!isClosing(error)) throw error
+  const { aborted, reason } = closing.signal
+  // The wait and the rest end with the signal's reason as their cause.
+  if (!aborted || (error as Error).cause !== reason) throw error
 }
-goHome()
+process.disconnect()
