@@ -127,7 +127,7 @@ test('addons that are switched off are told by how to switch them on, not by ins
     const { stdout } = await run(process.execPath, [...flags, '--eval', code], { cwd: dirname(at) })
     const { code: coded, message } = JSON.parse(stdout) as Loaded
     t.is(coded, 'ERR_DLOPEN_FAILED', flags.join(' '))
-    t.regex(message, /without --no-addons; under its permission model\n +with --allow-addons/)
+    t.regex(message, /without --no-addons, or, under its permission\n +model, with --allow-addons/)
     t.notRegex(message, /omit=optional|Install (again|on)|refuses it/)
   }
 })
