@@ -1,5 +1,5 @@
-//! What holds of a ledger whatever is in its file. Proved on nearly right bytes by the tests below,
-//! on all others by a fuzzer (`npm run check -- fuzz`), which is why this is public there.
+//! What is true of a ledger whatever its file contains. The tests below check it on nearly right bytes,
+//! a fuzzer on all others (`npm run check -- fuzz`), which is why this is public there.
 
 use std::time::{Duration, SystemTime};
 
