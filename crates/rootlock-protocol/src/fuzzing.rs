@@ -18,8 +18,8 @@ const LAST_DATE: u128 = 8_640_000_000_000_000;
 /// writes its record, of which only the first `torn` bytes arrive.
 ///
 /// # Panics
-/// If a token could fall, a record tells what JavaScript can't hold, is not what was written, or a torn write does more harm than not
-/// to happen.
+/// If a token could fall, if a record has values that JavaScript can't hold or differs from what was
+/// written, or if a torn write does more harm than a missing one.
 pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
     let before = Ledger::decode(file);
     let highest = before.last.as_ref().map(|record| record.last);

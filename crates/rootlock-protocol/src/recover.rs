@@ -5,8 +5,8 @@
 //!
 //! The second look is inside the section in which the rename happens. A process that was granted the
 //! lock or beat since the watch began has changed the file's times inside a section of the guard, so
-//! the look sees it; a process that comes after the rename fails the identity check. That is why one
-//! lock never has two holders (invariant I3).
+//! the look sees it; a process that comes after the rename fails the identity check. That is why a
+//! live lease is never taken over (invariant I3).
 
 use std::time::Duration;
 

@@ -15,19 +15,19 @@
 //!
 //! The lock is a kernel lock (`flock(2)`, `LockFileEx`) on a file in the directory: it dies with
 //! its holder. A heartbeat on a native thread makes it a lease as well: a holder that is stopped,
-//! or whose descriptor outlives it, loses the lock to whoever has watched the file unchanged for
-//! long enough. No lock is ever given to two; the protocol is in `docs/protocol.md`, and the steps
-//! are called the same there and here.
+//! or whose descriptor outlives it, loses the lock to a waiter that has seen the file unchanged for
+//! long enough. No two leases that exclude each other are ever live at once. The protocol is in
+//! `docs/protocol.md`; its steps have the same names there and here.
 //!
-//! *Advisory*: it keeps out those who ask for it. And a holder that was stopped, lost its lock and
-//! wakes up again may still write before it hears of it: only a resource that compares
-//! [`Lock::token`]s stops that.
+//! The lock is *advisory*: it excludes only those who ask for it. And a holder that was stopped, lost
+//! its lock and wakes up again may still write before it learns of the loss: only a resource that
+//! compares [`Lock::token`]s stops that.
 //!
 //! # Layout
-//! From the outside in: [`Root`] and [`Lock`] are the face. `entry` brings together all who want
-//! one lock; `kernel_wait`, `recover` and `grant` are the steps to a lock, `lease` its life,
-//! `heart` and `hands` the threads. `watch`, `ledger`, `promise` and `options` are pure. `sys` is the
-//! operating system, and nothing else is.
+//! From the outside in: [`Root`], [`Lock`] and [`Session`] are the interface. `entry` brings together
+//! all callers that want one lock; `queue` and `requests` are the pure state machines that decide,
+//! `lease` is a held lock, `timer` and `pool` are the threads. The steps on files are in the crate
+//! `rootlock-protocol`, the operating system is in `rootlock-sys`.
 
 mod diagnose;
 mod dir_cache;

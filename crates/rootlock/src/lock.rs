@@ -1,4 +1,4 @@
-//! The lock in its holder's hand.
+//! The handle of a held lock.
 
 use std::fmt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::lease::Lease;
 use crate::{Error, LostReason, Mode, Root};
 
-/// A lock that is held. Dropping it releases it.
+/// A held lock. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
 pub struct Lock {
     lease: Arc<Lease>,
@@ -19,7 +19,7 @@ pub enum Released {
     /// It is done.
     Done(Result<(), Error>),
     /// A beat has the descriptor, or the file system may block: another thread does it, and
-    /// [`Events::released`](crate::Events::released) tells.
+    /// [`Events::released`](crate::Events::released) is called then.
     Later,
 }
 
@@ -54,7 +54,7 @@ impl Lock {
         *self.lease.path == *path && *self.lease.entry.files.names.lock == *file_name
     }
 
-    /// Whether it has not been found lost.
+    /// Whether it is held, as far as known: `false` once it was found lost.
     pub fn is_held(&self) -> bool {
         self.lost().is_none()
     }
