@@ -1,6 +1,6 @@
-//! What may block: never on the event loop, and not in libuv's pool either, whose four threads are for
-//! everybody. Tokio's blocking threads do it. The runtime itself has no thread; those of the pool
-//! come when needed and go when idle.
+//! Runs what may block on Tokio's blocking threads: never on the event loop, and not in libuv's pool
+//! either, whose four threads all addons share. The runtime itself has no thread; those of its pool
+//! start when needed and end when idle.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What crosses the border, and its Rust side.
+//! The types that cross the border to JavaScript, and their conversions.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
 
-/// Who holds a lock, as far as known.
+/// The holder of a lock, as far as known.
 #[napi(object, object_from_js = false)]
 pub struct BindingHolder {
     /// Process id.
@@ -173,7 +173,7 @@ impl From<LockState> for BindingLockState {
     }
 }
 
-/// All that can be seen of a lock.
+/// Everything that can be seen of a lock.
 #[napi(object, object_from_js = false)]
 pub struct BindingDiagnosis {
     /// How the lock is held.
@@ -182,20 +182,20 @@ pub struct BindingDiagnosis {
     pub heartbeat_ms: Option<f64>,
     /// Milliseconds: the holder's own.
     pub stale_ms: Option<f64>,
-    /// Who has the kernel lock, where the system tells.
+    /// The holders of the kernel lock, where the system tells.
     pub holders: Option<Vec<BindingLockOwner>>,
-    /// Who waits for it, where the system tells.
+    /// The processes that wait for it, where the system tells.
     pub waiters: Option<Vec<BindingLockOwner>>,
     /// The kind of the file system; empty when not known.
     pub file_system: String,
     /// How it is mounted, where the system tells.
     pub mount_options: String,
-    /// Who meets a lock there.
+    /// Which processes a lock there excludes.
     #[napi(ts_type = "'machine' | 'server' | 'mount' | 'unknown'")]
     pub reach: &'static str,
 }
 
-/// A process that has or wants a lock.
+/// A process that holds a lock or waits for it.
 #[napi(object, object_from_js = false)]
 pub struct BindingLockOwner {
     /// Process id.

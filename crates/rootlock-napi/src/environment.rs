@@ -54,9 +54,9 @@ impl BindingEnvironment {
         Ok(Self { channel, session, roots: Arc::default() })
     }
 
-    /// Asks for a lock. Answers with its fencing token when it is granted at once; with zero when an
-    /// event will notify_waiting, a grant or `failed`; or with why it failed at once. The face has checked
-    /// the options; the core checks what matters again.
+    /// Asks for a lock. Returns its fencing token if it is granted at once; zero if an event follows, a
+    /// grant or `failed`; or the error if it failed at once. The face has checked the options; the core
+    /// checks again what matters.
     #[napi]
     pub fn acquire(
         &self,
@@ -81,7 +81,7 @@ impl BindingEnvironment {
         };
         let key = whole(key);
         Ok(match self.session.acquire(key, self.place(place)?, request) {
-            // Earlier grants that are still on their way are told first.
+            // Earlier grants that are still on their way are delivered first.
             Ok(Answer::Granted(token)) if !self.channel.is_empty() => {
                 self.channel.send(Event::Granted(key, token));
                 Either::A(0.0)
@@ -92,14 +92,13 @@ impl BindingEnvironment {
         })
     }
 
-    /// Ends a wait; `failed` tells when nothing is left of it. Does nothing if it has ended.
+    /// Ends a wait; `failed` follows when nothing is left of it. Does nothing if it has ended.
     #[napi]
     pub fn cancel(&self, key: f64) {
         self.session.cancel(whole(key));
     }
 
-    /// Why a lock is not held any more, as far as is known here: the `lost` event may still be on
-    /// its way.
+    /// Why a lock was lost, as far as is known here: the `lost` event may still be on its way.
     #[napi(ts_return_type = "'hijacked' | 'heartbeat-failed' | null")]
     pub fn lost(&self, key: f64) -> Option<&'static str> {
         self.session.lost(whole(key)).map(rootlock::LostReason::as_str)
@@ -112,9 +111,9 @@ impl BindingEnvironment {
         self.session.is_within(whole(key), outer.into_iter().map(whole).collect())
     }
 
-    /// Releases a lock. Answers `true` when that is done, `false` when the `released` event will
-    /// notify_waiting, with the error; or, when it is done, with the key and the token of the caller in this
-    /// environment that the lock went on to.
+    /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event follows, with
+    /// any error. If it is done and the lock went on to another caller in this environment, returns that
+    /// caller's key and token.
     #[napi]
     pub fn release(&self, key: f64) -> Either3<bool, Vec<f64>, BindingError> {
         let (released, events) = self.channel.collect(|| self.session.release(whole(key)));

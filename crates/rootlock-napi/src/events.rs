@@ -1,4 +1,4 @@
-//! What an environment is told: one threadsafe function that does not keep it alive.
+//! The events of an environment, delivered by one threadsafe function that does not keep it alive.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -85,7 +85,7 @@ impl BindingEvent {
 /// What the callback gets: a key and a token, if that is granted; else a zero and what happened.
 pub(crate) type Arguments = FnArgs<(f64, f64, Option<BindingEvent>)>;
 
-/// Something to tell.
+/// An event to deliver.
 pub(crate) enum Event {
     /// A lock, by key and token.
     Granted(u64, u64),

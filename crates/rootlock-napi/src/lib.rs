@@ -2,9 +2,9 @@
 //!
 //! JavaScript sees one class, [`environment::BindingEnvironment`], one instance per environment
 //! (main thread or worker). Requests are answered at once or by an event; all events of an
-//! environment go through one threadsafe function. There is no promise on this side: each would
-//! be a threadsafe function of its own, and libuv looks at all of them at every wake-up, which ten
-//! thousand waiters make quadratic. `src/` makes the promises.
+//! environment go through one threadsafe function. There are no promises on this side: each would be a
+//! threadsafe function of its own, and libuv checks all of them at every wake-up, which is quadratic
+//! with ten thousand waiters. `src/` makes the promises.
 
 pub mod absolute_path;
 pub mod ask;

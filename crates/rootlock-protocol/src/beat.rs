@@ -1,11 +1,11 @@
-//! A beat: refreshes a lease that is held.
+//! A beat refreshes a held lease.
 //!
 //! `lock_guard` → `check_identity` → `read_ledger` → `stamp` → `unlock_guard`; before the last, a
 //! `write_ledger` if the ledger has no record of the grant: a run has gone on, or the guard was
 //! removed and made anew.
 //!
-//! A guard that is missing is made only after a while: a directory that somebody is just removing
-//! shall not be filled again.
+//! A missing guard is made only after a while, so that a directory that is just being removed is not
+//! filled again.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum Found {
     Refreshed(Moment),
     /// The lock file's name stands for another file.
     Hijacked,
-    /// It could not be refreshed; others may take it over when its time has come.
+    /// It could not be refreshed; others may take it over when the lease ends.
     Failed(String),
 }
 
@@ -44,7 +44,7 @@ pub struct Beat {
     pub known: Known,
 }
 
-/// What one beat leaves to the next.
+/// What one beat remembers for the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// The ledger's record is this grant's own.
@@ -88,8 +88,8 @@ impl Beat {
                 .map(|section| section.map_or(Entered::Busy, Entered::Yes)),
             false => guard.enter_existing(dir, names, mode, patience),
         };
-        // The identity is looked at even when the refresh can't be done: a holder that was preempted
-        // must hear of it.
+        // The identity is checked even when the refresh can't be done: a preempted holder must learn
+        // that it was.
         let Some(stat) = own()? else { return Ok(Some(Found::Hijacked)) };
         let stamp = |stale| file.stamp_in_time(names, stat.modified, stale, exact_times);
         // Outside of a section the stamp may fall between a recoverer's second look and its rename,
@@ -143,7 +143,7 @@ impl Beat {
         Ok(Some(Found::Refreshed(at)))
     }
 
-    /// The T to say on the file by somebody who can't read the ledger: of readers, the longest.
+    /// The T to write to the file when the ledger can't be read: of readers, the longest.
     fn promised(&self, stat: &Stat) -> Duration {
         match self.mode {
             Mode::Exclusive => self.terms.stale,

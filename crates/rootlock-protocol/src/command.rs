@@ -1,5 +1,5 @@
-//! What is told of a command line: the program and its script. Not the arguments: there may be
-//! secrets among them, and the ledger is a file that backups and packages pick up.
+//! The part of a command line that others may see: the program and its script. Not the arguments:
+//! they may contain secrets, and backups and packages pick up the ledger.
 
 use rootlock_sys::process;
 

@@ -1,5 +1,5 @@
-//! Whether a lock may be taken over: as the [watch](crate::watch) says, or because its holder is
-//! certainly dead.
+//! Decides whether a lock may be taken over: because the [watch](crate::watch) says so, or because its
+//! holder is certainly dead.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::terms::Terms;
 use crate::watch::{self, HolderTerms, Sighting, Watch};
 
-/// What a look came to.
+/// The result of a check.
 pub struct Judgement {
     /// The lock may be taken over now.
     pub expired: bool,

@@ -48,7 +48,7 @@ impl fmt::Display for Fault {
 /// What was wrong with the file.
 #[derive(Debug)]
 pub enum FaultKind {
-    /// The operating system said no; `call` names the system call.
+    /// The operating system refused; `call` names the system call.
     Io { call: &'static str, error: io::Error },
     /// Something that is not a regular file has its name.
     NotAFile,

@@ -1,5 +1,5 @@
-//! What holds of a ledger whatever is in its file. Proved on nearly right bytes by the tests below,
-//! on all others by a fuzzer (`npm run check -- fuzz`), which is why this is public there.
+//! What is true of a ledger whatever its file contains. The tests below check it on nearly right bytes,
+//! a fuzzer on all others (`npm run check -- fuzz`), which is why this is public there.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +18,8 @@ const LAST_DATE: u128 = 8_640_000_000_000_000;
 /// writes its record, of which only the first `torn` bytes arrive.
 ///
 /// # Panics
-/// If a token could fall, a record tells what JavaScript can't hold, is not what was written, or a torn write does more harm than not
-/// to happen.
+/// If a token could fall, if a record has values that JavaScript can't hold or differs from what was
+/// written, or if a torn write does more harm than a missing one.
 pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
     let before = Ledger::decode(file);
     let highest = before.last.as_ref().map(|record| record.last);

@@ -1,4 +1,4 @@
-//! A grant: what makes a lock of a kernel lock. One section of the guard, the same for the first
+//! A grant turns a kernel lock into a lock. It is one section of the guard, the same for a first
 //! attempt, for a waiter and for a hand-over inside the process.
 
 use std::time::Duration;
@@ -16,12 +16,12 @@ use rootlock_sys::{FileId, Nanos, Stat, clock};
 /// How long a run of grants may go on without a section of its own: well below any heartbeat.
 const RUN: Duration = Duration::from_millis(1);
 
-/// What a grant is to be like.
+/// How a grant is to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub mode: Mode,
     pub terms: Terms,
-    /// How many in this process are in line behind; tokens are set aside for them.
+    /// How many callers of this process are queued behind; tokens are set aside for them.
     pub queued: usize,
 }
 
@@ -126,8 +126,8 @@ pub enum Verdict {
     Granted(Grant),
     /// The name stands for another file by now: drop this one and start over.
     Moved,
-    /// Somebody was in the guard for longer than the caller's patience; or the clock of a file that
-    /// is another user's has not gone on since the last stamp, and the caller can't wait for that.
+    /// Another process was in the guard for longer than the caller's patience; or the clock of another
+    /// user's file has not advanced since the last stamp, and the caller can't wait for that.
     GuardBusy,
 }
 

@@ -1,6 +1,6 @@
-//! The guard `G`: every grant, beat and takeover happens inside a section of it, so that they are
-//! in an order. Created once, never renamed, never removed by us; and never written to unless it is
-//! ours by its one name and by its content.
+//! The guard `G`: every grant, beat and takeover happens inside a section of it, which orders them. We
+//! create it once, never rename it, never remove it, and write to it only if its one name and its
+//! content say that it is ours.
 //!
 //! Lock order: the lock file first, then the guard. A recoverer, which holds the guard, only tries
 //! the lock file.
@@ -20,10 +20,10 @@ use rootlock_sys::sync::{self, Mutex, MutexGuard, thread};
 use rootlock_sys::{Create, Dir, FileId, Nanos, clock, flock, waiters};
 
 /// How long to wait for a section. Sections are a few system calls long; a longer wait means that
-/// whoever is inside was stopped there.
+/// the process inside was stopped there.
 #[derive(Clone, Copy)]
 pub enum Patience<'a> {
-    /// On somebody's event loop: a few tries, some microseconds.
+    /// On an event loop: a few tries, some microseconds.
     Spin,
     /// On a thread that others need again.
     AtMost(Duration),
@@ -138,7 +138,7 @@ impl Guard {
 
     /// Reads the ledger without entering: for messages and for watching, never for deciding.
     pub fn peek(&self, dir: &Dir, names: &Names) -> Ledger {
-        // Never waits for the descriptor: whoever has it may be waiting for somebody else.
+        // Never waits for the descriptor: the thread that has it may itself be waiting.
         let open = sync::try_lock(&self.open);
         match open.as_deref() {
             Some(Some(Open { file, .. })) => read(file),

@@ -1,4 +1,4 @@
-//! Who holds a lock, as far as known, and who we are.
+//! The holder of a lock, as far as known, and the identity of this process.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -9,8 +9,8 @@ use rootlock_sys::process;
 
 use crate::command;
 
-/// Who holds a lock, as far as known. A program that keeps no ledger (flock(1), Go) is known only
-/// by what the system tells.
+/// The holder of a lock, as far as known. Of a program that keeps no ledger (flock(1), Go), only what
+/// the system reports is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Its process id, on its own host.

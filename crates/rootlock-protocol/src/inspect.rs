@@ -1,4 +1,4 @@
-//! Looking without taking: how a lock is held, and by whom.
+//! Inspects a lock without taking it: how it is held, and by whom.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::holder::{Holder, Process};
 use crate::ledger::{Ledger, Record};
 use crate::lock_dir::LockDir;
 
-/// How long a look waits for the guard.
+/// How long an inspection waits for the guard.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
 
-/// What a look at a lock found. By the time it is read, it may be otherwise.
+/// The state of a lock when it was inspected; it may have changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockState {
     /// Free, or how it is held.
     pub state: State,
-    /// Who holds it, as far as known.
+    /// The holder, as far as known.
     pub holder: Option<Holder>,
     /// The age of the lock file's modification time by the wall clock; `None` without a lock file.
     /// Of a held lock: since the last beat. Negative ages (a clock that was set back) are zero.
@@ -35,12 +35,12 @@ pub enum State {
     Exclusive,
     /// By readers.
     Shared,
-    /// By somebody who has not beaten for so long that the lock may be taken over, or who is
+    /// By a holder that has not beaten for so long that the lock may be taken over, or that is
     /// certainly dead.
     Stale,
 }
 
-/// Looks at a lock that counts as stale after that time. Makes nothing.
+/// Inspects a lock, which counts as stale after that time. Creates nothing.
 pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
     let LockDir { dir, names, .. } = lock;
     let free = |age| LockState { state: State::Free, holder: None, age };
@@ -78,10 +78,10 @@ fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
     let LockDir { dir, names, guard, .. } = lock;
     let _section: Option<Section<'_>> =
         match dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))? {
-            // Not made here: whoever has no guard has no attempts of ours to disturb.
+            // Not made here: without a guard there are no attempts of ours to disturb.
             None => None,
-            // A section that can't be had (a read-only file system) costs others nothing worse
-            // than a second attempt.
+            // If the section can't be entered (a read-only file system), others at worst have to try
+            // a second time.
             Some(_) => match guard.enter_existing(dir, names, Mode::Exclusive, PATIENCE) {
                 Ok(Entered::Yes(section)) => Some(section),
                 _ => None,
@@ -129,8 +129,8 @@ pub fn is_holders(record: &Record, stat: &Stat) -> bool {
     })
 }
 
-/// Who holds a lock that is held: the ledger's record if nothing speaks against it, else whom the
-/// kernel names.
+/// The holder of a held lock: the one in the ledger's record unless something speaks against it, else
+/// the one that the kernel names.
 pub fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
     let record = ledger.of(stat.id).filter(|record| is_holders(record, stat));
     record.and_then(Record::holder).or_else(|| named_by_kernel(stat))

@@ -1,9 +1,9 @@
-//! The ledger: the content of the guard file. The last token, and who holds the lock.
+//! The ledger, which is the content of the guard file: the last token, and the holder of the lock.
 //!
 //! Two slots of [`SLOT`] bytes, each one line of text with a checksum; the newer valid one counts.
-//! A write goes to the other slot, so that one torn by a crash leaves the last one whole. Nothing,
-//! zeros and half a line are read as no record: they never block a lock, and the wall clock keeps
-//! tokens rising. What none of our writes leaves is somebody else's, and is not written over.
+//! A write goes to the other slot, so that a write torn by a crash leaves the last record whole. An
+//! empty slot, zeros and half a line count as no record: they never block a lock, and the wall clock
+//! keeps tokens rising. Content that none of our writes leaves is not ours, and is not overwritten.
 //!
 //! ```text
 //! rootlock1 token=1763894520000000 last=1763894520000000 mode=exclusive at=1763894520000
@@ -78,8 +78,8 @@ pub struct Record {
     pub grantee: Grantee,
 }
 
-/// Who was granted the lock, as written in a record: read when somebody asks, because most records
-/// are only read for their token.
+/// The holder, as written in a record: parsed only on demand, because most records are read only for
+/// their token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grantee {
     text: [u8; GRANTEE],
@@ -112,7 +112,7 @@ impl Grantee {
         Some(Self { text, length: bytes.len() })
     }
 
-    /// Somebody of whom nothing is known.
+    /// A holder of which nothing is known.
     fn nobody() -> Self {
         Self { text: [0; GRANTEE], length: 0 }
     }

@@ -1,19 +1,19 @@
-//! The protocol of a lock: what is done to its files, in which order, and why. The steps have the
-//! names that the model (`crates/rootlock-model`) and `docs/protocol.md` give them.
+//! The protocol of a lock: the steps on its files, their order, and the reasons. The steps have the
+//! same names in the model (`crates/rootlock-model`) and in `docs/protocol.md`.
 //!
-//! Nothing in here waits for a lock, knows of a queue, starts a thread or sets a timer; every
-//! function is one attempt, which ends. Read in this order:
+//! Nothing here waits for a lock, knows of a queue, starts a thread or sets a timer; every function is
+//! one attempt, which ends. Read in this order:
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`names`], [`terms`] | what a lock's files are called; what a holder promises |
-//! | [`ledger`], [`promise`] | how that is written down: in the guard, and in the lock file's times |
+//! | [`names`], [`terms`] | the names of a lock's files; the times of a lease |
+//! | [`ledger`], [`promise`] | how a grant is recorded: in the guard, and in the lock file's times |
 //! | [`lockfile`], [`guard`] | the two files; a section of the guard, in which every step happens |
 //! | [`grant`] | from a kernel lock to a grant |
-//! | [`beat`] | a lease is refreshed |
+//! | [`beat`] | refreshes a lease |
 //! | [`watch`], [`expiry`] | when a lock may be taken over (the first is pure) |
 //! | [`recover`] | the takeover |
-//! | [`inspect`] | looking without taking |
+//! | [`inspect`] | inspects a lock without taking it |
 #![allow(
     missing_docs,
     reason = "inner crate: its reader has the source, and the reasons are there"

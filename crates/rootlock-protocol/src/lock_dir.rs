@@ -1,4 +1,4 @@
-//! A lock's files, in a directory that is open: what every step works on.
+//! A lock's files in an open directory: what every step works on.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -92,12 +92,12 @@ impl LockFile {
         Ok(Self { file: Some(file), id: stat.id })
     }
 
-    /// Lets those use this file, which is to take the lock file's place, who may use that.
+    /// Gives this file, which is to replace the lock file, the same access rights.
     pub fn take_access_of(&self, lock: &Self, names: &Names) -> Result<(), Fault> {
         sys::copy_access(lock.file(), self.file()).map_err(Fault::io("fchown", &names.lock))
     }
 
-    /// Says a promise on a file that nobody else knows yet.
+    /// Writes a promise to a file that nobody else knows yet.
     pub fn promise(&self, names: &Names, stale: Duration) -> Result<(), Fault> {
         let now = clock::wall();
         sys::set_times(self.file(), promise::said(now, stale), now)
@@ -133,9 +133,9 @@ impl LockFile {
         Ok(own)
     }
 
-    /// Sets the modification time to now, and makes sure that it is another than `before`: a
-    /// contender that saw `before` must see that somebody lives. The access time says how long the
-    /// lock is promised for ([`promise`]).
+    /// Sets the modification time to now, and makes sure that it differs from `before`: a contender
+    /// that saw `before` must see a sign of life. The access time says how long the lock is promised
+    /// for ([`promise`]).
     ///
     /// `exact` remembers that the file system keeps times to the nanosecond, once it has shown it.
     pub fn stamp(
@@ -184,8 +184,8 @@ impl LockFile {
         )))
     }
 
-    /// The same for whoever may wait for the clock of somebody else's file to go on: that can only
-    /// be set to a "now" that goes by ticks of the kernel, or of the file system.
+    /// The same for a caller that may wait for the clock of another user's file to advance: such a file
+    /// can only be set to a "now" that advances in ticks of the kernel, or of the file system.
     pub fn stamp_in_time(
         &self,
         names: &Names,

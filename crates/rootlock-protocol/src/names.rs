@@ -10,7 +10,7 @@ pub struct Names {
     pub lock: Arc<str>,
     /// `G`: held for a few calls only; its content is the ledger.
     pub guard: Arc<str>,
-    /// What becomes the lock file in a takeover. Only who holds the guard touches it.
+    /// The file that becomes the lock file in a takeover. Only the process in the guard touches it.
     pub temporary: Arc<str>,
 }
 
@@ -22,13 +22,13 @@ impl Names {
     /// systems allow.
     const MAX_BYTES: usize = 240;
 
-    /// What the names of a lock's other files end in.
+    /// The endings of the names of a lock's other files.
     const GUARD: &str = ".guard";
     const TEMPORARY: &str = ".next";
 
-    /// Accepts a plain file name, or says what is expected: with a separator it could lead out of the directory. And only one
-    /// that no file system can take for another lock's guard or temporary file, or for another name
-    /// of another lock's file: it would have a second guard.
+    /// Accepts a plain file name, or says what is expected. With a separator, it could lead out of the
+    /// directory. And no file system may take it for another lock's guard or temporary file, or for
+    /// another name of another lock's file, which would then have a second guard.
     pub fn new(lock: &str) -> Result<Self, String> {
         let invalid = |expected: String| Err(format!("file name must be {expected}, got {lock:?}"));
         let plain = !lock.is_empty()
@@ -42,7 +42,7 @@ impl Names {
                 Self::MAX_BYTES
             ));
         }
-        // Of nothing but these, it is at least no other's.
+        // A name of nothing but these is at least not another's.
         if lock.ends_with(ENDINGS) && !lock.trim_end_matches(ENDINGS).is_empty() {
             return invalid("a name that does not end in a dot or a space".into());
         }
@@ -71,17 +71,17 @@ impl Names {
     }
 }
 
-/// What some file systems leave out at the end of a name.
+/// The characters that some file systems drop at the end of a name.
 const ENDINGS: [char; 2] = ['.', ' '];
 
-/// A name as the least particular file system compares it: without regard to case, without
-/// characters that some ignore, and without dots and spaces at the end.
+/// Folds a name as the most lenient file system does when it compares names: without regard to case,
+/// without characters that some ignore, and without dots and spaces at the end.
 fn fold(name: &str) -> String {
     let ascii = name.chars().filter(char::is_ascii).collect::<String>();
     ascii.trim_end_matches(ENDINGS).to_ascii_lowercase()
 }
 
-/// Whether Windows may have made the name for a longer one: `LOCK~1.GUA`.
+/// Whether Windows may have generated the name for a longer one: `LOCK~1.GUA`.
 fn is_short(name: &str) -> bool {
     let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let ends_in_number = base.rsplit_once('~').is_some_and(|(_, number)| {

@@ -1,12 +1,12 @@
-//! How long a holder was promised its lock for, as the lock file itself says it: for the time in
-//! which the ledger does not. A cleaner may remove a guard that looks old; then whoever comes first
-//! makes an empty one, and must not count by terms that it finds nowhere.
+//! A promise: how long its holder may keep the lock, written to the lock file itself, in case the
+//! ledger is lost. A cleaner may remove a guard that looks old; the next process then makes an empty
+//! one, and still finds the holder's terms here.
 //!
 //! A stamp sets the modification time to now, and the access time to now, plus T, plus a
 //! [signature](SIGNATURE) by which it is told from a time that comes of reading the file.
 //!
-//! Pure: a hint that is not there (coarse times, a file of another user, somebody who read the file
-//! since) is one that is not there.
+//! Pure. The promise is only a hint: it may be missing because times are coarse, because the file is
+//! another user's, or because the file has been read since.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub fn said(modified: Nanos, stale: Duration) -> Nanos {
     modified + millis * MILLISECOND + SIGNATURE
 }
 
-/// The T that was promised with the last stamp, if that can be told.
+/// The T that the last stamp promised, if it is readable.
 pub fn read(stat: &Stat) -> Option<Duration> {
     let difference = stat.accessed - stat.modified;
     let millis = u64::try_from(difference / MILLISECOND).ok()?;

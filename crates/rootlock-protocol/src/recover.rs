@@ -1,12 +1,12 @@
-//! Taking over: a lock whose holder lives no more, or has not beaten for its whole lease.
+//! The takeover of a lock whose holder is dead, or has not beaten for its whole lease.
 //!
-//! `lock_guard` → `check_identity` → `try_lock`; then, if somebody still has the kernel lock:
+//! `lock_guard` → `check_identity` → `try_lock`; then, if the kernel lock is still held:
 //! `look_again` → `create_temporary` → `rename` → `write_ledger` → `unlock_guard`.
 //!
-//! The second look is inside the section in which the rename happens: whoever was granted the lock
-//! or beat since the watch began has changed the file's times inside a section of the guard, so
-//! the look sees it; whoever comes after the rename is told so by the identity check. That is why
-//! one lock is never given to two (invariant I3).
+//! The second look is inside the section in which the rename happens. A process that was granted the
+//! lock or beat since the watch began has changed the file's times inside a section of the guard, so
+//! the look sees it; a process that comes after the rename fails the identity check. That is why a
+//! live lease is never taken over (invariant I3).
 
 use std::time::Duration;
 
@@ -24,16 +24,16 @@ use crate::holder::Holder;
 /// How long an attempt waits for the guard. There will be another.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
 
-/// What an attempt under the guard came to.
+/// The result of an attempt under the guard.
 #[derive(Debug)]
 pub enum Attempt {
-    /// Nobody had the kernel lock.
+    /// The kernel lock was free.
     Granted { grant: Grant, file: LockFile },
-    /// It was taken from somebody who still has the old file's kernel lock.
+    /// It was taken over from a process that still has the old file's kernel lock.
     TookOver { grant: Grant, file: LockFile, from: Option<Holder> },
-    /// Somebody has it, and there is no reason to take it from them.
+    /// It is held, and there is no reason to take it over.
     Held,
-    /// Somebody was in the guard for longer than bearable.
+    /// Another process was in the guard for too long.
     GuardBusy,
     /// The system refused the takeover.
     Refused(Fault),
@@ -97,7 +97,7 @@ fn replace(
     wanted: Wanted,
 ) -> Result<(Record, Grant, LockFile), Fault> {
     let LockDir { dir, names, .. } = lock;
-    // Noted before it is made: whoever comes after a crash in between knows that there is litter.
+    // Noted before it is made: after a crash in between, the next process knows that it may be there.
     if let Some(last) = ledger.last.as_ref().filter(|last| !last.leftover) {
         section.write_ledger(ledger, &Record { leftover: true, ..last.clone() })?;
     }
@@ -111,7 +111,7 @@ fn replace(
     }
     let record = grant::record(ledger, wanted, file.id(), false)
         .ok_or_else(|| grant::no_token_left(names))?;
-    // Before anybody can open it: whoever waits for the old one shall be able to.
+    // Before anybody can open it: those that wait for the old one must be able to.
     file.take_access_of(&old, names)?;
     file.promise(names, wanted.terms.stale)?;
     // Where a file that is open here can't be replaced.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What its holder promises, and what others wait for before they end it.
+/// How often its holder refreshes it, and how long others wait before they end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     pub heartbeat: Duration,
@@ -16,7 +16,7 @@ impl Terms {
     /// `stale` is at least so many heartbeats: one may be late, and one may just have been missed.
     pub const MIN_STALE_IN_HEARTBEATS: u32 = 3;
 
-    /// The one place that decides what terms there may be; the face only says it in its own words.
+    /// The one place that decides which terms are valid; the JavaScript API only rephrases it.
     pub fn check(&self) -> Result<(), String> {
         if self.heartbeat < Self::MIN_HEARTBEAT {
             return Err(format!(
@@ -26,8 +26,8 @@ impl Terms {
             ));
         }
         let least = self.heartbeat.saturating_mul(Self::MIN_STALE_IN_HEARTBEATS);
-        // A third of something has been rounded, and so has the whole, by whoever writes it as a
-        // fraction of seconds: a part in a thousand millions is nobody's intention.
+        // A caller that computes one from the other, or writes them as fractions of seconds, rounds
+        // them: a difference of one in a thousand million is not meant.
         let rounding = self.stale / 1_000_000_000 + Duration::from_nanos(2);
         if self.stale.saturating_add(rounding) < least {
             return Err(format!(

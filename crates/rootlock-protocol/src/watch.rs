@@ -1,8 +1,8 @@
-//! Watching somebody else's lock file: a stopwatch that any sign of life restarts.
+//! Watches another holder's lock file: a stopwatch that any sign of life restarts.
 //!
-//! Pure: time and sightings are passed in. The wall clock is never the sole judge, because it can
-//! be set, and file times can be set; what counts is what this process has itself seen unchanged,
-//! on a clock that stands still while the machine sleeps.
+//! Pure: time and sightings are passed in. The wall clock never decides alone, because it can be set,
+//! and so can file times; what counts is how long this process itself has seen the file unchanged, on
+//! a clock that stands still while the machine sleeps.
 
 use std::time::Duration;
 
@@ -46,8 +46,9 @@ impl Watch {
 
     /// Looks again, at `now`, with [`needed`] as it stands. Anything new restarts the stopwatch.
     ///
-    /// At most an [`interval`] is counted since the last look, however long ago that was: a process that was itself stopped, together with the holder perhaps, has not watched
-    /// meanwhile. So a heart that lives always gets the chance to beat before its lock is taken.
+    /// Counts at most one [`interval`] since the last look, however long ago that was: a process that
+    /// was itself stopped, perhaps together with the holder, did not watch during that time. So a live
+    /// holder always has the chance to beat before its lock is taken over.
     pub fn look(&mut self, sighting: Sighting, now: Duration, needed: Duration) {
         if sighting == self.sighting {
             self.watched += now.saturating_sub(self.looked).min(interval(needed));
@@ -57,7 +58,7 @@ impl Watch {
         }
     }
 
-    /// For how long the file has been watched unchanged.
+    /// How long the file has been watched unchanged.
     pub fn watched(&self) -> Duration {
         self.watched
     }
@@ -68,11 +69,11 @@ pub fn interval(needed: Duration) -> Duration {
     needed / 6
 }
 
-/// What the ledger says of a lock file's holder.
+/// What the ledger says about a lock file's holder.
 #[derive(Clone, Copy, Debug)]
 pub struct HolderTerms {
     pub terms: Terms,
-    /// The record speaks of who holds the lock now, as far as can be told.
+    /// The record is that of the present holder, as far as can be told.
     pub is_holders: bool,
 }
 

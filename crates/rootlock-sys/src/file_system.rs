@@ -1,5 +1,5 @@
-//! How far a lock on a file system reaches: who else meets it. For people: nothing
-//! decides by it but whether to warn.
+//! How far a lock on a file system reaches: which other processes it excludes. Information for people;
+//! it only decides whether to warn.
 
 use crate::Locality;
 
@@ -10,11 +10,11 @@ pub struct FileSystem {
     pub kind: String,
     /// How it is mounted, where the system tells.
     pub options: String,
-    /// Who meets a lock there.
+    /// Which processes a lock there excludes.
     pub reach: Reach,
 }
 
-/// Who meets a lock.
+/// Which processes a lock excludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// All processes of this machine: it is the kernel's own file system.
@@ -24,7 +24,7 @@ pub enum Reach {
     /// Only those who use this same mount: another mount of the same files, here or elsewhere,
     /// gives the same lock again.
     Mount,
-    /// Nobody can say beforehand; two clients have to try.
+    /// Not known; only a test with two clients can tell.
     Unknown,
 }
 
@@ -52,7 +52,7 @@ fn judge(kind: &str, options: &str, locality: Locality) -> Reach {
     let has = |wanted: &[&str]| options.split(',').any(|option| wanted.contains(&option));
     match kind {
         _ if locality == Locality::Local => Reach::Machine,
-        // The client keeps the locks to itself when it is told to.
+        // With such an option the client keeps the locks to itself.
         "nfs" | "nfs4" if has(&["nolock", "local_lock=flock", "local_lock=all"]) => Reach::Mount,
         "cifs" | "smb3" if has(&["nobrl"]) => Reach::Mount,
         "lustre" if !has(&["flock"]) => Reach::Mount,

@@ -1,4 +1,4 @@
-//! The one door to the locking calls (`flock(2)`, `LockFileEx`); `clippy.toml` bans them elsewhere.
+//! The only place that calls `flock(2)` and `LockFileEx`; `clippy.toml` bans them elsewhere.
 #![expect(clippy::disallowed_methods, reason = "this is the one door")]
 
 use std::fs::File;
@@ -9,7 +9,7 @@ use fs4::{FileExt, TryLockError};
 use super::platform;
 use crate::Mode;
 
-/// Takes the kernel lock if it is free: `false` when somebody else has it. Never blocks on a
+/// Takes the kernel lock if it is free; `false` if it is held. Never blocks on a
 /// local file system.
 pub fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
     loop {
@@ -41,7 +41,7 @@ pub fn lock(file: &File, mode: Mode) -> io::Result<()> {
     })
 }
 
-/// Releases the kernel lock. Said aloud rather than left to `close`: a child that was just forked
+/// Releases the kernel lock. Explicitly, rather than by `close`: a child that was just forked
 /// shares the open file until it execs, and would keep the lock alive for that long.
 pub fn unlock(file: &File) -> io::Result<()> {
     loop {

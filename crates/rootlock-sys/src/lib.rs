@@ -1,15 +1,15 @@
 //! The operating system, behind the same few functions everywhere.
 //!
 //! Every `cfg` on a system, every `unsafe` block and every system call of rootlock is in this crate,
-//! which knows nothing of locks but how the system calls them. [`flock`] is the one door to the locking calls; `unix/` and `windows/` export the same
-//! names:
+//! which knows nothing of rootlock's own locks. Only [`flock`] makes the locking calls; `unix/` and
+//! `windows/` export the same names:
 //!
 //! | item | what it does |
 //! | --- | --- |
 //! | [`Dir`] | a directory handle: opens, looks at and renames plain names inside it |
-//! | [`stat`], [`set_times`] | what the protocol wants to know of an open file; its times |
-//! | [`copy_access`], [`share_access`] | who may use a file |
-//! | [`read_at`], [`write_at`], [`close`] | the rest of what is done to one |
+//! | [`stat`], [`set_times`] | what the protocol needs to know of an open file; sets its times |
+//! | [`copy_access`], [`share_access`] | set who may use a file |
+//! | [`read_at`], [`write_at`], [`close`] | the other operations on a file |
 //! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
 //! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
 //! | [`waiters`] | whether another process waits |

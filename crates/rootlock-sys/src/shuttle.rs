@@ -1,5 +1,5 @@
-//! What `npm run check -- interleavings` puts in the place of the system's threads, mutexes, condition
-//! variables and clocks: [shuttle](https://docs.rs/shuttle)'s, and clocks that a test sets.
+//! What `npm run check -- interleavings` uses instead of the system's threads, mutexes, condition
+//! variables and clocks: those of [shuttle](https://docs.rs/shuttle), and clocks that a test sets.
 
 use std::collections::HashMap;
 use std::time::Duration;

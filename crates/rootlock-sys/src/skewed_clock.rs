@@ -1,4 +1,4 @@
-//! For tests: the system's clocks, and what a test adds to them. The heart that waits by them is
+//! For tests: the system's clocks, plus what a test adds to them. The timer that waits by them is
 //! not woken; it reads them again when it wakes, as after a real sleep.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,7 +28,7 @@ pub fn stop(time: Duration) {
     sleep(time);
 }
 
-/// Somebody set the wall clock: forward, or back.
+/// The wall clock was set: forward, or back.
 pub fn set(by: i64) {
     WALL.fetch_add(by, Ordering::SeqCst);
 }

@@ -1,4 +1,4 @@
-//! All that can be seen of a lock from outside, for a person who wants to know.
+//! Everything that can be seen of a lock from outside, for a person.
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ use crate::error::{Error, FaultExt, Operation};
 use crate::root::Root;
 use crate::{Mode, Options};
 
-/// What [`Root::diagnose`] found. By the time it is read, it may be otherwise.
+/// The result of [`Root::diagnose`]; the lock may have changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The same as [`Root::inspect`] finds, but stale by the longer of the default and the
-    /// holder's own time.
+    /// As [`Root::inspect`] reports it, but stale by the longer of the default and the holder's own
+    /// time.
     pub state: LockState,
     /// The terms that the holder wrote down, if it did: its heartbeat, and when it counts as stale.
     pub terms: Option<(Duration, Duration)>,
-    /// Who has the kernel lock; `None` where the system does not tell.
+    /// The holders of the kernel lock; `None` where the system does not tell.
     pub holders: Option<Vec<LockOwner>>,
     /// The processes that wait for it in the kernel; `None` where the system does not tell.
     pub waiters: Option<Vec<LockOwner>>,
-    /// What it is all on.
+    /// The file system that the lock is on.
     pub file_system: FileSystem,
 }
 
-/// A process that has or wants a lock, as the system tells.
+/// A process that holds a lock or waits for it, as reported by the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockOwner {
     /// Its process id.
     pub pid: u32,
-    /// How it has or wants it.
+    /// How it holds it or wants it.
     pub mode: Mode,
     /// Its program and its script; `None` when they can't be read.
     pub command: Option<String>,

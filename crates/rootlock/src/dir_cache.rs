@@ -1,9 +1,8 @@
-//! Directories that are asked for by their path again and again: kept open for a moment, with the
-//! guards of their locks, because opening and closing them takes as long as locking does.
+//! A cache of directories that are locked by path again and again: they stay open for a moment, with
+//! the guards of their locks, because opening and closing them takes as long as locking does.
 //!
-//! The path is looked up anew each time; only if it still leads to the directory that is open is
-//! the open one used. A directory that is used once is not kept at all, so whoever unlocks and then
-//! unmounts does not meet it here.
+//! The path is looked up anew each time; the cached directory is used only if the path still leads to
+//! it. A directory that is used once is not cached, so a caller can unlock and then unmount it.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -17,14 +16,14 @@ use crate::timer;
 use rootlock_sys::sync::{self, Mutex};
 use rootlock_sys::{FileId, clock};
 
-/// For how long after its last use a directory is kept, and within what time of its last use it
-/// must be asked for to be kept at all.
+/// How long a directory stays cached after its last use, and how soon after a use it must be used
+/// again to be cached at all.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How many are kept at most: each is two descriptors.
+/// The most directories that are cached: each takes two descriptors.
 const MOST: usize = 64;
 
-/// How many visits to directories that are not kept are remembered.
+/// How many uses of directories that are not cached are remembered.
 const VISITS: usize = 16;
 
 struct Cached {

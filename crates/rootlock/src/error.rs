@@ -24,9 +24,9 @@ pub enum Operation {
     Open,
     /// Taking the lock, or waiting for it.
     Acquire,
-    /// Giving it back.
+    /// Releasing it.
     Release,
-    /// Looking without taking.
+    /// Inspecting it.
     Inspect,
 }
 
@@ -34,11 +34,11 @@ pub enum Operation {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Somebody holds the lock, and the caller did not want to wait.
+    /// The lock is held, and the caller did not want to wait.
     Held,
     /// The wait was cancelled.
     Cancelled,
-    /// The operating system said no; `call` names the system call.
+    /// The operating system refused; `call` names the system call.
     Io {
         /// The system call, as its manual page is called.
         call: &'static str,
@@ -68,7 +68,7 @@ impl Error {
         Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
     }
 
-    /// What the system said to a call that was made for a lock, also by somebody else.
+    /// The system's error of a call for a lock, even one that another thread made.
     pub fn io(operation: Operation, path: &Path, call: &'static str, error: io::Error) -> Self {
         Self::new(operation, path, ErrorKind::Io { call, error })
     }
@@ -102,7 +102,7 @@ impl Error {
         &self.kind
     }
 
-    /// Who holds the lock, for [`ErrorKind::Held`] and [`ErrorKind::Cancelled`], if known.
+    /// The holder, if known, for [`ErrorKind::Held`] and [`ErrorKind::Cancelled`].
     pub fn holder(&self) -> Option<&Holder> {
         self.holder.as_deref()
     }
@@ -148,7 +148,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// What the caller knows, who knows what was being done, and in which directory.
+/// Adds what the caller knows: the operation, and the directory.
 pub(crate) trait FaultExt {
     fn into_error(self, operation: Operation, root: &Path) -> Error;
 
@@ -177,7 +177,7 @@ impl FaultExt for Fault {
     }
 }
 
-/// `io::Error` can't be cloned; its number and its text are what anybody wants of it.
+/// `io::Error` can't be cloned; its number and its text are all that matters of it.
 pub(crate) fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

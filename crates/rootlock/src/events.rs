@@ -1,31 +1,31 @@
-//! What a lock manager tells those who use it, from threads of its own.
+//! The events that the lock manager delivers to its users, from threads of its own.
 
 use crate::{Error, Holder, Lock};
 
-/// Receives what happens to the locks and waits of one user, each by the tag that it was asked for
-/// with. Called from any thread, never while
-/// anything is locked that a call back into this crate would need; it must not block.
+/// Receives the events of one user's locks and waits, each with the tag of its request. Called from
+/// any thread, but never while anything is locked that a call back into this crate would need; it must
+/// not block.
 pub trait Events: Send + Sync {
-    /// The lock was not free at once; told once for a wait, before it is settled.
+    /// The lock was not free at once. Called once for a wait, before it is settled.
     fn waiting(&self, tag: u64, holder: Option<&Holder>);
 
     /// The wait is over. Dropping the lock releases it.
     fn settled(&self, tag: u64, result: Result<Lock, Error>);
 
-    /// A lock that is held is not one any more.
+    /// A held lock was lost.
     fn lost(&self, tag: u64, reason: LostReason);
 
     /// A release that was left to another thread is done.
     fn released(&self, tag: u64, result: Result<(), Error>);
 
-    /// Something that an operator wants to read.
+    /// Something that an operator should know.
     fn log(&self, tag: u64, level: Level, message: &str, details: &Details);
 }
 
 /// Why a lock was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LostReason {
-    /// The lock file's name stands for another file: somebody took the lock over, or removed it.
+    /// The lock file's name refers to another file: the lock was taken over, or the file was removed.
     Hijacked,
     /// The file could not be refreshed for so long that another process may take the lock over.
     HeartbeatFailed,
@@ -41,8 +41,8 @@ impl LostReason {
     }
 }
 
-/// What is logged when a lock was taken from a holder that had not let go of it; comes before the
-/// grant.
+/// The message that is logged, before the grant, when a lock was taken over from a holder that had not
+/// released it.
 pub const TOOK_OVER: &str = "took over a stale lock";
 
 /// How much an operator should care.
@@ -50,7 +50,7 @@ pub const TOOK_OVER: &str = "took over a stale lock";
 pub enum Level {
     /// Reach knowing.
     Warn,
-    /// Somebody's assumption does not hold any more.
+    /// An assumption of the program no longer holds.
     Error,
 }
 

@@ -1,4 +1,4 @@
-//! Looking without taking.
+//! Inspects a lock without taking it.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::error::{Error, FaultExt, Operation};
 use crate::root::Root;
 
 impl Root {
-    /// Looks at a lock without taking it. Creates nothing.
+    /// Inspects a lock without taking it. Creates nothing.
     ///
-    /// Blocks for as long as the file system does. Where the system does not tell who holds a
-    /// file's lock, it is tried for a moment, inside the guard, so that no attempt of this crate's
-    /// fails because of it; one of another program's may.
+    /// Blocks for as long as the file system does. Where the system does not report the holder of a
+    /// file's lock, the lock is tried for a moment, inside the guard, so that no attempt of this crate
+    /// fails because of it; an attempt of another program may.
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.

@@ -1,9 +1,9 @@
-//! What several threads do at once, in thousands of orders: `npm run check -- interleavings` builds the crate
-//! with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables instead of
-//! the system's, and a clock that a test sets. The files and the kernel locks are real ones.
+//! Tests that run several threads in thousands of orders. `npm run check -- interleavings` builds the
+//! crate with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables instead of
+//! the system's, and with a clock that a test sets. The files and the kernel locks are real.
 //!
-//! A wait ends only by being woken, or when a test lets its time pass. So a wake-up that is missing
-//! is a deadlock, which shuttle reports with the order that leads to it.
+//! A wait ends only by being woken, or when a test lets its time pass. So a missing wake-up is a
+//! deadlock, which shuttle reports with the order that leads to it.
 
 #[cfg(test)]
 mod tests {
@@ -32,7 +32,7 @@ mod tests {
 
     /// Runs a test in many orders: at random, and with few but well-placed switches.
     fn explore(test: impl Fn() + Send + Sync + 'static) {
-        // The heart and the hands are the process's: one test at a time.
+        // The process has one timer and one pool: one test at a time.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let test = Arc::new(test);

@@ -1,8 +1,8 @@
-//! A lock that is held: its beats, its loss and its release.
+//! A held lock: its beats, its loss and its release.
 //!
-//! The descriptor is used by one thread at a time, the one that has `file` locked: a beat on a
-//! thread of the pool, or the release. A release that meets a beat leaves the work to the thread that beats,
-//! which is how the heartbeat is joined without anybody waiting for it.
+//! Only the thread that has `file` locked uses the descriptor: a beat on a thread of the pool, or the
+//! release. A release that meets a beat leaves its work to the beating thread; so the heartbeat is
+//! joined without anybody waiting for it.
 
 use std::io;
 use std::path::Path;
@@ -47,13 +47,13 @@ pub(crate) struct Lease {
 enum Phase {
     Held(Held),
     Lost(LostReason),
-    /// Released, or about to be by whoever has the descriptor.
+    /// Released, or about to be, by the thread that has the descriptor.
     Released,
 }
 
 /// When a lease was refreshed and what is due.
 struct Held {
-    /// On the clock that counts sleep: for so long may others count on the last refresh.
+    /// On the clock that counts sleep: others count the lease from then.
     refreshed: Duration,
     beat: Option<TimerKey>,
     /// It counts as lost then, unless it was refreshed.
@@ -262,12 +262,12 @@ impl Lease {
         self.entry.details(&self.path).with("token", &self.grant.token.to_string())
     }
 
-    /// Why it is not held any more, as far as this process can know now.
+    /// Why the lock was lost, as far as this process can know now.
     ///
-    /// A process that was stopped for longer than its lease wakes up with all of its threads at once:
-    /// whoever asks may come before the timer has. So the clock is asked too, and if the lease is over
-    /// by it, the file: whoever takes a lock over puts another one in its place. That it is still this
-    /// one is no refresh; that is left to the beat and the expiry, with their grace.
+    /// A process that was stopped for longer than its lease wakes up with all of its threads at once, so
+    /// a caller may ask before the timer has run. Therefore this also checks the clock and, if the lease
+    /// has ended by it, the file: a takeover puts another file in its place. If it is still the same
+    /// file, that is no refresh; the beat and the expiry decide, with their grace.
     pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
         let unrefreshed = match &*sync::lock(&self.phase) {
             Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
@@ -294,7 +294,7 @@ impl Lease {
     }
 
     /// Stops the heartbeat, releases the kernel lock, closes the descriptor; in that order, because
-    /// a beat after the release would refresh somebody else's lease. Only the first call does it.
+    /// a beat after the release would refresh another holder's lease. Only the first call does it.
     pub(crate) fn release(self: &Arc<Self>) -> Released {
         {
             let mut phase = sync::lock(&self.phase);

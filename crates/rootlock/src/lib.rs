@@ -15,13 +15,13 @@
 //!
 //! The lock is a kernel lock (`flock(2)`, `LockFileEx`) on a file in the directory: it dies with
 //! its holder. A heartbeat on a native thread makes it a lease as well: a holder that is stopped,
-//! or whose descriptor outlives it, loses the lock to whoever has watched the file unchanged for
-//! long enough. No lock is ever given to two; the protocol is in `docs/protocol.md`, and the steps
-//! are called the same there and here.
+//! or whose descriptor outlives it, loses the lock to a waiter that has seen the file unchanged for
+//! long enough. No two leases that exclude each other are ever live at once. The protocol is in
+//! `docs/protocol.md`; its steps have the same names there and here.
 //!
-//! *Advisory*: it keeps out those who ask for it. And a holder that was stopped, lost its lock and
-//! wakes up again may still write before it hears of it: only a resource that compares
-//! [`Lock::token`]s stops that.
+//! The lock is *advisory*: it excludes only those who ask for it. And a holder that was stopped, lost
+//! its lock and wakes up again may still write before it learns of the loss: only a resource that
+//! compares [`Lock::token`]s stops that.
 //!
 //! # Layout
 //! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `requests` and `queue` are pure

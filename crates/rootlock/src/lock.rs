@@ -1,4 +1,4 @@
-//! The lock in its holder's hand.
+//! The handle of a held lock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::lease::Lease;
 use crate::{Error, LostReason, Mode};
 
-/// A lock that is held. Dropping it releases it.
+/// A held lock. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
 pub struct Lock {
     lease: Arc<Lease>,
@@ -18,7 +18,7 @@ pub enum Released {
     /// It is done.
     Done(Result<(), Error>),
     /// A beat has the descriptor, or the file system may block: another thread does it, and
-    /// [`Events::released`](crate::Events::released) tells.
+    /// [`Events::released`](crate::Events::released) is called then.
     Later,
 }
 

@@ -1,4 +1,4 @@
-//! How a lock is taken and kept.
+//! How a lock is acquired and held.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use rootlock_protocol::Terms;
 
 use crate::{Error, Operation};
 
-/// The times of a lease, and whether somebody else's may be ended.
+/// The times of a lease, and whether another holder's may be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How often the lock file's modification time is refreshed while the lock is held.
@@ -19,7 +19,7 @@ pub struct Options {
     pub stale: Duration,
     /// Whether to take over an abandoned lock, or to wait for the kernel to free it. Default: yes.
     pub recover: bool,
-    /// Whether to wait for a lock that somebody holds, or to fail. Default: wait.
+    /// Whether to wait for a held lock, or to fail. Default: wait.
     pub wait: bool,
 }
 

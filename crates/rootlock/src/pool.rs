@@ -1,7 +1,8 @@
-//! Threads for what may take long: waiting in the kernel, looking at files, beating. Made when one
-//! is needed, kept for a moment for the next job, gone when there is none. Knows nobody.
+//! A pool of threads for what may take long: waits in the kernel, checks of files, beats. A thread is
+//! started when a job needs one, stays idle for a moment, and then ends. The pool knows nothing of
+//! locks.
 //!
-//! A thread that hangs in a call on dead storage holds up nobody but its own job.
+//! A thread that hangs in a call on dead storage holds up only its own job.
 
 use std::collections::VecDeque;
 use std::io;
@@ -48,7 +49,7 @@ pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets waits time out whose time has come; nothing else does under shuttle.
+/// Lets waits time out that are due; nothing else does under shuttle.
 #[cfg(shuttle)]
 pub(crate) fn time_passes() {
     let _state = sync::lock(&POOL.state);

@@ -1,4 +1,5 @@
-//! The requests of this process for one lock: who is next, who makes the grant, who is told what.
+//! The queue of this process's requests for one lock. It decides which request is next, which thread
+//! makes its grant, and which requests are notified.
 //!
 //! A pure state machine. Events come in as calls, effects go out as values; no clock, thread or
 //! file is in here, so that a test can play every order of them. [`crate::entry`] holds the machine
@@ -15,9 +16,9 @@
 //!                         └─ take_cancelled ─▶ (told)
 //! ```
 //!
-//! One thread of the process, the *wait*, blocks in the kernel for whoever is first. It is stopped
-//! by a signal, which may come a moment too early, so it is sent again until the thread answers by
-//! looking at the queue; a thread that never does is left to itself, and another one starts.
+//! One thread of the process, the *wait*, blocks in the kernel for the first request. A signal stops
+//! it; a signal may come a moment too early, so it is sent again until the thread answers by looking
+//! at the queue. A thread that never does is abandoned, and another one starts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,11 +47,11 @@ pub(crate) const GIVE_UP: Duration = Duration::from_millis(100);
 /// at once) while another one waits; as in parking_lot's eventual fairness.
 const TURN: Duration = Duration::from_millis(1);
 
-/// Whoever asks again so soon has not given anybody else a chance: the kernel wakes the next in its
-/// queue, but gives the lock to whoever asks first.
+/// A process that asks again so soon has not given any other a chance: the kernel wakes the next one in
+/// its queue, but gives the lock to the first that asks.
 const AT_ONCE: Duration = Duration::from_micros(200);
 
-/// For how long to stay away after a turn, so that whoever was woken gets there first.
+/// How long to stay away after a turn, so that the process that was woken comes first.
 const STEP_BACK: Duration = Duration::from_micros(200);
 
 /// What a request wants, as far as the order of requests depends on it.
@@ -98,7 +99,7 @@ struct Request<P> {
 struct Granting<P> {
     request: Request<P>,
     worker: Worker,
-    /// Not wanted any more: whoever makes the grant gives it back.
+    /// No longer wanted: the thread that makes the grant releases it.
     cancelled: bool,
 }
 
@@ -123,7 +124,7 @@ struct Wait {
     /// How often it was interrupted since it was asked to look at the queue again; `None` when it
     /// was not asked, or has answered.
     stopping: Option<u32>,
-    /// It must not stand in the kernel's queue: whoever is at its head may be stopped.
+    /// It must not stand in the kernel's queue: the process at its head may be stopped.
     skip_queue: bool,
 }
 
@@ -389,7 +390,7 @@ impl<P: Clone> Queue<P> {
         (failed, effects)
     }
 
-    /// Nobody can wait: the first in line is told why.
+    /// Nobody can wait: the first request fails with the reason.
     pub(crate) fn fail_first(&mut self) -> Option<P> {
         let (_, request) = self.queued.pop_first()?;
         self.look_never_if_empty();
@@ -613,7 +614,7 @@ impl<P: Clone> Queue<P> {
     /// Which file has the lock's name, as a look saw it.
     pub(crate) fn saw(&mut self, file: Option<FileId>) -> Vec<Effect> {
         let Some(wait) = &mut self.wait else { return Vec::new() };
-        // Whoever is at the head of the kernel's queue may be stopped: nobody stays in it for long.
+        // The process at the head of the kernel's queue may be stopped: nobody stays in it for long.
         wait.skip_queue = true;
         let stops = match wait.doing {
             Doing::QueueingUp => true,

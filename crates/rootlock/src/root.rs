@@ -1,4 +1,4 @@
-//! A directory, opened once.
+//! A directory that was opened once.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,8 +16,8 @@ use rootlock_sys::Reach;
 use rootlock_sys::sync::{self, Condvar, Mutex};
 use rootlock_sys::{Dir, FileId, Locality};
 
-/// A directory that can be locked, kept open: renaming its path does not matter any more, and
-/// nothing outside of it is ever touched.
+/// An open directory that can be locked: renaming its path no longer matters, and nothing outside of
+/// it is ever touched.
 #[derive(Clone)]
 pub struct Root {
     inner: Arc<Inner>,
@@ -35,7 +35,7 @@ struct Inner {
     entries: Mutex<Vec<Arc<LockEntry>>>,
 }
 
-/// What a lock is asked for.
+/// A request for a lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The lock file's name, a plain one. Default: [`Root::LOCK_FILE`].
@@ -46,7 +46,8 @@ pub struct Request<'a> {
     pub options: Options,
     /// Whether [`Events::waiting`] is wanted.
     pub notify_waiting: bool,
-    /// Whether [`Events::log`] reaches anybody: what is said once is not said to nobody.
+    /// Whether [`Events::log`] is wanted. A warning that is logged only once is saved for a request
+    /// that has a logger.
     pub has_logger: bool,
 }
 
@@ -66,7 +67,7 @@ impl Default for Request<'_> {
 /// fear of blocking.
 static LOCAL_MOUNTS: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
 
-/// Volumes whose locks somebody was warned of.
+/// Volumes for which the warning about their locks was logged.
 static DOUBTED: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
 
 impl Root {
@@ -138,11 +139,11 @@ impl Root {
     /// Asks for the lock, under a tag of the caller's by which `events` will call it.
     ///
     /// Does not wait for the lock. On a [local](Self::is_local) file system it does not block at
-    /// all. Those in this process who ask are served in the order in which they do. If an
-    /// [`Acquired::Later`] is settled before this returns, `events` hears of it first.
+    /// all. Requests of this process are served in order. If an [`Acquired::Later`] is settled before
+    /// this returns, `events` is called first.
     ///
     /// # Errors
-    /// Whatever else than a held lock keeps it from being taken.
+    /// Any reason why the lock can't be taken, except that it is held.
     pub fn acquire(
         &self,
         tag: u64,
@@ -158,7 +159,7 @@ impl Root {
         entry.acquire(&self.inner.path, tag, mode, &options, notify_waiting, events)
     }
 
-    /// Says, once for each file system, that its locks may not be everybody's.
+    /// Warns, once for each file system, that other mounts or machines may not see its locks.
     fn doubt(&self, tag: u64, events: &dyn Events) {
         let Inner { dir, id, path, locality, .. } = &*self.inner;
         if *locality == Locality::Local
@@ -176,8 +177,8 @@ impl Root {
     /// Blocks until it is taken; there is no way to cancel it but [`Root::acquire`].
     ///
     /// # Errors
-    /// Whatever else than a held lock keeps it from being taken, and
-    /// [`ErrorKind::Held`](crate::ErrorKind::Held) when waiting was not wanted.
+    /// Any reason why the lock can't be taken; [`ErrorKind::Held`](crate::ErrorKind::Held) only if
+    /// the options say not to wait.
     pub fn lock(&self, request: Request<'_>) -> Result<Lock, Error> {
         let blocking = Arc::new(Blocking::default());
         let events: Arc<dyn Events> = Arc::clone(&blocking) as _;

@@ -17,8 +17,8 @@ use crate::{Error, Holder, Lock, Operation, Released, dir_cache, error, pool, ti
 use rootlock_sys::clock;
 use rootlock_sys::sync::{self, Mutex};
 
-/// Receives what happens to the requests of a [`Session`], each by the tag that it was asked for
-/// with. Called from any thread; must not block.
+/// Receives the events of a [`Session`]'s requests, each with the request's tag. Called from any
+/// thread; must not block.
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn observe(&self, tag: u64, event: Event);
@@ -27,7 +27,7 @@ pub trait Observer: Send + Sync {
 /// Something that happened to a request.
 #[derive(Debug)]
 pub enum Event {
-    /// The lock was not free at once; told once for a wait, before its end.
+    /// The lock was not free at once. Sent once for a wait, before its end.
     Waiting(Option<Holder>),
     /// The request can't be granted before a lock is released that it was made inside of. It waits on.
     Deadlock,
@@ -37,11 +37,11 @@ pub enum Event {
     Failed(Error),
     /// The request was cancelled before anything was known of the lock.
     Cancelled,
-    /// The lock is not held any more.
+    /// The lock was lost.
     Lost(LostReason),
     /// A release that was left to another thread is done.
     Released(Result<(), Error>),
-    /// Something that an operator wants to read.
+    /// Something that an operator should know.
     Log(Level, String, Details),
 }
 
@@ -54,12 +54,12 @@ pub enum Place {
     Path(Located),
 }
 
-/// What became of a request at once.
+/// The immediate result of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The lock is held, with this fencing token.
     Granted(u64),
-    /// The observer will be told.
+    /// The observer will be notified.
     Later,
 }
 
@@ -110,7 +110,7 @@ impl Place {
 }
 
 impl Session {
-    /// A user who is told of everything by `observer`.
+    /// A session whose user is notified of everything through `observer`.
     pub fn new(observer: Arc<dyn Observer>) -> Self {
         let (requests, within) = (Mutex::new(Requests::new()), Mutex::default());
         Self { inner: Arc::new(Inner { observer, requests, within }) }
@@ -120,7 +120,7 @@ impl Session {
     /// calls on a local file system; whoever asks first for a lock by the same path is first.
     ///
     /// # Errors
-    /// Whatever keeps the lock from being taken, except that it is held, and is known at once.
+    /// Any reason why the lock can't be taken that is known at once, except that it is held.
     pub fn acquire(&self, tag: u64, place: Place, request: Request<'_>) -> Result<Answer, Error> {
         let line = || (place.path().to_owned(), request.file_name.to_owned());
         let busy = self.inner.requests().is_busy(line);
@@ -296,7 +296,7 @@ impl Inner {
         let Job { place, file_name, mode, options, notify_waiting, has_logger } = job;
         let result = place.open().and_then(|root| {
             if !self.requests().begin(tag) {
-                // Nothing is created for somebody who has left meanwhile.
+                // Nothing is created for a user who has left meanwhile.
                 return Ok(None);
             }
             let request =

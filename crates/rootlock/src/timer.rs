@@ -1,9 +1,10 @@
-//! One thread that knows when something is due, for all locks of the process. Knows nobody.
+//! The timer: one thread that runs what is due, for all locks of the process, of which it knows
+//! nothing.
 //!
-//! It never touches a file. What does (a beat, a look) it gives to [`crate::pool`], the tasks of
-//! one volume together, so that hung storage stops nobody else's beats, and so that this thread can
-//! tell a holder in time that its own beats do not get through. Beats are aligned on a grid, so
-//! that thousands of locks are one wake-up.
+//! It never touches a file. It passes tasks that do (a beat, a check) to [`crate::pool`], those of
+//! one volume together, so that hung storage stops only its own beats, and so that this thread can
+//! notify a holder in time that its beats fail. Beats are aligned on a grid, so that thousands of
+//! locks need one wake-up.
 //!
 //! The thread starts with the first timer and ends a moment after the last one.
 
@@ -21,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 const STACK: usize = 256 * 1024;
 
-/// What is done when it is due. On the timer's thread, so it must not block: what may, it returns.
+/// What to do when it is due. Runs on the timer's thread, so it must not block; it returns work that may.
 pub(crate) type Due = Box<dyn FnOnce(Moment) -> Option<Arc<dyn Task>> + Send>;
 
 /// When something due is done.
@@ -35,7 +36,7 @@ pub(crate) struct Moment {
 
 /// Something that touches files.
 pub(crate) trait Task: Send + Sync {
-    /// What it may hang on together with others.
+    /// The volume, on which tasks may hang together.
     fn volume(&self) -> u64;
 
     fn run(self: Arc<Self>);
@@ -93,14 +94,14 @@ pub(crate) fn set(
     Ok(key)
 }
 
-/// Takes a timer back. One that is just being acted on can't be.
+/// Cancels a timer, unless it is just running.
 pub(crate) fn clear(key: TimerKey) {
     let timer = sync::lock(&TIMER.state).timers.remove(&key);
     // Dropped outside of the mutex: it may own the last reference to something that sets timers.
     drop(timer);
 }
 
-/// Lets the thread's wait time out if its time has come; nothing else does under shuttle.
+/// Lets the thread's wait time out if it is due; nothing else does under shuttle.
 #[cfg(shuttle)]
 pub(crate) fn time_passes() {
     let _state = sync::lock(&TIMER.state);

@@ -12,8 +12,7 @@ const OF_GROUP: u32 = 0o070;
 const OF_OTHERS: u32 = 0o007;
 const OF_OWNER: u32 = 0o600;
 
-/// Lets those use `to` who may use `from`, and nobody else; an error where the system does not
-/// allow that.
+/// Gives `to` exactly the access rights of `from`; an error where the system does not allow that.
 pub fn copy_access(from: &File, to: &File) -> io::Result<()> {
     let wanted = stat(from)?;
     let own = stat(to)?;

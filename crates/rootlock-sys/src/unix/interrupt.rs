@@ -1,10 +1,10 @@
-//! Ends a blocked `flock` of another thread: a signal to that thread, whose handler does nothing
-//! and is installed without `SA_RESTART`, so that the call returns `EINTR`. Nothing else ends it:
-//! not `close(2)`, not a flag.
+//! Ends a blocked `flock` of another thread, with a signal whose handler does nothing and is installed
+//! without `SA_RESTART`, so that the call returns `EINTR`. Nothing else ends it: not `close(2)`, not a
+//! flag.
 //!
-//! The signal is one that nobody else has taken: its disposition must be the default when it is
-//! first needed. Where none is left, [`Interrupt::fire`] does nothing, and a waiter that is not
-//! wanted any more gives its lock back as soon as the kernel grants it.
+//! The signal must be unused: its disposition must be the default when it is first needed. If none is
+//! left, [`Interrupt::fire`] does nothing, and a cancelled waiter releases its lock as soon as the
+//! kernel grants it.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -1,6 +1,6 @@
-//! The queue of the processes that wait, beside the kernel's own: a lock on a byte of the guard, of
-//! the kind that belongs to the open file (`F_OFD_SETLKW`). The kernel keeps the account, and
-//! forgets who dies. Whoever does not queue says that it waits by a lock on another byte.
+//! The queue of the waiting processes, beside the kernel's own: a lock on a byte of the guard, of the
+//! kind that belongs to the open file (`F_OFD_SETLKW`). The kernel manages it, and removes processes
+//! that die. A process that waits without queueing announces that by a lock on another byte.
 //!
 //! On Linux these locks have nothing to do with `flock`; where they do (macOS, NFS), nobody queues
 //! and [`others_wait`] does not know.
@@ -29,8 +29,8 @@ pub fn queue_up(guard: &File) -> io::Result<bool> {
     }
 }
 
-/// Says to others that this process waits, though not in the queue. A hint: if it can't be said,
-/// nobody is told.
+/// Announces that this process waits, though not in the queue. A hint: if that fails, it is not
+/// announced.
 pub fn announce(guard: &File) {
     #[cfg(target_os = "linux")]
     let _ = set(guard, libc::F_OFD_SETLK, libc::F_RDLCK, HEAD + 1, 1);
@@ -46,7 +46,7 @@ pub fn leave(guard: &File) {
     let _ = guard;
 }
 
-/// Whether somebody else waits; `None` where that can't be known.
+/// Whether another process waits; `None` where that can't be known.
 pub fn others_wait(guard: &File) -> Option<bool> {
     #[cfg(target_os = "linux")]
     {

@@ -1,9 +1,9 @@
-//! Ends a blocked `LockFileEx` of another thread: `CancelSynchronousIo`, which ends whatever call
-//! on a file that thread is in. So it is only called while the thread says that it waits for a
-//! lock: a write to the ledger, or what a program does in a callback, is not to be ended.
+//! Ends a blocked `LockFileEx` of another thread, by `CancelSynchronousIo`, which ends any call on a
+//! file that the thread is in. So it is called only while the thread says that it waits for a lock: it
+//! must not end a write to the ledger, or what a program does in a callback.
 //!
-//! Not by overlapped calls, which `CancelIoEx` would end: a file opened for them can't be used by
-//! anything that waits, std's `File` included, and a cancelled request can still be granted.
+//! Overlapped calls, which `CancelIoEx` would end, are not used: a file opened for them can't be used
+//! by anything that waits, std's `File` included, and a cancelled request can still be granted.
 
 use std::cell::RefCell;
 use std::io;
@@ -93,7 +93,7 @@ pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Resu
     })
 }
 
-/// A handle that means this thread wherever it is used; `GetCurrentThread` means whoever uses it.
+/// A handle that means this thread wherever it is used; `GetCurrentThread` means the thread that uses it.
 fn this_thread() -> Option<OwnedHandle> {
     let mut handle = ptr::null_mut();
     // SAFETY: the pseudo handles need no care, and there is room for the new one.

@@ -1,9 +1,9 @@
 //! Windows 10 and later.
 //!
-//! The lock is `LockFileEx` over the whole range of a file opened for synchronous use, where it is
-//! mandatory: while one handle has it exclusively, no other can read the bytes, and a shared one
-//! keeps everybody from writing them, its owner too. The lock file has no bytes that anybody wants,
-//! and the guard's are only written under the exclusive lock. Times are not bytes: a beat passes.
+//! The lock is `LockFileEx` over the whole range of a file opened for synchronous use. There it is
+//! mandatory: while one handle has it exclusively, no other can read the bytes, and a shared lock
+//! prevents all writes, its owner's too. The lock file has no content, and the guard's is written only
+//! under the exclusive lock. Times are not content, so a beat can set them.
 
 mod dir;
 mod interrupt;

@@ -1,4 +1,4 @@
-//! Who this process is, and whether a recorded one is certainly gone.
+//! The identity of this process, and whether a recorded process has certainly ended.
 
 use std::ffi::OsString;
 use std::os::windows::ffi::OsStringExt;

@@ -1,5 +1,5 @@
-//! The queue of the processes that wait: there is none here. The kernel lock covers every byte that
-//! could be locked for it, and another file would be one more in the root.
+//! The queue of the waiting processes, of which there is none here: the kernel lock covers every byte
+//! that could be locked for it, and another file would be one more in the root.
 
 use std::fs::File;
 use std::io;

@@ -1,5 +1,5 @@
-//! Taking a lock: at once if it is free and nobody waits, else in the queue, or by one thorough
-//! attempt on another thread, as the options say.
+//! Acquires a lock: at once if it is free and nobody waits. Otherwise the request waits in the queue
+//! or, if it does not want to wait, another thread makes one full attempt.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use rootlock_protocol::recover::{self, Attempt};
 use rootlock_sys::clock;
 use rootlock_sys::sync;
 
-/// What an attempt without patience came to.
+/// The result of an attempt on the fast path.
 enum Tried {
     Granted(Lock),
     /// It is held, or this is not a moment for the fast path.
@@ -29,8 +29,8 @@ enum Tried {
 }
 
 impl LockEntry {
-    /// Takes the lock at once if it is free and nobody waits; else gets in line, or makes one
-    /// thorough attempt on another thread, as the options say.
+    /// Takes the lock at once if it is free and nobody waits; else joins the queue or, if the options
+    /// say not to wait, makes one full attempt on another thread.
     ///
     /// Does not wait. On a local file system it does not block either.
     pub(crate) fn acquire(
@@ -105,7 +105,7 @@ impl LockEntry {
     pub(super) fn wanted(&self, waiter: &Waiter) -> Wanted {
         let queued = match waiter.mode {
             Mode::Exclusive => sync::lock(&self.state).queue.len(),
-            // Readers are not served from one another's hand.
+            // Readers do not hand the lock over to each other.
             Mode::Shared => 0,
         };
         Wanted { mode: waiter.mode, terms: waiter.terms, queued }
@@ -123,7 +123,7 @@ impl LockEntry {
             .map_err(Fault::io("pthread_create", &self.files.names.lock))
     }
 
-    /// One thorough attempt, on a thread of the pool.
+    /// One full attempt, on a thread of the pool.
     fn attempt_once(self: &Arc<Self>, waiter: Waiter) -> Result<(), Fault> {
         let (key, wants, waiter) = (waiter.key, waiter.wants(), Arc::new(waiter));
         sync::lock(&self.state).queue.attempt(key, wants, Arc::clone(&waiter));
@@ -170,7 +170,7 @@ impl LockEntry {
     fn attempt(&self, claim: &Claim) -> Result<Attempt, Fault> {
         let waiter = &claim.payload;
         recover::attempt(&self.files, self.wanted(waiter), |stat, looked, ledger| {
-            // Looked at even by whoever may not take over: the memory is the process's.
+            // Recorded even if this request may not take over: the whole process uses the watch.
             self.judge(stat, looked, ledger, waiter.terms).expired && waiter.recover
         })
     }

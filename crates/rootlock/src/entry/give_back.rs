@@ -1,4 +1,4 @@
-//! Giving a lock back: to the next in the queue of this process if that is fair to others, else to
+//! Gives a lock back: to the next request of this process if that is fair to other processes, else to
 //! the kernel.
 
 use std::sync::Arc;
@@ -34,9 +34,9 @@ impl LockEntry {
         released.map_err(|fault| fault.into_error(Operation::Release, &lease.path))
     }
 
-    /// Gives the kernel lock to the next in the queue without giving it to the kernel in between: as
-    /// the next grant of a run, else as any other, with a section of its own. Returns the file if
-    /// nobody could be served.
+    /// Hands the kernel lock to the next request without releasing it in between: as the next grant of
+    /// a run, else as a grant with a section of its own. Returns the file if no request could be
+    /// served.
     fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
         if !sync::lock(&self.state).queue.may_hand_over(lease.key) {
             return Some(file);
@@ -62,7 +62,7 @@ impl LockEntry {
                 self.settle_granted(claim, grant, file, since);
                 None
             }
-            // What is wrong, if anything, the wait in the kernel will find out.
+            // If something is wrong, the wait in the kernel will find out.
             Ok(Verdict::Moved | Verdict::GuardBusy) | Err(_) => {
                 self.requeue(claim.key);
                 Some(file)

@@ -1,4 +1,4 @@
-//! Looking at what is waited for: the watch, the takeover when its time has come, and who the holder is.
+//! Checks a lock that is waited for: watches it, takes it over when it is stale, and finds its holder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::queue::{Look, LookFor};
 use crate::timer::{self, TimerKey};
 use crate::{Holder, pool};
 
-/// When a waiter first looks at what it waits for: most waits are over by then.
+/// When a waiter first checks the lock that it waits for: most waits are over by then.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// The timer for the next look, and when it is due. It may come too early: to set one for each wait
@@ -132,7 +132,7 @@ impl LockEntry {
         waiter.log(Level::Warn, crate::events::TOOK_OVER, &details);
     }
 
-    /// Logged once for as long as the reason stays the same; told again in the error.
+    /// Logged once for as long as the reason stays the same; repeated in the error.
     pub(super) fn note_refusal(&self, waiter: &Waiter, fault: Fault) {
         let reason = fault.to_string();
         {
@@ -146,7 +146,7 @@ impl LockEntry {
         waiter.log(Level::Warn, "could not take over a stale lock", &details);
     }
 
-    /// Who holds the lock just now, as far as can be told. Reads files.
+    /// The present holder of the lock, as far as can be told. Reads files.
     pub(super) fn find_holder(&self) -> Option<Holder> {
         self.find_holder_by(inspect::holder)
     }

@@ -1,6 +1,6 @@
-//! A entry: one lock file of one directory, as this process sees it. Everybody in the process who
-//! wants that lock meets here, whatever thread they come from. The [queue](crate::queue) decides
-//! who is next; this carries out what it wants done, with real files, threads and timers.
+//! An entry is one lock file of one directory, as this process sees it. All requests of the process for
+//! that lock meet here, from whatever thread. The [queue](crate::queue) decides which is next; the entry
+//! carries out its decisions, with real files, threads and timers.
 //!
 //! The state's mutex is a leaf but for the timer's: no call on a file and no call to
 //! [`crate::Events`] is made under it.
@@ -49,7 +49,7 @@ struct State {
     /// The threads that wait in the kernel, or did and have not ended yet.
     interrupts: Vec<(WaitId, Arc<Interrupt>)>,
     look_timer: LookTimer,
-    /// Who held the lock when somebody last looked.
+    /// The holder that the last check found.
     holder: Option<Holder>,
     /// A takeover that the system refused, for the message of a wait that ends without the lock.
     refusal: Option<Arc<Fault>>,

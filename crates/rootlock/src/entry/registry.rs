@@ -1,5 +1,5 @@
-//! All entries of the process: everybody who wants one lock finds the same. And what is remembered
-//! of those that nobody uses just now.
+//! All entries of the process, so that requests for one lock find the same entry; and what is
+//! remembered of entries that are not in use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -13,8 +13,7 @@ use rootlock_sys::{Dir, FileId, Locality, clock};
 use super::{EntryId, LockEntry, State};
 use crate::queue::{Queue, Turns};
 
-/// All entries of the process that somebody uses, and what is remembered of those nobody uses just
-/// now.
+/// All entries of the process that are in use, and what is remembered of those that are not.
 #[derive(Default)]
 struct Registry {
     entries: HashMap<EntryId, Weak<LockEntry>>,
@@ -25,7 +24,7 @@ struct Registry {
 struct Memory {
     /// Repeated short tries add up.
     watch: Option<Watch>,
-    /// Whoever asks again at once does so through a new entry, if it names the place by a path.
+    /// A caller that asks again at once does so through a new entry, if it locks by path.
     turns: Turns,
     left: Duration,
 }

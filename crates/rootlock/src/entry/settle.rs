@@ -16,13 +16,13 @@ use rootlock_sys::clock;
 use rootlock_sys::sync;
 
 rootlock_sys::sync::thread_local! {
-    /// The releases that were asked for while somebody was told of a grant on this thread.
+    /// The releases that were requested while a user was notified of a grant on this thread.
     static DEFERRED: RefCell<Option<VecDeque<Arc<Lease>>>> = const { RefCell::new(None) };
 }
 
-/// Tells somebody of a grant. A lock that is released meanwhile, on this thread, is released
-/// afterwards: a release may grant the lock to the next, who may release it, and so on; with each
-/// inside of the other, a queue of a few hundred would exhaust the stack.
+/// Notifies a user of a grant. A release that the user requests meanwhile, on this thread, happens
+/// afterwards: it may grant the lock to the next request, whose user may release it, and so on; with
+/// each call inside of the other, a queue of a few hundred would exhaust the stack.
 pub(super) fn deferring(call: impl FnOnce()) {
     /// Ends the deferral even if the call panics.
     struct Outermost;
@@ -82,7 +82,7 @@ impl LockEntry {
         }
     }
 
-    /// The same for a lock that this process has only just got.
+    /// The same for a lock that this process has only just acquired.
     pub(super) fn settle_new(self: &Arc<Self>, claim: Claim, grant: Grant, file: LockFile) {
         self.settle_granted(claim, grant, file, clock::awake());
     }

@@ -1,4 +1,4 @@
-//! A wait in the kernel: one thread of a entry, blocked in `flock` for whoever is first in the queue.
+//! A wait in the kernel: one thread of an entry, blocked in `flock` for the first request in the queue.
 //!
 //! The kernel keeps the order between processes and wakes nobody before it is their turn; nothing
 //! is polled. The wait belongs to the entry, not to a waiter: when the first in the queue changes,
@@ -42,7 +42,7 @@ pub(super) fn run(entry: &Arc<LockEntry>, id: WaitId) {
         // Closing asks the server too, and may hang.
         entry.tell_cancelled();
     }
-    // The file is closed before those who left are told: an aborted wait leaves nothing behind.
+    // The file is closed before cancelled requests are notified: an aborted wait leaves nothing behind.
     drop(file);
     drop(place);
     sync::lock(&entry.state).interrupts.retain(|(wait, _)| *wait != id);
@@ -137,7 +137,7 @@ fn attempt(
         return Ok(Some(file));
     }
     let claim = sync::lock(&entry.state).queue.claim_for_wait(id, mode);
-    // Nobody may want it any more: dropping the file gives it back.
+    // If nobody wants it any more, dropping the file gives it back.
     if let Some(claim) = claim {
         grant_to(entry, claim, file);
     }
@@ -151,7 +151,7 @@ fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
     match grant::claim(&entry.files, &file, wanted, Patience::Until(&enough)) {
         Ok(Verdict::Granted(grant)) => {
             entry.settle_new(claim, grant, file);
-            // Whoever was woken up may need this processor: cleaning up here can wait.
+            // The thread that was woken may need this processor: cleaning up here can wait.
             thread::yield_now();
         }
         // Closed before the waiter goes back in the queue, so that it does not wait for itself.
@@ -167,7 +167,7 @@ fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
 }
 
 impl LockEntry {
-    /// A permanent error met while waiting: it is the first in line's.
+    /// A permanent error met while waiting: the first request fails with it.
     fn fail_first(self: &Arc<Self>, fault: Fault) {
         let first = sync::lock(&self.state).queue.fail_first();
         if let Some(waiter) = first {
@@ -175,7 +175,7 @@ impl LockEntry {
         }
     }
 
-    /// Lets whoever was woken get there first.
+    /// Lets the process that was woken come first.
     fn wait_for_turn(&self) {
         let not_before = sync::lock(&self.state).queue.not_before();
         let left = not_before.saturating_sub(clock::awake());

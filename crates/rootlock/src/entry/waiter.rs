@@ -1,4 +1,4 @@
-//! Somebody who wants the lock.
+//! A request for the lock, as its entry sees it.
 
 use std::path::Path;
 use std::sync::Arc;
