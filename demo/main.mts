@@ -102,12 +102,12 @@ function row({ name, child, state, done, token }: Teller): string {
 /** Waits for something to be so, never for a time: on a busy machine everything takes longer. */
 type Perhaps<T> = T | false | undefined
 async function until<T>(what: string, look: () => Perhaps<T> | Promise<Perhaps<T>>): Promise<T> {
-  for (const deadline = now() + 60_000; now() < deadline; await pass(5)) {
+  for (const deadline = now() + 30_000; now() < deadline; await pass(5)) {
     const seen = await look()
     if (trouble) throw trouble
     if (seen) return seen
   }
-  throw new Error(`waited 60 s in vain for this: ${what}`)
+  throw new Error(`waited 30 s in vain for this: ${what}`)
 }
 
 /** For a good look at it: at least a second, and at least five turns. */
