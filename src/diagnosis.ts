@@ -20,8 +20,8 @@ export async function diagnose(path: string, fileName?: string): Promise<Diagnos
   const name = checkedFileName(fileName) ?? defaults.fileName
   const lockFile = within(absolute(at), name)
   const event = await ask((key) => environment.diagnose(key, at, name))
-  if (!event.diagnose) throw fromBinding(event.error!, 'inspect')
-  const { state: seen, ...more } = event.diagnose
+  if (!event.diagnosis) throw fromBinding(event.error!, 'inspect')
+  const { state: seen, ...more } = event.diagnosis
   return {
     path: lockFile,
     state: seen.state,

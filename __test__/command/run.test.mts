@@ -5,7 +5,7 @@ import test from 'ava'
 import { tryRLock } from 'rootlock'
 
 import { child, program } from '../helpers/child.mjs'
-import { command, inTerminal, rootlock, run } from '../helpers/command.mjs'
+import { command, inTerminal, rootlock, run, node, untilTold } from '../helpers/command.mjs'
 import { eventually } from '../helpers/eventually.mjs'
 import { kernelLocks } from '../helpers/kernel-locks.mjs'
 import { hold } from '../helpers/locks.mjs'
@@ -14,8 +14,6 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const onUnix = needing(test, unix)
 const withTerminal = needing(test, unix, tool('script', '--version'))
-
-const node = (script: string) => [process.execPath, '-e', script]
 
 test('run gives the command the lock and the token, and passes its exit code on', async (t) => {
   const root = await temporaryRoot(t)
@@ -115,15 +113,7 @@ for (const [where, declare, start, printed] of [
 
 onUnix('when the lock is lost the command gets SIGTERM, and the exit code says so', async (t) => {
   const root = await temporaryRoot(t)
-  const preempted = command(
-    t,
-    'run',
-    root,
-    '--',
-    ...node(
-      'process.on("SIGTERM", () => process.exit(0)); console.log("ready"); setInterval(() => {}, 1e6)'
-    )
-  )
+  const preempted = command(t, 'run', root, '--', ...untilTold)
   await preempted.prints('ready')
   await writeFile(join(root, 'other'), '')
   await rename(join(root, 'other'), join(root, '.lock'))

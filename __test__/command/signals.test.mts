@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 import { inspect } from 'rootlock'
 
 import { program } from '../helpers/child.mjs'
-import { command, inTerminal, rootlock, run } from '../helpers/command.mjs'
+import { command, inTerminal, rootlock, run, node } from '../helpers/command.mjs'
 import { eventually } from '../helpers/eventually.mjs'
 import { kernelLocks } from '../helpers/kernel-locks.mjs'
 import { hold } from '../helpers/locks.mjs'
@@ -20,8 +20,6 @@ const withTerminal = needing(test, unix, tool('script', '--version'))
 const inNamespace = needing(test, linux, superuser, namespaces)
 const withBash = needing(test, unix, onPath('bash'), onPath('nohup'))
 const withNohup = needing(test, linux, tool('script', '--version'), tool('nohup', '--version'))
-
-const node = (script: string) => [process.execPath, '-e', script]
 
 /** Counts a signal, says so when no more of it may come, and ends with 4 when it is told to. */
 const counts = (signal: NodeJS.Signals) =>

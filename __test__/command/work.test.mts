@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { inspect } from 'rootlock'
 
-import { command, rootlock, run } from '../helpers/command.mjs'
+import { command, rootlock, run, node, untilTold } from '../helpers/command.mjs'
 import { program } from '../helpers/child.mjs'
 import { inTime } from '../helpers/eventually.mjs'
 import { hold } from '../helpers/locks.mjs'
@@ -18,8 +18,6 @@ const onUnix = needing(test, unix)
 const onLinux = needing(test, linux)
 const onProcessor = needing(test, linux, notEmulated)
 const withMake = needing(test, linux, onPath('make'))
-
-const node = (script: string, ...args: string[]) => [process.execPath, '-e', script, ...args]
 
 /** Work that a shell leaves running, on streams of its own, until a file is there. */
 const leaves = (t: ExecutionContext, root: string, then: string) => {
@@ -88,15 +86,7 @@ onUnix('SIGKILL of the run while it waits leaves nobody behind who keeps the loc
 
 onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (t) => {
   const root = await temporaryRoot(t)
-  const preempted = command(
-    t,
-    'run',
-    root,
-    '--',
-    ...node(
-      'process.on("SIGTERM", () => process.exit(0)); console.log("ready"); setInterval(() => {}, 1e6)'
-    )
-  )
+  const preempted = command(t, 'run', root, '--', ...untilTold)
   await preempted.prints('ready')
   const { holder } = await inspect(root)
   process.kill(holder!.pid, 'SIGKILL')

@@ -9,10 +9,23 @@ const main = fileURLToPath(new URL('../../../cli.js', import.meta.url))
 /** The command line of the command. */
 export const rootlock = (...args: string[]): string[] => [process.execPath, main, ...args]
 
+/** The command line of a script. */
+export const node = (script: string, ...args: string[]): string[] => [
+  process.execPath,
+  '-e',
+  script,
+  ...args
+]
+
+/** Of one that says that it is ready, and ends when it is told to. */
+export const untilTold = node(
+  'process.on("SIGTERM", () => process.exit(0)); console.log("ready"); setInterval(() => {}, 1e6)'
+)
+
 /** Starts the command; its streams are pipes. */
 export function command(t: ExecutionContext, ...args: string[]): Child {
-  const [node, ...line] = rootlock(...args)
-  return program(t, node!, line)
+  const [file, ...line] = rootlock(...args)
+  return program(t, file!, line)
 }
 
 /** Runs the command to its end. */

@@ -174,7 +174,7 @@ impl BindingEnvironment {
         let place = located(path);
         self.answer_later(key, Operation::Inspect, place, move |key, root| {
             let seen = root.diagnose(&file_name)?;
-            Ok(BindingEvent { diagnose: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
+            Ok(BindingEvent { diagnosis: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
         });
     }
 }

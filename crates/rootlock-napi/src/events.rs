@@ -38,7 +38,7 @@ pub struct BindingEvent {
     /// `inspected`.
     pub state: Option<BindingLockState>,
     /// `diagnosed`.
-    pub diagnose: Option<BindingDiagnosis>,
+    pub diagnosis: Option<BindingDiagnosis>,
     /// `log`.
     #[napi(ts_type = "'warn' | 'error'")]
     pub level: Option<&'static str>,
@@ -57,7 +57,7 @@ impl BindingEvent {
             error: None,
             reason: None,
             state: None,
-            diagnose: None,
+            diagnosis: None,
             level: None,
             message: None,
             details: None,

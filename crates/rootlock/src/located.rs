@@ -11,8 +11,8 @@ pub struct Located {
     /// What was the current directory then, for a relative path.
     base: Option<Arc<Dir>>,
     path: PathBuf,
-    /// The same, absolute where that can be told; for messages only.
-    shown: PathBuf,
+    /// The same made absolute, if it is not; for messages only.
+    shown: Option<PathBuf>,
 }
 
 impl Located {
@@ -21,13 +21,13 @@ impl Located {
         // Windows itself resolves paths as text. An empty path is the system's to refuse.
         let relative = cfg!(unix) && path.is_relative() && !path.as_os_str().is_empty();
         let base = relative.then(|| Dir::open(Path::new(".")).ok().map(Arc::new)).flatten();
-        let shown = absolute(&path);
+        let shown = path.is_relative().then(|| absolute(&path));
         Self { base, path, shown }
     }
 
     /// How messages name it.
     pub fn shown(&self) -> &Path {
-        &self.shown
+        self.shown.as_deref().unwrap_or(&self.path)
     }
 
     pub(crate) fn open(&self) -> std::io::Result<Dir> {

@@ -497,15 +497,10 @@ impl<P: Clone> Queue<P> {
         self.wait.as_mut().filter(|wait| wait.id == id)
     }
 
-    /// The system has no thread for a wait.
-    pub(crate) fn wait_failed(&mut self, id: WaitId) -> Option<P> {
-        self.wait.take_if(|wait| wait.id == id)?;
-        self.fail_first()
-    }
-
-    /// After [`Queue::wait_failed`], for those behind.
-    pub(crate) fn wait_again(&mut self) -> Vec<Effect> {
-        self.wait_if_needed().into_iter().collect()
+    /// The system has no thread for a wait: the first in line is told why, and the next gets another.
+    pub(crate) fn wait_failed(&mut self, id: WaitId) -> (Option<P>, Vec<Effect>) {
+        let failed = self.wait.take_if(|wait| wait.id == id).and_then(|_| self.fail_first());
+        (failed, self.wait_if_needed().into_iter().collect())
     }
 
     /// The thread of a wait answers: what it does next.

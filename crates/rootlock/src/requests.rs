@@ -44,7 +44,7 @@ pub(crate) enum Cancel<Wait> {
 /// What became of a grant.
 #[derive(Debug)]
 pub(crate) enum Granted<Lock> {
-    Cached,
+    Kept,
     /// It was cancelled: release the lock, then tell.
     Cancelled(Lock),
     /// The user is gone, or was told long ago: release the lock.
@@ -132,7 +132,7 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
             }
             Some(stage) => {
                 *stage = Stage::Held(lock);
-                Granted::Cached
+                Granted::Kept
             }
             None => Granted::Unwanted(lock),
         }

@@ -244,7 +244,7 @@ impl Inner {
         self.forget(tag);
         let granted = self.requests().granted(tag, lock);
         match granted {
-            Granted::Cached => return true,
+            Granted::Kept => return true,
             // Released outside of the mutex, and before it is told.
             Granted::Cancelled(lock) => {
                 drop(lock);

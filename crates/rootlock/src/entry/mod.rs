@@ -137,7 +137,7 @@ impl LockEntry {
         let Err(error) = pool::run(move || wait::run(&entry, id)) else { return Vec::new() };
         let (first, effects) = {
             let mut state = sync::lock(&self.state);
-            (state.queue.wait_failed(id), state.queue.wait_again())
+            state.queue.wait_failed(id)
         };
         if let Some(waiter) = first {
             let fault = Fault::io("pthread_create", &self.files.names.lock)(error);

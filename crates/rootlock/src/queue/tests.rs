@@ -204,10 +204,10 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::StartWait(id) if std::mem::take(&mut self.no_thread) => {
-                    if let Some(key) = self.queue.wait_failed(id) {
+                    let (failed, more) = self.queue.wait_failed(id);
+                    if let Some(key) = failed {
                         self.tell(key, Told::Failed);
                     }
-                    let more = self.queue.wait_again();
                     self.carry_out(more);
                 }
                 Effect::StartWait(id) => {

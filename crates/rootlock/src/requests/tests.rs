@@ -76,7 +76,7 @@ impl World {
 
     fn granted(&mut self, tag: Tag) {
         match self.requests.granted(tag, tag) {
-            Granted::Cached => {
+            Granted::Kept => {
                 assert!(!self.cancelled.contains(&tag), "{tag} was cancelled");
                 self.locks.insert(tag);
                 self.tell(tag);
