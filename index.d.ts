@@ -16,17 +16,17 @@
  *
  * @packageDocumentation
  */
-import { type LockOptions } from './src/acquire';
+import { type LockOptions, type SyncLockOptions } from './src/acquire';
 import type { UnlockFunc } from './src/held-lock';
 import type { Root } from './src/root';
-export type { LockOptions } from './src/acquire';
+export type { LockOptions, SyncLockOptions } from './src/acquire';
 export type { UnlockFunc } from './src/held-lock';
 export type { AcquireMessage, FailMessage, LockMessage, LostMessage, ReleaseMessage, WaitMessage } from './src/diagnostics';
 export type { Holder } from './src/holder';
-export { inspect, type InspectOptions, type LockState } from './src/inspect';
+export { inspect, inspectSync, type InspectOptions, type LockState } from './src/inspect';
 export { LockError, type LockErrorCode, type LockErrorReason, type LostReason } from './src/lock-error';
 export { withLogger, type Logger } from './src/logger';
-export { openRoot, type Root } from './src/root';
+export { openRoot, openRootSync, type Root } from './src/root';
 export { withLock, type WithLockOptions } from './src/with-lock';
 /**
  * Acquires the exclusive lock of a directory and creates its lock file if it is missing. Waits until
@@ -42,3 +42,30 @@ export { withLock, type WithLockOptions } from './src/with-lock';
 export declare function tryLock(root: string | URL | Root, options?: LockOptions): Promise<UnlockFunc>;
 /** Acquires the lock as `tryLock` does, but shared: any number of readers, and no writer. */
 export declare function tryRLock(root: string | URL | Root, options?: LockOptions): Promise<UnlockFunc>;
+/**
+ * Acquires the exclusive lock as `tryLock` does, but blocks until it is settled: for start-up code, loaders of
+ * configuration and `process.on('exit')`. Makes one attempt, or waits for `options.timeoutMs` in line with
+ * everybody else; nothing else runs in this thread meanwhile. On a network file system an attempt takes as
+ * long as the server does.
+ *
+ * ```ts
+ * import { tryLockSync } from 'rootlock'
+ *
+ * const unlock = tryLockSync('.', { timeoutMs: 5_000 })
+ * try {
+ *   // only one of us at a time
+ * } finally {
+ *   unlock.sync()
+ * }
+ * ```
+ *
+ * A wait for a lock that this thread itself holds, and could release only after this call, is refused at once
+ * with `ERR_LOCK_UNSUCCESSFUL` and the reason `deadlock`. Calls of `tryLock` in this thread that wait for the
+ * lock let this one pass. A lock of another thread of this process is waited for.
+ *
+ * @returns a function that releases the lock; `unlock.sync()` and `using` release it without a promise
+ * @throws what `tryLock` rejects with; the reason is `held` if the lock was held for `timeoutMs`
+ */
+export declare function tryLockSync(root: string | URL | Root, options?: SyncLockOptions): UnlockFunc;
+/** Acquires the lock as `tryLockSync` does, but shared: any number of readers, and no writer. */
+export declare function tryRLockSync(root: string | URL | Root, options?: SyncLockOptions): UnlockFunc;

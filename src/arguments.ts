@@ -36,9 +36,49 @@ export function invalidType(name: string, expected: string, actual: unknown): Ty
   )
 }
 
+/** @param reason why the value is refused, as the rest of a sentence */
+export function invalidValue(name: string, reason: string, actual: unknown): TypeError {
+  const kind = name.includes('.') ? 'property' : 'argument'
+  const message = `The ${kind} '${name}' ${reason}. Received ${inspect(actual)}`
+  return coded(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
+}
+
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
   const message = `The value of "${name}" is out of range. It must be ${expected}. Received ${inspect(actual)}`
   return coded(new RangeError(message), 'ERR_OUT_OF_RANGE')
+}
+
+/** Every option of the package, so that one object may serve several of its functions. */
+const OPTIONS = [
+  'fileName',
+  'heartbeatMs',
+  'logger',
+  'onWait',
+  'recover',
+  'shared',
+  'signal',
+  'staleMs',
+  'timeoutMs',
+  'wait'
+]
+
+/** What other packages call their options, and what to use here. */
+const MEANT = new Map([
+  ['lockfilePath', "'options.fileName'"],
+  ['onCompromised', "'unlock.signal'"],
+  ['pollPeriod', "'options.timeoutMs', waiting does not poll"],
+  ['realpath', "'file(path)', which resolves links"],
+  ['retries', "'options.timeoutMs', waiting does not poll"],
+  ['retryWait', "'options.timeoutMs', waiting does not poll"],
+  ['update', "'options.heartbeatMs'"]
+])
+
+/** A name as somebody may remember it. */
+const remembered = (name: string) => name.toLowerCase().replace(/ms$/, '')
+
+function meant(name: string): string | undefined {
+  const option = OPTIONS.find((known) => remembered(known) === remembered(name))
+  return option ? `'options.${option}'` : MEANT.get(name)
 }
 
 /** A path as the binding wants it. */
@@ -53,10 +93,28 @@ export function path(name: string, value: unknown): string {
   return given(value)
 }
 
-export function options<T extends object>(value: T | undefined): Partial<T> {
+/**
+ * An object of options. One that is not known is refused: a lock that ignores a time limit, or whatever else
+ * it was asked for, is worse than an error.
+ *
+ * @param elsewhere the options that other functions have, and what to use instead
+ */
+export function options<T extends object>(
+  value: T | undefined,
+  elsewhere: Record<string, string> = {}
+): Partial<T> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null)
     throw invalidType('options', 'of type object', value)
+  for (const name of Object.keys(value)) {
+    const isElsewhere = Object.hasOwn(elsewhere, name)
+    if (!isElsewhere && OPTIONS.includes(name)) continue
+    const actual: unknown = Reflect.get(value, name)
+    if (actual === undefined) continue
+    const use = isElsewhere ? elsewhere[name] : meant(name)
+    const reason = use === undefined ? 'is not an option' : `is not an option: use ${use}`
+    throw invalidValue(`options.${name}`, reason, actual)
+  }
   return value
 }
 
@@ -139,6 +197,13 @@ export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
 /** The age from which `inspect` calls a lock stale. */
 export function staleAge(value: unknown): number {
   return milliseconds('options.staleMs', value ?? defaults.staleMs, 0, '>= 0')
+}
+
+/** How long a request waits: until then for a held lock, or one attempt if that is 0. */
+export function timeout(value: unknown, otherwise: number): number {
+  if (value === undefined) return otherwise
+  if (value === Infinity) return value
+  return milliseconds('options.timeoutMs', value, 0, '>= 0')
 }
 
 function milliseconds(name: string, value: unknown, least: number, expected: string): number {

@@ -18,6 +18,7 @@ const here = typeof __dirname === 'string' ? __dirname : dirname(process.argv[1]
 const target = platformOf(process)
 
 export const {
+  ASK_BLOCK,
   ASK_RECOVER,
   ASK_LOGGER,
   ASK_SHARED,

@@ -9,8 +9,14 @@ export interface Listener {
 export declare const environment: import("../binding").BindingEnvironment;
 /** A new number that identifies a request and its lock. */
 export declare function nextKey(): number;
-/** Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error. */
-export declare function release(key: number, observer: Observer | undefined): boolean;
+/** Blocks until something happens to a request, and delivers it. */
+export declare function block(key: number): void;
+/**
+ * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
+ *
+ * @param blocks whether the event is waited for by `block`
+ */
+export declare function release(key: number, observer: Observer | undefined, blocks: boolean): boolean;
 /** Delivers the events of a request to a listener until `ignore`. */
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;

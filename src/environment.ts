@@ -1,7 +1,7 @@
 // This environment's side of the binding: one object, one stream of events, and a reference that keeps
 // the event loop alive while a request is pending.
 
-import { MessageChannel } from 'node:worker_threads'
+import { isMainThread, MessageChannel } from 'node:worker_threads'
 
 import { BindingEnvironment, type BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
@@ -33,9 +33,28 @@ export function nextKey(): number {
   return ++keys
 }
 
-/** Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error. */
-export function release(key: number, observer: Observer | undefined): boolean {
-  const released = environment.release(key)
+/**
+ * How long a call blocks before it comes up for air. A worker can be terminated only while JavaScript runs;
+ * the main thread is terminated with the process.
+ */
+const BREATH_MS = isMainThread ? Infinity : 100
+
+/** Blocks until something happens to a request, and delivers it. */
+export function block(key: number): void {
+  let event: ReturnType<typeof environment.next>
+  do event = environment.next(key, BREATH_MS)
+  while (event === null)
+  if (typeof event === 'number') dispatch(key, event)
+  else dispatch(key, 0, event)
+}
+
+/**
+ * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
+ *
+ * @param blocks whether the event is waited for by `block`
+ */
+export function release(key: number, observer: Observer | undefined, blocks: boolean): boolean {
+  const released = environment.release(key, blocks)
   if (released === false) return false
   if (released === true) {
     observer?.released(undefined)

@@ -32,3 +32,5 @@ export interface LockState {
  * That makes no attempt of this package fail, but an attempt of another program may fail because of it.
  */
 export declare function inspect(root: string | URL | Root, options?: InspectOptions): Promise<LockState>;
+/** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
+export declare function inspectSync(root: string | URL | Root, options?: InspectOptions): LockState;

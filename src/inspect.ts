@@ -1,4 +1,5 @@
 import * as check from './arguments'
+import type { BindingLockState } from './binding'
 import { ask, environment } from './environment'
 import type { Holder } from './holder'
 import { fromBinding, toHolder } from './lock-error'
@@ -41,13 +42,28 @@ export async function inspect(
   root: string | URL | Root,
   options?: InspectOptions
 ): Promise<LockState> {
+  const { where, fileName, staleMs } = read(root, options)
+  const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
+  if (!event.state) throw fromBinding(event.error!, 'inspect')
+  return toState(event.state)
+}
+
+/** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
+export function inspectSync(root: string | URL | Root, options?: InspectOptions): LockState {
+  const { where, fileName, staleMs } = read(root, options)
+  const seen = environment.inspectSync(where, fileName, staleMs)
+  if (!('state' in seen)) throw fromBinding(seen, 'inspect')
+  return toState(seen)
+}
+
+function read(root: unknown, options: InspectOptions | undefined) {
   const given = check.options(options)
   const fileName = check.fileName(given.fileName) ?? check.defaults.fileName
   const staleMs = check.staleAge(given.staleMs)
-  const where = place(root)
-  const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
-  if (!event.state) throw fromBinding(event.error!, 'inspect')
-  const { state, holder, ageMs } = event.state
+  return { where: place(root), fileName, staleMs }
+}
+
+function toState({ state, holder, ageMs }: BindingLockState): LockState {
   return {
     state,
     ...(holder && { holder: toHolder(holder) }),

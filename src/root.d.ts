@@ -12,9 +12,13 @@ export interface Root {
     close(): Promise<void>;
     /** Closes the directory, for `await using`. */
     [Symbol.asyncDispose](): Promise<void>;
+    /** Closes the directory, for `using`. */
+    [Symbol.dispose](): void;
 }
 /** Opens a directory once and keeps its handle, as Go's `os.Root` does. */
 export declare function openRoot(path: string | URL): Promise<Root>;
+/** Opens a directory as `openRoot` does, and blocks meanwhile. */
+export declare function openRootSync(path: string | URL): Root;
 /** A root argument as the binding takes it: a path or a number. */
 export declare function place(root: unknown): string | number;
 /** The path of a root argument that `place` has accepted. */

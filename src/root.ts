@@ -1,5 +1,5 @@
 import { path as checkedPath } from './arguments'
-import { ask, environment } from './environment'
+import { ask, environment, nextKey } from './environment'
 import { fromBinding, rootClosed } from './lock-error'
 import { absolute } from './paths'
 
@@ -17,6 +17,8 @@ export interface Root {
   close(): Promise<void>
   /** Closes the directory, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+  /** Closes the directory, for `using`. */
+  [Symbol.dispose](): void
 }
 
 class OpenRoot implements Root {
@@ -30,13 +32,17 @@ class OpenRoot implements Root {
   }
 
   async close(): Promise<void> {
-    if (this.#number === undefined) return
-    environment.closeRoot(this.#number)
-    this.#number = undefined
+    this[Symbol.dispose]()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#number === undefined) return
+    environment.closeRoot(this.#number)
+    this.#number = undefined
   }
 
   static number(root: OpenRoot): number {
@@ -52,6 +58,16 @@ export async function openRoot(path: string | URL): Promise<Root> {
   const event = await ask((key) => environment.openRoot(key, opened))
   if (event.kind !== 'opened') throw fromBinding(event.error!, 'open')
   return new OpenRoot(shown, event.key)
+}
+
+/** Opens a directory as `openRoot` does, and blocks meanwhile. */
+export function openRootSync(path: string | URL): Root {
+  const opened = checkedPath('path', path)
+  const shown = absolute(opened)
+  const key = nextKey()
+  const error = environment.openRootSync(key, opened)
+  if (error) throw fromBinding(error, 'open')
+  return new OpenRoot(shown, key)
 }
 
 /** A root argument as the binding takes it: a path or a number. */

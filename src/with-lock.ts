@@ -29,8 +29,9 @@ export async function withLock<T>(
   options?: WithLockOptions
 ): Promise<Awaited<T>> {
   callback('fn', fn)
-  const shared = boolean('options.shared', checked(options).shared, false)
-  const request = read(root, shared, options)
+  const given = checked(options)
+  const shared = boolean('options.shared', given.shared, false)
+  const request = read(root, shared, given)
   const unlock = await take(request)
   const { signal } = unlock
   let result: Awaited<T>

@@ -32,6 +32,7 @@ const pages = [
   'nfs',
   'observability',
   'single-instance',
+  'sync',
   'workers'
 ].map((page) => `docs/${page}.md`)
 

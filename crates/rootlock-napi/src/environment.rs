@@ -15,9 +15,9 @@ use rootlock::{
     Session,
 };
 
-use crate::ask::{ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
+use crate::ask::{ASK_BLOCK, ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
 use crate::blocking;
-use crate::convert::{BindingError, millis, number};
+use crate::convert::{BindingError, BindingLockState, limit, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 
 /// The locks and waits of one environment.
@@ -56,8 +56,9 @@ impl BindingEnvironment {
 
     /// Asks for a lock. Returns its fencing token if it is granted at once; zero if an event follows, a
     /// grant or `failed`; or the error if it failed at once. The face has checked the options; the core
-    /// checks again what matters.
+    /// checks again what matters. A wait fails after `limit_ms`, which may be infinite.
     #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object takes as long as locking does")]
     pub fn acquire(
         &self,
         key: f64,
@@ -65,6 +66,7 @@ impl BindingEnvironment {
         file_name: Option<String>,
         heartbeat_ms: f64,
         stale_ms: f64,
+        limit_ms: f64,
         ask: u32,
     ) -> napi::Result<Either<f64, BindingError>> {
         let request = Request {
@@ -79,16 +81,41 @@ impl BindingEnvironment {
             notify_waiting: ask & ASK_NOTIFY != 0,
             has_logger: ask & ASK_LOGGER != 0,
         };
-        let key = whole(key);
-        Ok(match self.session.acquire(key, self.place(place)?, request) {
-            // Earlier grants that are still on their way are delivered first.
-            Ok(Answer::Granted(token)) if !self.channel.is_empty() => {
+        let (key, place) = (whole(key), self.place(place)?);
+        let blocks = ask & ASK_BLOCK != 0;
+        if blocks {
+            self.session.block(key);
+        }
+        let answer = self.session.acquire(key, place, request, limit(limit_ms));
+        if blocks && !matches!(answer, Ok(Answer::Later)) {
+            self.session.unblock(key);
+        }
+        Ok(match answer {
+            // Earlier grants that are still on their way are delivered first, but to whoever blocks:
+            // nothing is delivered meanwhile.
+            Ok(Answer::Granted(token)) if !blocks && !self.channel.is_empty() => {
                 self.channel.send(Event::Granted(key, token));
                 Either::A(0.0)
             }
             Ok(Answer::Granted(token)) => Either::A(number(token)),
             Ok(Answer::Later) => Either::A(0.0),
             Err(error) => Either::B((&error).into()),
+        })
+    }
+
+    /// Blocks until something has happened to a request that was made with `ASK_BLOCK`, or to a release
+    /// that was blocked for: its token if it was granted, else the event; `null` if nothing has for so
+    /// long, which may be infinite. The last event ends the blocking.
+    #[napi]
+    pub fn next(&self, key: f64, at_most_ms: f64) -> Option<Either<f64, BindingEvent>> {
+        let key = whole(key);
+        let event = Event::of(key, self.session.next(key, limit(at_most_ms))?);
+        if event.is_last() {
+            self.session.unblock(key);
+        }
+        Some(match event {
+            Event::Granted(_, token) => Either::A(number(token)),
+            Event::Other(event) => Either::B(*event),
         })
     }
 
@@ -113,10 +140,17 @@ impl BindingEnvironment {
 
     /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event follows, with
     /// any error. If it is done and the lock went on to another caller in this environment, returns that
-    /// caller's key and token.
+    /// caller's key and token. If `blocks`, the `released` event is kept for [`BindingEnvironment::next`].
     #[napi]
-    pub fn release(&self, key: f64) -> Either3<bool, Vec<f64>, BindingError> {
-        let (released, events) = self.channel.collect(|| self.session.release(whole(key)));
+    pub fn release(&self, key: f64, blocks: bool) -> Either3<bool, Vec<f64>, BindingError> {
+        let key = whole(key);
+        if blocks {
+            self.session.block(key);
+        }
+        let (released, events) = self.channel.collect(|| self.session.release(key));
+        if blocks && !matches!(released, Some(Released::Later)) {
+            self.session.unblock(key);
+        }
         if let (Some(Released::Done(Ok(()))), [Event::Granted(key, token)]) =
             (&released, &events[..])
             && self.channel.is_empty()
@@ -133,6 +167,18 @@ impl BindingEnvironment {
         }
     }
 
+    /// Whether the release of a lock is not done: then its `released` event is blocked for.
+    #[napi]
+    pub fn block_release(&self, key: f64) -> bool {
+        let key = whole(key);
+        self.session.block(key);
+        let is_releasing = self.session.is_releasing(key);
+        if !is_releasing {
+            self.session.unblock(key);
+        }
+        is_releasing
+    }
+
     /// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.
     #[napi]
     pub fn open_root(&self, key: f64, path: String) {
@@ -141,6 +187,18 @@ impl BindingEnvironment {
             roots.lock().insert(key, root);
             Ok(BindingEvent::new(key, "opened"))
         });
+    }
+
+    /// The same, where that may block: the error if there is one.
+    #[napi]
+    pub fn open_root_sync(&self, key: f64, path: String) -> Option<BindingError> {
+        match located(path).open() {
+            Ok(root) => {
+                self.roots.lock().insert(whole(key), root);
+                None
+            }
+            Err(error) => Some((&error).into()),
+        }
     }
 
     /// Closes a directory; locks and waits that were begun with it go on.
@@ -166,6 +224,22 @@ impl BindingEnvironment {
             Ok(BindingEvent { state: Some(seen.into()), ..BindingEvent::new(key, "inspected") })
         });
         Ok(())
+    }
+
+    /// The same, where that may block.
+    #[napi]
+    pub fn inspect_sync(
+        &self,
+        #[napi(ts_arg_type = "string | number")] place: Either<String, f64>,
+        file_name: String,
+        stale_ms: f64,
+    ) -> napi::Result<Either<BindingLockState, BindingError>> {
+        let root = self.place(place)?.open();
+        let seen = root.and_then(|root| root.inspect(&file_name, millis(stale_ms)));
+        Ok(match seen {
+            Ok(state) => Either::A(state.into()),
+            Err(error) => Either::B((&error).into()),
+        })
     }
 
     /// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.

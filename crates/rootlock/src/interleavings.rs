@@ -335,7 +335,7 @@ mod tests {
         let session = Arc::new(Session::new(Arc::clone(&observed) as _));
         let ask = |tag| {
             let place = Place::Root(root.clone());
-            session.acquire(tag, place, Request::default()).expect("asks")
+            session.acquire(tag, place, Request::default(), None).expect("asks")
         };
         assert!(matches!(ask(1), Answer::Granted(_)));
         assert_eq!([ask(2), ask(3)], [Answer::Later, Answer::Later]);
