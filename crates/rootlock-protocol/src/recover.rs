@@ -117,6 +117,6 @@ fn replace(
     // Where a file that is open here can't be replaced.
     drop(old);
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
-    let grant = Grant::first(&record, from);
+    let grant = Grant::first(&record, from, None);
     Ok((record, grant, file))
 }

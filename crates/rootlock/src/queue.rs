@@ -206,11 +206,6 @@ impl<P: Clone> Queue<P> {
         }
     }
 
-    /// How many are in the queue.
-    pub(crate) fn len(&self) -> usize {
-        self.queued.len()
-    }
-
     /// Whether this process has the lock, exclusively.
     pub(crate) fn is_own(&self) -> bool {
         self.holder.is_some()
