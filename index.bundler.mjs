@@ -2,6 +2,7 @@
 
 export {
   LockError,
+  file,
   inspect,
   inspectSync,
   openRoot,

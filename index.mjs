@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 
 export const {
   LockError,
+  file,
   inspect,
   inspectSync,
   openRoot,

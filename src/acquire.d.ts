@@ -77,7 +77,7 @@ type OnWait = NonNullable<LockOptions['onWait']>;
 export interface Request {
     readonly key: number;
     readonly where: string | number;
-    readonly fileName: string | undefined;
+    readonly fileName: string;
     readonly shared: boolean;
     readonly heartbeatMs: number;
     readonly staleMs: number;

@@ -28,7 +28,7 @@ import { throwLater } from './later'
 import { aborted, deadlock, fromBinding, toHolder, unanswered } from './lock-error'
 import { loggerOf, type Logger } from './logger'
 import { surroundingLocks } from './nesting'
-import { pathOf, place } from './root'
+import { placeOf } from './root'
 import { onAbort } from './signals'
 
 /** How a lock is acquired and held. */
@@ -110,7 +110,7 @@ type OnWait = NonNullable<LockOptions['onWait']>
 export interface Request {
   readonly key: number
   readonly where: string | number
-  readonly fileName: string | undefined
+  readonly fileName: string
   readonly shared: boolean
   readonly heartbeatMs: number
   readonly staleMs: number
@@ -163,16 +163,15 @@ export function read(
   const onWait =
     givenOnWait === undefined ? undefined : check.callback<OnWait>('options.onWait', givenOnWait)
   const logger = loggerOf(options.logger)
-  const fileName = check.fileName(options.fileName)
   const { heartbeatMs, staleMs } = check.terms(options.heartbeatMs, options.staleMs)
   const limitMs = blockMs ?? limit(options)
   const recover = check.boolean('options.recover', options.recover, check.defaults.recover)
-  const where = place(root)
+  const { where, path, fileName } = placeOf(root, options.fileName)
   const key = nextKey()
   const observer = observe(key, shared)
   const reporting: Reporting = {
-    root: pathOf(root, where),
-    fileName: fileName ?? check.defaults.fileName,
+    root: path,
+    fileName,
     logger,
     observer,
     // The logger and `onWait` run in the caller's context: its span, its stores.
@@ -217,7 +216,8 @@ function begin(request: Request): number {
   const answer = environment.acquire(
     key,
     where,
-    fileName,
+    // The binding knows the default, and a string takes time to cross the border.
+    fileName === check.defaults.fileName ? undefined : fileName,
     heartbeatMs,
     staleMs,
     limitMs,

@@ -10,7 +10,7 @@ export declare function invalidType(name: string, expected: string, actual: unkn
 export declare function invalidValue(name: string, reason: string, actual: unknown): TypeError;
 export declare function outOfRange(name: string, expected: string, actual: unknown): RangeError;
 /** A path as the binding wants it. */
-export declare function path(name: string, value: unknown): string;
+export declare function path(name: string, value: unknown, expected?: string): string;
 /**
  * An object of options. One that is not known is refused: a lock that ignores a time limit, or whatever else
  * it was asked for, is worse than an error.
@@ -18,8 +18,8 @@ export declare function path(name: string, value: unknown): string;
  * @param elsewhere the options that other functions have, and what to use instead
  */
 export declare function options<T extends object>(value: T | undefined, elsewhere?: Record<string, string>): Partial<T>;
-/** Leaves `undefined` as it is: the binding knows the default. */
-export declare function fileName(value: unknown): string | undefined;
+/** A lock file's name, if one is given. */
+export declare function fileName(value: unknown, name?: string): string | undefined;
 /** Checks the times and rounds them to whole microseconds, as the core has them, to the safe side. */
 export declare function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown): {
     heartbeatMs: number;

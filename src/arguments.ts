@@ -82,13 +82,16 @@ function meant(name: string): string | undefined {
 }
 
 /** A path as the binding wants it. */
-export function path(name: string, value: unknown): string {
+export function path(
+  name: string,
+  value: unknown,
+  expected = 'of type string or a file: URL'
+): string {
   if (value instanceof URL) {
     if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
     value = fileURLToPath(value)
   }
-  if (typeof value !== 'string')
-    throw invalidType(name, 'of type string, a file: URL or a Root', value)
+  if (typeof value !== 'string') throw invalidType(name, expected, value)
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
   return given(value)
 }
@@ -135,28 +138,28 @@ function isShort(name: string): boolean {
   return /~\d+$/.test(base) && Buffer.byteLength(base) <= 8 && Buffer.byteLength(extension) <= 3
 }
 
-/** Leaves `undefined` as it is: the binding knows the default. */
-export function fileName(value: unknown): string | undefined {
+/** A lock file's name, if one is given. */
+export function fileName(value: unknown, name = 'options.fileName'): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
+  if (typeof value !== 'string') throw invalidType(name, 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
-  if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
+  if (!plain) throw outOfRange(name, 'a plain file name without separators', value)
   // A name of nothing but dots and spaces is at least not another's.
   if (/[^. ][. ]+$/.test(value)) {
-    throw outOfRange('options.fileName', 'a name that does not end in a dot or a space', value)
+    throw outOfRange(name, 'a name that does not end in a dot or a space', value)
   }
   if (isShort(value)) {
-    throw outOfRange('options.fileName', 'a name that is not like a short name (8.3)', value)
+    throw outOfRange(name, 'a name that is not like a short name (8.3)', value)
   }
   if (DERIVED_NAME.test(fold(value))) {
     throw outOfRange(
-      'options.fileName',
+      name,
       'a name that does not end in .guard or .next, ignoring case and characters that are not ASCII',
       value
     )
   }
   if (Buffer.byteLength(value) > MAX_FILE_NAME_BYTES) {
-    throw outOfRange('options.fileName', `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
+    throw outOfRange(name, `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
   }
   return value
 }

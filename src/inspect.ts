@@ -3,7 +3,7 @@ import type { BindingLockState } from './binding'
 import { ask, environment } from './environment'
 import type { Holder } from './holder'
 import { fromBinding, toHolder } from './lock-error'
-import { place, type Root } from './root'
+import { placeOf, type Lockable } from './root'
 
 /** Which lock to inspect, and how. */
 export interface InspectOptions {
@@ -38,10 +38,7 @@ export interface LockState {
  * Where the system does not report how a file is locked, `inspect` tries the lock for a few microseconds.
  * That makes no attempt of this package fail, but an attempt of another program may fail because of it.
  */
-export async function inspect(
-  root: string | URL | Root,
-  options?: InspectOptions
-): Promise<LockState> {
+export async function inspect(root: Lockable, options?: InspectOptions): Promise<LockState> {
   const { where, fileName, staleMs } = read(root, options)
   const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
   if (!event.state) throw fromBinding(event.error!, 'inspect')
@@ -49,7 +46,7 @@ export async function inspect(
 }
 
 /** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
-export function inspectSync(root: string | URL | Root, options?: InspectOptions): LockState {
+export function inspectSync(root: Lockable, options?: InspectOptions): LockState {
   const { where, fileName, staleMs } = read(root, options)
   const seen = environment.inspectSync(where, fileName, staleMs)
   if (!('state' in seen)) throw fromBinding(seen, 'inspect')
@@ -58,9 +55,8 @@ export function inspectSync(root: string | URL | Root, options?: InspectOptions)
 
 function read(root: unknown, options: InspectOptions | undefined) {
   const given = check.options(options)
-  const fileName = check.fileName(given.fileName) ?? check.defaults.fileName
   const staleMs = check.staleAge(given.staleMs)
-  return { where: place(root), fileName, staleMs }
+  return { ...placeOf(root, given.fileName), staleMs }
 }
 
 function toState({ state, holder, ageMs }: BindingLockState): LockState {

@@ -40,6 +40,8 @@ declare const attempts: {
 };
 /** Converts an error of the binding to the one that users see; `attempt` is what they tried. */
 export declare function fromBinding(error: BindingError, attempt: keyof typeof attempts): Error;
+/** A path that is no file's. */
+export declare function noFile(cause: NodeJS.ErrnoException, path: string): LockError;
 /** The reason of `unlock.signal`. */
 export declare function lost(reason: LostReason, path: string): LockError;
 export declare function rootClosed(path: string): LockError;

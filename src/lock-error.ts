@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { getSystemErrorMap } from 'node:util'
+import { getSystemErrorMap, inspect } from 'node:util'
 
 import type { BindingError, BindingHolder, BindingSystemError } from './binding'
 import type { Holder } from './holder'
@@ -114,10 +114,22 @@ export function fromBinding(error: BindingError, attempt: keyof typeof attempts)
     default: {
       const cause = error.system ? systemError(error.system) : notAFile(error)
       const code = attempt === 'unlock' ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
-      const message = `${attempts[attempt]}: ${cause.message}`
+      const message = `${attempts[attempt]}: ${cause.message}${hint(cause)}`
       return new LockError(code, 'system', message, error.path, { cause })
     }
   }
+}
+
+/** What people lock first is a file. */
+function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
+  if (code !== 'ENOTDIR' || syscall !== 'open') return ''
+  return `; to lock a file, name it by file(${inspect(path)})`
+}
+
+/** A path that is no file's. */
+export function noFile(cause: NodeJS.ErrnoException, path: string): LockError {
+  const message = `${attempts.lock}: ${cause.message}`
+  return new LockError('ERR_LOCK_UNSUCCESSFUL', 'system', message, path, { cause })
 }
 
 /** The reason of `unlock.signal`. */

@@ -1,3 +1,4 @@
+import { type FileLock } from './file';
 /**
  * A directory that was opened once and stays open: later renames of the path do not matter, and
  * nothing outside the directory is ever touched. Locking through it is also faster than by path.
@@ -19,7 +20,15 @@ export interface Root {
 export declare function openRoot(path: string | URL): Promise<Root>;
 /** Opens a directory as `openRoot` does, and blocks meanwhile. */
 export declare function openRootSync(path: string | URL): Root;
-/** A root argument as the binding takes it: a path or a number. */
-export declare function place(root: unknown): string | number;
-/** The path of a root argument that `place` has accepted. */
-export declare function pathOf(root: unknown, at: string | number): string;
+/** What can be locked: a directory, by its path, a `file:` URL or a `Root`; or a file, by `file`. */
+export type Lockable = string | URL | Root | FileLock;
+/** Where a lock is. */
+export interface Place {
+    /** The directory as the binding takes it: a path or a number. */
+    readonly where: string | number;
+    /** The directory's path, for messages. */
+    readonly path: string;
+    readonly fileName: string;
+}
+/** Where the lock of a root argument is. */
+export declare function placeOf(root: unknown, givenName: unknown): Place;

@@ -1,5 +1,11 @@
-import { path as checkedPath } from './arguments'
+import {
+  defaults,
+  fileName as checkedFileName,
+  invalidValue,
+  path as checkedPath
+} from './arguments'
 import { ask, environment, nextKey } from './environment'
+import { isFileLock, type FileLock } from './file'
 import { fromBinding, rootClosed } from './lock-error'
 import { absolute } from './paths'
 
@@ -70,12 +76,29 @@ export function openRootSync(path: string | URL): Root {
   return new OpenRoot(shown, key)
 }
 
-/** A root argument as the binding takes it: a path or a number. */
-export function place(root: unknown): string | number {
-  return root instanceof OpenRoot ? OpenRoot.number(root) : checkedPath('root', root)
+/** What can be locked: a directory, by its path, a `file:` URL or a `Root`; or a file, by `file`. */
+export type Lockable = string | URL | Root | FileLock
+
+/** Where a lock is. */
+export interface Place {
+  /** The directory as the binding takes it: a path or a number. */
+  readonly where: string | number
+  /** The directory's path, for messages. */
+  readonly path: string
+  readonly fileName: string
 }
 
-/** The path of a root argument that `place` has accepted. */
-export function pathOf(root: unknown, at: string | number): string {
-  return typeof at === 'string' ? absolute(at) : (root as Root).path
+/** Where the lock of a root argument is. */
+export function placeOf(root: unknown, givenName: unknown): Place {
+  if (isFileLock(root)) {
+    const { directory, fileName } = root
+    if (givenName !== undefined) {
+      throw invalidValue('options.fileName', 'must not be given beside a file', givenName)
+    }
+    return { where: directory, path: directory, fileName }
+  }
+  const fileName = checkedFileName(givenName) ?? defaults.fileName
+  if (root instanceof OpenRoot) return { where: OpenRoot.number(root), path: root.path, fileName }
+  const where = checkedPath('root', root, 'of type string, a file: URL, a Root or a file()')
+  return { where, path: absolute(where), fileName }
 }

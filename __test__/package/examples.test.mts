@@ -26,6 +26,7 @@ const pages = [
   'command',
   'containers',
   'errors',
+  'files',
   'files-in-your-tree',
   'fencing',
   'migrating',

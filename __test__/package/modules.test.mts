@@ -12,6 +12,7 @@ const commonjs = require('rootlock') as typeof esm
 
 const NAMES = [
   'LockError',
+  'file',
   'inspect',
   'inspectSync',
   'openRoot',
