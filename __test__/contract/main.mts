@@ -174,7 +174,8 @@ claim('a call that blocks gets the lock that another process releases', async (r
   assert.deepEqual(reasons, ['held', 'held'])
   assert.equal(inspectSync(root).holder?.pid, holder.pid)
   let waited = 0
-  holder.tell('unlock')
+  holder.tell('unlock soon')
+  await holder.says('told')
   const unlock = tryLockSync(root, { timeoutMs: 30_000, onWait: () => waited++ })
   assert.ok(unlock.token > token! && waited <= 1)
   assert.equal(thrown(() => tryRLockSync(root, { timeoutMs: 30_000 })).reason, 'deadlock')
