@@ -1,3 +1,3 @@
 import type * as Binding from '../binding';
 export type * from '../binding';
-export declare const ASK_RECOVER: number, ASK_LOGGER: number, ASK_SHARED: number, ASK_NOTIFY: number, ASK_WAIT: number, BindingEnvironment: typeof Binding.BindingEnvironment, MIN_HEARTBEAT_MS: number, MIN_STALE_IN_HEARTBEATS: number, TOOK_OVER: string, absolutePath: typeof Binding.absolutePath;
+export declare const ASK_RECOVER: number, ASK_LOGGER: number, ASK_SHARED: number, ASK_NOTIFY: number, ASK_WAIT: number, MIN_HEARTBEAT_MS: number, MIN_STALE_IN_HEARTBEATS: number, TOOK_OVER: string, absolutePath: typeof Binding.absolutePath, acquire: typeof Binding.acquire, cancel: typeof Binding.cancel, closeRoot: typeof Binding.closeRoot, diagnose: typeof Binding.diagnose, inspect: typeof Binding.inspect, isWithin: typeof Binding.isWithin, lost: typeof Binding.lost, openEnvironment: typeof Binding.openEnvironment, openRoot: typeof Binding.openRoot, release: typeof Binding.release;

@@ -23,11 +23,20 @@ export const {
   ASK_SHARED,
   ASK_NOTIFY,
   ASK_WAIT,
-  BindingEnvironment,
   MIN_HEARTBEAT_MS,
   MIN_STALE_IN_HEARTBEATS,
   TOOK_OVER,
-  absolutePath
+  absolutePath,
+  acquire,
+  cancel,
+  closeRoot,
+  diagnose,
+  inspect,
+  isWithin,
+  lost,
+  openEnvironment,
+  openRoot,
+  release
 } = load()
 
 function load(): typeof Binding {
