@@ -28,7 +28,7 @@ import { throwLater } from './later'
 import { aborted, deadlock, fromBinding, toHolder, unanswered } from './lock-error'
 import { loggerOf, type Logger } from './logger'
 import { surroundingLocks } from './nesting'
-import { placeOf } from './root'
+import { placeOf, type Place } from './root'
 import { onAbort } from './signals'
 
 /** How a lock is acquired and held. */
@@ -109,8 +109,7 @@ type OnWait = NonNullable<LockOptions['onWait']>
  */
 export interface Request {
   readonly key: number
-  readonly where: string | number
-  readonly fileName: string
+  readonly place: Place
   readonly shared: boolean
   readonly heartbeatMs: number
   readonly staleMs: number
@@ -166,12 +165,12 @@ export function read(
   const { heartbeatMs, staleMs } = check.terms(options.heartbeatMs, options.staleMs)
   const limitMs = blockMs ?? limit(options)
   const recover = check.boolean('options.recover', options.recover, check.defaults.recover)
-  const { where, path, fileName } = placeOf(root, options.fileName)
+  const place = placeOf(root, options.fileName)
   const key = nextKey()
   const observer = observe(key, shared)
   const reporting: Reporting = {
-    root: path,
-    fileName,
+    root: place.shown,
+    fileName: place.fileName,
     logger,
     observer,
     // The logger and `onWait` run in the caller's context: its span, its stores.
@@ -187,8 +186,7 @@ export function read(
     (logger ? ASK_LOGGER : 0)
   return {
     key,
-    where,
-    fileName,
+    place,
     shared,
     heartbeatMs,
     staleMs,
@@ -211,13 +209,14 @@ function limit(options: LockOptions): number {
 
 /** Asks the binding for the lock: the token, or 0 if events tell. */
 function begin(request: Request): number {
-  const { key, where, fileName, heartbeatMs, staleMs, limitMs, signal, reporting } = request
+  const { key, place, heartbeatMs, staleMs, limitMs, signal, reporting } = request
   if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
   const answer = environment.acquire(
     key,
-    where,
+    place.root,
+    place.path,
     // The binding knows the default, and a string takes time to cross the border.
-    fileName === check.defaults.fileName ? undefined : fileName,
+    place.fileName === check.defaults.fileName ? undefined : place.fileName,
     heartbeatMs,
     staleMs,
     limitMs,

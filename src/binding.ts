@@ -24,11 +24,24 @@ export const {
   ASK_SHARED,
   ASK_NOTIFY,
   ASK_WAIT,
-  BindingEnvironment,
   MIN_HEARTBEAT_MS,
   MIN_STALE_IN_HEARTBEATS,
   TOOK_OVER,
-  absolutePath
+  absolutePath,
+  acquire,
+  blockRelease,
+  cancel,
+  closeRoot,
+  diagnose,
+  inspect,
+  inspectSync,
+  isWithin,
+  lost,
+  next,
+  openEnvironment,
+  openRoot,
+  openRootSync,
+  release
 } = load()
 
 function load(): typeof Binding {

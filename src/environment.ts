@@ -3,10 +3,11 @@
 
 import { isMainThread, MessageChannel } from 'node:worker_threads'
 
-import { BindingEnvironment, type BindingEvent } from './binding'
+import * as binding from './binding'
+import type { BindingError, BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
 import { throwLater } from './later'
-import { fromBinding, type LockError } from './lock-error'
+import { fromBinding, type LockError, type LostReason } from './lock-error'
 
 /** Receives the events of a request. */
 export interface Listener {
@@ -24,7 +25,24 @@ function dispatch(key: number, token: number, event?: BindingEvent): void {
   else listener?.granted!(token)
 }
 
-export const environment = new BindingEnvironment(dispatch)
+const number = binding.openEnvironment(dispatch)
+
+/** The binding's functions, for this environment. */
+export const environment = {
+  acquire: binding.acquire.bind(undefined, number),
+  blockRelease: binding.blockRelease.bind(undefined, number),
+  cancel: binding.cancel.bind(undefined, number),
+  closeRoot: binding.closeRoot.bind(undefined, number),
+  diagnose: binding.diagnose.bind(undefined, number),
+  inspect: binding.inspect.bind(undefined, number),
+  inspectSync: binding.inspectSync.bind(undefined, number),
+  isWithin: binding.isWithin.bind(undefined, number),
+  lost: binding.lost.bind(undefined, number),
+  next: binding.next.bind(undefined, number),
+  openRoot: binding.openRoot.bind(undefined, number),
+  openRootSync: binding.openRootSync.bind(undefined, number),
+  release: binding.release.bind(undefined, number)
+}
 
 let keys = 0
 
@@ -50,18 +68,29 @@ export function block(key: number): void {
 
 /**
  * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
+ * A loss that the caller does not know yet is told first.
  *
  * @param blocks whether the event is waited for by `block`
  */
-export function release(key: number, observer: Observer | undefined, blocks: boolean): boolean {
-  const released = environment.release(key, blocks)
+export function release(
+  key: number,
+  knowsLoss: boolean,
+  lose: (reason: LostReason) => void,
+  observer: Observer | undefined,
+  blocks: boolean
+): boolean {
+  let released = environment.release(key, knowsLoss, blocks)
+  if (typeof released === 'string') {
+    lose(released)
+    released = environment.release(key, true, blocks)
+  }
   if (released === false) return false
   if (released === true) {
     observer?.released(undefined)
     return true
   }
   if (!Array.isArray(released)) {
-    const error = fromBinding(released, 'unlock') as LockError
+    const error = fromBinding(released as BindingError, 'unlock') as LockError
     observer?.released(error)
     throw error
   }

@@ -136,14 +136,15 @@ class HeldLock implements Listener {
 
   release(): Promise<void> {
     if (this.#released) return this.#released
-    this.#look()
-    return (this.#released = this.#release(false))
+    const released = this.#release(false)
+    // Whoever was told of a loss may have released it meanwhile.
+    return (this.#released ??= released)
   }
 
   releaseSync(): void {
     if (!this.#released) {
-      this.#look()
-      this.#released = this.#release(true)
+      const released = this.#release(true)
+      this.#released ??= released
     } else if (!this.#result && !environment.blockRelease(this.#key)) {
       // It is done; the event that says so is on its way to the promise.
       return
@@ -160,7 +161,9 @@ class HeldLock implements Listener {
     // Stops listening before the release, whose events may already belong to the next grant.
     ignore(this.#key)
     try {
-      if (release(this.#key, this.#reporting.observer, blocks)) {
+      const lose = (reason: LostReason) => this.#lose(reason)
+      const { observer } = this.#reporting
+      if (release(this.#key, this.#lost !== undefined, lose, observer, blocks)) {
         this.#result = {}
         return Promise.resolve()
       }

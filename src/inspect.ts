@@ -39,16 +39,18 @@ export interface LockState {
  * That makes no attempt of this package fail, but an attempt of another program may fail because of it.
  */
 export async function inspect(root: Lockable, options?: InspectOptions): Promise<LockState> {
-  const { where, fileName, staleMs } = read(root, options)
-  const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
+  const { place, staleMs } = read(root, options)
+  const event = await ask((key) =>
+    environment.inspect(key, place.root, place.path, place.fileName, staleMs)
+  )
   if (!event.state) throw fromBinding(event.error!, 'inspect')
   return toState(event.state)
 }
 
 /** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
 export function inspectSync(root: Lockable, options?: InspectOptions): LockState {
-  const { where, fileName, staleMs } = read(root, options)
-  const seen = environment.inspectSync(where, fileName, staleMs)
+  const { place, staleMs } = read(root, options)
+  const seen = environment.inspectSync(place.root, place.path, place.fileName, staleMs)
   if (!('state' in seen)) throw fromBinding(seen, 'inspect')
   return toState(seen)
 }
@@ -56,7 +58,7 @@ export function inspectSync(root: Lockable, options?: InspectOptions): LockState
 function read(root: unknown, options: InspectOptions | undefined) {
   const given = check.options(options)
   const staleMs = check.staleAge(given.staleMs)
-  return { ...placeOf(root, given.fileName), staleMs }
+  return { place: placeOf(root, given.fileName), staleMs }
 }
 
 function toState({ state, holder, ageMs }: BindingLockState): LockState {

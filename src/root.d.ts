@@ -24,10 +24,11 @@ export declare function openRootSync(path: string | URL): Root;
 export type Lockable = string | URL | Root | FileLock;
 /** Where a lock is. */
 export interface Place {
-    /** The directory as the binding takes it: a path or a number. */
-    readonly where: string | number;
+    /** The directory as the binding takes it: a path, or else the number of an open one. */
+    readonly root: number;
+    readonly path: string | undefined;
     /** The directory's path, for messages. */
-    readonly path: string;
+    readonly shown: string;
     readonly fileName: string;
 }
 /** Where the lock of a root argument is. */

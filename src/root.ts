@@ -81,10 +81,11 @@ export type Lockable = string | URL | Root | FileLock
 
 /** Where a lock is. */
 export interface Place {
-  /** The directory as the binding takes it: a path or a number. */
-  readonly where: string | number
+  /** The directory as the binding takes it: a path, or else the number of an open one. */
+  readonly root: number
+  readonly path: string | undefined
   /** The directory's path, for messages. */
-  readonly path: string
+  readonly shown: string
   readonly fileName: string
 }
 
@@ -95,10 +96,12 @@ export function placeOf(root: unknown, givenName: unknown): Place {
     if (givenName !== undefined) {
       throw invalidValue('options.fileName', 'must not be given beside a file', givenName)
     }
-    return { where: directory, path: directory, fileName }
+    return { root: 0, path: directory, shown: directory, fileName }
   }
   const fileName = checkedFileName(givenName) ?? defaults.fileName
-  if (root instanceof OpenRoot) return { where: OpenRoot.number(root), path: root.path, fileName }
-  const where = checkedPath('root', root, 'of type string, a file: URL, a Root or a file()')
-  return { where, path: absolute(where), fileName }
+  if (root instanceof OpenRoot) {
+    return { root: OpenRoot.number(root), path: undefined, shown: root.path, fileName }
+  }
+  const path = checkedPath('root', root, 'of type string, a file: URL, a Root or a file()')
+  return { root: 0, path, shown: absolute(path), fileName }
 }

@@ -1,7 +1,6 @@
 //! The border to Node-API: conversion only. Nothing here decides anything about locking.
 //!
-//! JavaScript sees one class, [`environment::BindingEnvironment`], one instance per environment
-//! (main thread or worker). Requests are answered at once or by an event; all events of an
+//! JavaScript opens an [environment] for each of its own (main thread or worker). Requests are answered at once or by an event; all events of an
 //! environment go through one threadsafe function. There are no promises on this side: each would be a
 //! threadsafe function of its own, and libuv checks all of them at every wake-up, which is quadratic
 //! with ten thousand waiters. `src/` makes the promises.
@@ -12,7 +11,7 @@ pub mod events;
 
 mod blocking;
 mod convert;
-mod environment;
+pub mod environment;
 mod io_error;
 
 /// What the face compares with its own: half of a release does not lock.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::guard::{Entered, Patience, Section};
-use crate::ledger::{Grantee, Ledger, MAX_TOKEN, Record};
+use crate::ledger::Ledger;
 use crate::lock_dir::LockDir;
 use crate::lockfile::{self, LockFile, Stamped};
 use crate::names::Names;
+use crate::record::{Grantee, MAX_TOKEN, Record};
 use crate::run::{self, Stamp};
 use crate::terms::Terms;
 use rootlock_sys::Mode;

@@ -7,7 +7,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`names`], [`terms`] | the names of a lock's files; the times of a lease |
-//! | [`ledger`], [`promise`] | how a grant is recorded: in the guard, and in the lock file's times |
+//! | [`ledger`], [`record`], [`promise`] | how a grant is recorded: in the guard, and in the lock file's times |
 //! | [`lockfile`], [`guard`] | the two files; a section of the guard, in which every step happens |
 //! | [`grant`], [`run`] | from a kernel lock to a grant; several grants under one stamp |
 //! | [`beat`] | refreshes a lease |
@@ -35,6 +35,7 @@ mod lock_dir;
 pub mod lockfile;
 pub mod names;
 pub mod promise;
+pub mod record;
 pub mod recover;
 pub mod run;
 pub mod terms;

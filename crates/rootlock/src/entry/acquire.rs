@@ -94,7 +94,10 @@ impl LockEntry {
                 None => (LockFile::open(dir, names)?, None),
             };
             if !file.try_lock(names, waiter.mode)? {
-                self.kept.put(Kept { file, run: None });
+                // What was not open before is closed again, so that a wait leaves nothing open.
+                if is_kept {
+                    self.kept.put(Kept { file, run: None });
+                }
                 return Ok(Tried::NotNow);
             }
             let resumed = run.map_or(Ok(None), |run| run.resume(&self.files, &file, wanted))?;
