@@ -86,7 +86,7 @@ export interface LockOptions {
 }
 
 /** How a lock is acquired by a call that blocks, and held. */
-export interface SyncLockOptions extends Omit<LockOptions, 'signal' | 'timeoutMs' | 'wait'> {
+export interface SyncLockOptions extends Omit<LockOptions, 'wait'> {
   /**
    * How long to wait for a held lock, in milliseconds; nothing else runs in this thread meanwhile, not even
    * the listeners of signals such as SIGINT. 0 makes one attempt. With `Infinity`, only the grant ends
