@@ -1,4 +1,4 @@
-//! The bits of [`crate::environment::BindingEnvironment::acquire`]'s `ask`, and the ranges of its times.
+//! The bits of `BindingEnvironment::acquire`'s `ask`, and the ranges of its times.
 
 use napi_derive::napi;
 use rootlock::Options;

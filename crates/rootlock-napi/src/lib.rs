@@ -1,6 +1,6 @@
 //! The border to Node-API: conversion only. Nothing here decides anything about locking.
 //!
-//! JavaScript sees one class, [`environment::BindingEnvironment`], one instance per environment
+//! JavaScript sees one class, `BindingEnvironment`, one instance per environment
 //! (main thread or worker). Requests are answered at once or by an event; all events of an
 //! environment go through one threadsafe function. There are no promises on this side: each would be a
 //! threadsafe function of its own, and libuv checks all of them at every wake-up, which is quadratic
