@@ -9,6 +9,7 @@
 pub mod absolute_path;
 pub mod ask;
 pub mod events;
+pub mod limits;
 
 mod blocking;
 mod convert;
