@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! The bits of [`crate::environment::acquire`]'s `ask`, and the ranges of its times.
-=======
-//! The bits of `BindingEnvironment::acquire`'s `ask`.
->>>>>>> house
 
 use napi_derive::napi;
 
