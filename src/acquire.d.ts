@@ -11,6 +11,13 @@ export interface LockOptions {
      */
     signal?: AbortSignal | undefined;
     /**
+     * How long to wait for a held lock, in milliseconds. Then the promise rejects with
+     * `ERR_LOCK_UNSUCCESSFUL`, the reason `held`, and the holder if it is known, as with `wait: false`; one
+     * attempt is made in any case, and 0 makes no other. Storage that does not answer has a second longer.
+     * @default Infinity
+     */
+    timeoutMs?: number | undefined;
+    /**
      * Whether to wait for a held lock. `false` makes one attempt, then rejects with `ERR_LOCK_UNSUCCESSFUL`.
      * @default true
      */
@@ -48,6 +55,21 @@ export interface LockOptions {
      */
     onWait?: ((holder: Holder | undefined) => void) | undefined;
 }
+/** How a lock is acquired by a call that blocks, and held. */
+export interface SyncLockOptions extends Omit<LockOptions, 'signal' | 'timeoutMs' | 'wait'> {
+    /**
+     * How long to wait for a held lock, in milliseconds; nothing else runs in this thread meanwhile, not even
+     * the listeners of signals such as SIGINT. 0 makes one attempt. With `Infinity`, only the grant ends
+     * the wait, or the end of the process or worker. One attempt is made in any case.
+     * @default 0
+     */
+    timeoutMs?: number | undefined;
+    /**
+     * If it is aborted already, the call throws, and nothing is created, opened or recovered. It can't abort
+     * while the call blocks, except in `onWait`: limit the wait by `timeoutMs`.
+     */
+    signal?: AbortSignal | undefined;
+}
 type OnWait = NonNullable<LockOptions['onWait']>;
 /**
  * A request whose options are read and checked. Reading them may run the caller's code (getters, polyfills,
@@ -55,11 +77,11 @@ type OnWait = NonNullable<LockOptions['onWait']>;
  */
 export interface Request {
     readonly key: number;
-    readonly where: Place;
-    readonly fileName: string | undefined;
+    readonly place: Place;
     readonly shared: boolean;
     readonly heartbeatMs: number;
     readonly staleMs: number;
+    readonly limitMs: number;
     readonly ask: number;
     readonly signal: AbortSignal | undefined;
     readonly onWait: OnWait | undefined;
@@ -67,8 +89,11 @@ export interface Request {
 }
 /** The one way to a lock, shared or exclusive. */
 export declare function acquire(root: unknown, shared: boolean, given: LockOptions | undefined): Promise<UnlockFunc>;
-export declare function read(root: unknown, shared: boolean, given: LockOptions | undefined): Request;
-/** Asks the binding for the lock. The caller rejects the promise with an error that this throws. */
+/** The same, by a call that blocks. */
+export declare function acquireSync(root: unknown, shared: boolean, given: SyncLockOptions | undefined): UnlockFunc;
+/** @param blockMs how long the call blocks at most, if it does */
+export declare function read(root: unknown, shared: boolean, options: LockOptions, blockMs?: number): Request;
+/** Asks for the lock. The caller rejects the promise with an error that this throws. */
 export declare function take(request: Request): Promise<UnlockFunc>;
 export declare function throwIfAborted({ signal, reporting }: Request): void;
 export {};

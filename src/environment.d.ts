@@ -1,3 +1,4 @@
+import * as binding from './binding';
 import type { BindingError, BindingEvent } from './binding';
 import type { Observer } from './diagnostics';
 import { type LostReason } from './lock-error';
@@ -9,23 +10,31 @@ export interface Listener {
 }
 /** The binding's functions, for this environment. */
 export declare const environment: {
-    acquire: (key: number, root: number, path: string | null | undefined, fileName: string | null | undefined, heartbeatMs: number, staleMs: number, ask: number) => number | BindingError;
+    acquire: (key: number, root: number, path: string | null | undefined, fileName: string | null | undefined, heartbeatMs: number, staleMs: number, limitMs: number, ask: number) => number | BindingError;
+    blockRelease: (key: number) => boolean;
     cancel: (key: number) => void;
     closeRoot: (root: number) => void;
     diagnose: (key: number, path: string, fileName: string) => void;
     inspect: (key: number, root: number, path: string | null | undefined, fileName: string, staleMs: number) => void;
+    inspectSync: (root: number, path: string | null | undefined, fileName: string, staleMs: number) => BindingError | binding.BindingLockState;
     isWithin: (key: number, outer: number[]) => boolean;
     lost: (key: number) => "heartbeat-failed" | "hijacked" | null;
+    next: (key: number, atMostMs: number) => number | BindingEvent | null;
     openRoot: (key: number, path: string) => void;
-    release: (key: number, knowsLoss: boolean) => "heartbeat-failed" | "hijacked" | boolean | BindingError | [key: number, token: number];
+    openRootSync: (key: number, path: string) => BindingError | null;
+    release: (key: number, knowsLoss: boolean, blocks: boolean) => "heartbeat-failed" | "hijacked" | boolean | BindingError | [key: number, token: number];
 };
 /** A new number that identifies a request and its lock. */
 export declare function nextKey(): number;
+/** Blocks until something happens to a request, and delivers it. */
+export declare function block(key: number): void;
 /**
  * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
  * A loss that the caller does not know yet is told first.
+ *
+ * @param blocks whether the event is waited for by `block`
  */
-export declare function release(key: number, knowsLoss: boolean, lose: (reason: LostReason) => void, observer: Observer | undefined): boolean;
+export declare function release(key: number, knowsLoss: boolean, lose: (reason: LostReason) => void, observer: Observer | undefined, blocks: boolean): boolean;
 /** Delivers the events of a request to a listener until `ignore`. */
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;

@@ -13,6 +13,12 @@ export interface UnlockFunc {
      */
     (): Promise<void>;
     /**
+     * Releases the lock in the same way, but blocks until that is done, and throws what the promise would
+     * reject with. On a network file system that takes as long as the server does. Only the first call of either
+     * kind releases the lock; a later one blocks until the release is done.
+     */
+    sync(): void;
+    /**
      * Aborts, with an `ERR_LOCK_LOST` error as its reason, as soon as a heartbeat finds that the lock
      * was hijacked, or the heartbeat has failed for so long that another process may take the lock over.
      * Pass it to the work that the lock protects.
@@ -29,6 +35,8 @@ export interface UnlockFunc {
     readonly token: number;
     /** Releases the lock, for `await using`. */
     [Symbol.asyncDispose](): Promise<void>;
+    /** Releases the lock as `sync` does, for `using`. */
+    [Symbol.dispose](): void;
 }
 /** An asynchronous context to call functions in. */
 export interface Context {

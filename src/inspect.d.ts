@@ -1,5 +1,5 @@
 import type { Holder } from './holder';
-import { type Root } from './root';
+import { type Lockable } from './root';
 /** Which lock to inspect, and how. */
 export interface InspectOptions {
     /**
@@ -31,4 +31,6 @@ export interface LockState {
  * Where the system does not report how a file is locked, `inspect` tries the lock for a few microseconds.
  * That makes no attempt of this package fail, but an attempt of another program may fail because of it.
  */
-export declare function inspect(root: string | URL | Root, options?: InspectOptions): Promise<LockState>;
+export declare function inspect(root: Lockable, options?: InspectOptions): Promise<LockState>;
+/** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
+export declare function inspectSync(root: Lockable, options?: InspectOptions): LockState;

@@ -6,8 +6,8 @@ export type LockErrorCode = 'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' 
 export type LostReason = 'hijacked' | 'heartbeat-failed';
 /**
  * The reason for an error. For `ERR_LOCK_UNSUCCESSFUL`: the lock is held (`held`), the signal aborted
- * the wait (`aborted`), the call is inside of a `withLock` of the same lock and would wait for itself
- * (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
+ * the wait (`aborted`), the call would wait for itself, because it is inside of a `withLock` of the same lock
+ * or blocks the thread that holds it (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
  */
 export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason;
 /** The error of every lock operation that fails. */
@@ -29,7 +29,9 @@ export declare class LockError extends Error {
 /** A wait that was aborted, before or after it began. */
 export declare function aborted(path: string, signal: AbortSignal, error: BindingError | undefined): LockError;
 /** A wait for a lock that is released only after the wait has ended. */
-export declare function deadlock(path: string): LockError;
+export declare function deadlock(path: string, blocks: boolean): LockError;
+/** A request whose time limit passed before it was known whether the lock is held. */
+export declare function unanswered(path: string): LockError;
 declare const attempts: {
     readonly lock: 'could not lock store';
     readonly unlock: 'could not unlock store';
@@ -38,6 +40,8 @@ declare const attempts: {
 };
 /** Converts an error of the binding to the one that users see; `attempt` is what they tried. */
 export declare function fromBinding(error: BindingError, attempt: keyof typeof attempts): Error;
+/** A path that is no file's. */
+export declare function noFile(cause: NodeJS.ErrnoException, path: string): LockError;
 /** The reason of `unlock.signal`. */
 export declare function lost(reason: LostReason, path: string): LockError;
 export declare function rootClosed(path: string): LockError;

@@ -1,5 +1,5 @@
 import { type LockOptions } from './acquire';
-import type { Root } from './root';
+import type { Lockable } from './root';
 /** How `withLock` acquires its lock. */
 export interface WithLockOptions extends LockOptions {
     /**
@@ -18,4 +18,4 @@ export interface WithLockOptions extends LockOptions {
  * If `fn`, or work that it has started, asks for the same lock, it would wait for itself: that request
  * rejects at once, with the reason `deadlock`. A reader may ask for the lock as a reader again.
  */
-export declare function withLock<T>(root: string | URL | Root, fn: (signal: AbortSignal) => T | PromiseLike<T>, options?: WithLockOptions): Promise<Awaited<T>>;
+export declare function withLock<T>(root: Lockable, fn: (signal: AbortSignal) => T | PromiseLike<T>, options?: WithLockOptions): Promise<Awaited<T>>;

@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { LockError } from 'rootlock'
+
 /** What is cleaned up after a claim, the last first. */
 export type Later = (undo: () => unknown) => void
 
@@ -73,6 +75,17 @@ export async function rejection<E>(promise: Promise<unknown>): Promise<E> {
     return error as E
   }
   throw new Error(`it should reject, but resolved with ${String(value)}`)
+}
+
+/** The error that a call throws. */
+export function thrown(call: () => unknown): LockError {
+  let value: unknown
+  try {
+    value = call()
+  } catch (error) {
+    return error as LockError
+  }
+  throw new Error(`it should throw, but returned ${String(value)}`)
 }
 
 /** Whether a promise stays pending for a short time; proves nothing else. */

@@ -10,7 +10,20 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 const require = createRequire(import.meta.url)
 const commonjs = require('rootlock') as typeof esm
 
-const NAMES = ['LockError', 'inspect', 'openRoot', 'tryLock', 'tryRLock', 'withLock', 'withLogger']
+const NAMES = [
+  'LockError',
+  'file',
+  'inspect',
+  'inspectSync',
+  'openRoot',
+  'openRootSync',
+  'tryLock',
+  'tryLockSync',
+  'tryRLock',
+  'tryRLockSync',
+  'withLock',
+  'withLogger'
+]
 
 test('ES modules import by name exactly what there is', (t) => {
   const names = Object.keys(esm).filter(
