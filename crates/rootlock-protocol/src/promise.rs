@@ -3,7 +3,7 @@
 //! one, and still finds the holder's terms here.
 //!
 //! A stamp sets the modification time to now, and the access time to now, plus T, plus a
-//! [signature](SIGNATURE) by which it is told from a time that comes of reading the file.
+//! signature by which it is told from a time that comes of reading the file.
 //!
 //! Pure. The promise is only a hint: it may be missing because times are coarse, because the file is
 //! another user's, or because the file has been read since.

@@ -74,6 +74,9 @@ impl Root {
     /// The lock file's name unless the caller has one.
     pub const LOCK_FILE: &str = Names::DEFAULT;
 
+    /// A lock file's name is at most so long.
+    pub const MAX_FILE_NAME_BYTES: usize = Names::MAX_BYTES;
+
     /// Opens a directory. Blocks for as long as the file system does.
     ///
     /// # Errors
