@@ -1,5 +1,5 @@
 //! A grant turns a kernel lock into a lock. It is one section of the guard, the same for a first
-//! attempt, for a waiter and for a hand-over inside the process.
+//! attempt, a waiter, and a hand-over within the process.
 
 use std::time::Duration;
 
@@ -13,30 +13,29 @@ use crate::terms::Terms;
 use rootlock_sys::Mode;
 use rootlock_sys::{FileId, Nanos, Stat, clock};
 
-/// How long a run of grants may go on without a section of its own: well below any heartbeat.
+/// How long a run of grants may go on without a new section: well below any heartbeat.
 const RUN: Duration = Duration::from_millis(1);
 
-/// How a grant is to be made.
+/// The grant that a caller wants.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub mode: Mode,
     pub terms: Terms,
-    /// How many callers of this process are queued behind; tokens are set aside for them.
+    /// How many callers of this process are queued behind this one; tokens are set aside for them.
     pub queued: usize,
 }
 
-/// A grant that was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
     /// The fencing token.
     pub token: u64,
-    /// The last token that was set aside for the run.
+    /// The last token set aside for the run.
     last: u64,
-    /// Whether the ledger's record is this grant's own, not that of the run's first.
+    /// Whether the ledger's record is this grant's own, rather than that of the run's first grant.
     pub recorded: bool,
-    /// Wall clock, milliseconds since 1970.
+    /// Wall clock, in milliseconds since 1970.
     pub granted_at: u64,
-    /// From when on others count the lease.
+    /// The moment from which others count the lease.
     pub from: Moment,
 }
 
@@ -48,9 +47,9 @@ impl Grant {
 
     /// The grant to the next caller in this process while the kernel lock stays where it is: a run.
     ///
-    /// For others nothing changes: it is the same lease, counted from the same stamp, and the
-    /// ledger has set the token aside. So it needs no section, for as long as the stamp is young by
-    /// either clock: after a sleep or a stop the identity must be checked again.
+    /// Nothing changes for others: it is the same lease, counted from the same stamp, and the
+    /// ledger has already set the token aside. So no section is needed while the stamp is young by
+    /// both clocks; after a sleep or a stop, the identity must be checked again.
     pub fn next(&self, now: Moment) -> Option<Self> {
         let young = now.awake.saturating_sub(self.from.awake) < RUN
             && now.since_boot.saturating_sub(self.from.since_boot) < RUN;
@@ -63,9 +62,9 @@ impl Grant {
         })
     }
 
-    /// The record that the ledger should have of this grant on `file`, if it has not: the guard was
-    /// removed or emptied, and another one has come; or a reader who came over it knew only of
-    /// itself.
+    /// The record that the ledger should have of this grant on `file` but lacks: because the guard
+    /// was removed or emptied and created anew, or because a reader that found the ledger empty
+    /// recorded only itself.
     pub fn missing_record(
         &self,
         ledger: &Ledger,
@@ -74,7 +73,7 @@ impl Grant {
         file: FileId,
     ) -> Option<Record> {
         let last = ledger.last.as_ref();
-        // Newer than the last one, which must not count any more; it gives no token away.
+        // Newer than the last record, which must no longer count; it gives out no token.
         let after = last.map_or(0, |last| last.last + 1);
         if after >= MAX_TOKEN {
             return None;
@@ -97,14 +96,14 @@ impl Grant {
         }
     }
 
-    /// When the ledger's record is to be made this grant's own, if it lasts so long: then the run
-    /// is over.
+    /// When the ledger's record must become this grant's own, if the grant lasts that long: the run
+    /// is over by then.
     pub fn record_due(&self) -> Duration {
         self.from.awake + 2 * RUN
     }
 }
 
-/// A moment, on the two clocks that a lease is timed by.
+/// A moment on the two clocks that time a lease.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     pub awake: Duration,
@@ -112,31 +111,31 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// To be read before the file is stamped: a holder that is stopped right after the stamp must
-    /// not count its lease from when it woke up.
+    /// Must be read before the file is stamped: a holder stopped right after the stamp must not
+    /// count its lease from when it woke up.
     pub fn now() -> Self {
         Self { awake: clock::awake(), since_boot: clock::since_boot() }
     }
 }
 
-/// What became of a claim to a kernel lock that the caller holds.
+/// The result of a claim on a kernel lock that the caller holds.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Granted.
     Granted(Grant),
-    /// The name stands for another file by now: drop this one and start over.
+    /// The name refers to another file by now: drop this one and start over.
     Moved,
-    /// Another process was in the guard for longer than the caller's patience; or the clock of another
-    /// user's file has not advanced since the last stamp, and the caller can't wait for that.
+    /// Another process stayed in the guard for longer than the caller's patience. Or the lock file
+    /// is another user's, its clock has not advanced since the last stamp, and the caller can't
+    /// wait for that.
     GuardBusy,
 }
 
 /// From the kernel lock to the grant: `lock_guard` → `check_identity` → `stamp` → `write_ledger` →
 /// `unlock_guard`.
 ///
-/// The order matters. The identity check and the stamp are in one section, so that a recoverer,
-/// whose second look and rename are in one too, either sees the stamp or was noticed by the check.
-/// The ledger comes last, so that its record always speaks of a lock that was there.
+/// The order matters. The identity check and the stamp share a section, as do a recoverer's second
+/// look and its rename: so either the recoverer sees the stamp, or the check notices the takeover.
+/// The ledger is written last, so that its record always describes a lock that was held.
 pub fn claim(
     lock: &LockDir,
     file: &LockFile,
@@ -148,8 +147,8 @@ pub fn claim(
         Entered::Yes(section) => section,
         Entered::Busy => return Ok(Verdict::GuardBusy),
         Entered::Missing => {
-            // Made only beside a lock file that is still there: a directory that is being removed
-            // shall not be filled again.
+            // Created only beside a lock file that still exists: a directory that is being removed
+            // must not be filled again.
             if file.check_identity(dir, names)?.is_none() {
                 return Ok(Verdict::Moved);
             }
@@ -166,8 +165,8 @@ pub fn claim(
     Ok(grant.map_or(Verdict::GuardBusy, Verdict::Granted))
 }
 
-/// The end of a grant, for a caller that is in the section and has checked the identity. `None` when
-/// it would have to wait for the file's clock, and may not.
+/// The end of a grant, for a caller that is in the section and has checked the identity. `None`
+/// when it would have to wait for the file's clock but may not.
 pub fn finish(
     lock: &LockDir,
     section: &Section<'_>,
@@ -185,8 +184,8 @@ pub fn finish(
     } else if file.stamp(names, stat.modified, terms.stale, exact_times)? == Stamped::SameTick {
         return Ok(None);
     }
-    // A takeover was begun before this grant and may have died half-way. Its file is only litter:
-    // that it can't be removed is no reason to refuse a lock, but it stays noted.
+    // A takeover was begun before this grant and may have died halfway. The file it left is only
+    // litter: failing to remove it is no reason to refuse a lock, but it stays on record.
     let leftover = ledger.last.as_ref().is_some_and(|last| last.leftover)
         && lockfile::remove_temporary(dir, names).is_err();
     let record = record(ledger, Wanted { terms, ..wanted }, file.id(), leftover)
@@ -195,15 +194,15 @@ pub fn finish(
     Ok(Some(Grant::first(&record, from)))
 }
 
-/// That a forged token, or one that a broken program has left, would have every later grant get the
-/// same.
+/// The fault for a token, forged or left by a broken program, after which every grant would get the
+/// same one.
 pub fn no_token_left(names: &Names) -> Fault {
     let why =
         "its last token leaves no room for a greater one: remove it when nobody holds the lock";
     Fault::not_ours(&names.guard, why)
 }
 
-/// The record of a grant that follows `ledger`, with the terms as they are wanted; `None` when no
+/// The record of a grant that follows `ledger`, with exactly the terms in `wanted`; `None` when no
 /// token is left.
 pub fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> Option<Record> {
     let Wanted { mode, terms, queued } = wanted;
@@ -223,7 +222,7 @@ pub fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> 
 }
 
 /// Sets tokens aside for those queued, but none that the wall clock will not have reached by the
-/// end of the run: it is what keeps tokens rising should the ledger be lost.
+/// end of the run: the clock keeps tokens rising should the ledger be lost.
 fn last_of_run(token: u64, queued: usize, wall_micros: u64) -> u64 {
     let reach = wall_micros.saturating_add(RUN.as_micros() as u64);
     token.max(reach.min(token.saturating_add(queued as u64)).min(MAX_TOKEN - 1))
@@ -238,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_set_aside_for_those_behind_up_to_what_the_clock_reaches() {
+    fn tokens_are_set_aside_for_those_queued_as_far_as_the_clock_reaches() {
         assert_eq!(last_of_run(1_000, 0, 1_000), 1_000);
         assert_eq!(last_of_run(1_000, 5, 1_000), 1_005);
         assert_eq!(last_of_run(1_000, 50_000, 1_000), 2_000);
