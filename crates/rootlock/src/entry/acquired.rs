@@ -1,4 +1,4 @@
-//! What an attempt to acquire a lock answers at once.
+//! The immediate answer to a request for a lock.
 
 use std::fmt;
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::Lock;
 use crate::lease::Lease;
 use crate::queue::Key;
 
-/// What a request came to.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Acquired {
     /// The lock was free.
     Now(Lock),
-    /// [`Events::settled`] will tell.
+    /// [`Events::settled`] follows.
     Later(Wait),
 }
 
-/// A wait that is under way. Dropping it does not end it.
+/// A pending wait. Dropping it does not end it.
 #[derive(Clone)]
 pub struct Wait {
     entry: Arc<LockEntry>,
@@ -39,8 +39,8 @@ impl Wait {
         same && sync::lock(&self.entry.state).queue.waits_for(self.key, lease.mode)
     }
 
-    /// Ends the wait, if it has not ended: [`Events::settled`] tells
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
+    /// Ends the wait if it has not ended yet. [`Events::settled`] reports
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) once nothing of it is left in the
     /// kernel. Does not block.
     pub fn cancel(&self) {
         self.entry.cancel(self.key);
