@@ -170,7 +170,7 @@ fn a_holder_that_was_preempted_while_asleep_is_notified() {
     clock::sleep(HOUR);
     fs::write(scene.file("other"), "").expect("made");
     fs::rename(scene.file("other"), scene.file(".lock")).expect("put in its place");
-    eventually("it is told", || scene.lost().is_some());
+    eventually("the loss is reported", || scene.lost().is_some());
     assert_eq!(scene.lost(), Some(LostReason::Hijacked));
     assert!(!lock.is_held());
 }
@@ -184,7 +184,7 @@ fn sleep_counts_for_a_holder_whose_beats_fail() {
     scene.beats(2);
     assert_eq!(scene.lost(), None, "ten minutes are not over");
     clock::sleep(HOLDER.stale);
-    eventually("it is told", || scene.lost().is_some());
+    eventually("the loss is reported", || scene.lost().is_some());
     assert_eq!(scene.lost(), Some(LostReason::HeartbeatFailed));
     assert!(!lock.is_held());
     drop(sitter);

@@ -486,11 +486,11 @@ impl World {
         let waits = self.queue.wait.is_some();
         assert!(
             self.queue.queued.is_empty() || self.queue.is_own() || waits,
-            "somebody is in line, and nobody waits for it"
+            "a request is queued, and no thread waits for it"
         );
         assert!(
             self.queue.queued.is_empty() || self.queue.look() != Look::Never,
-            "somebody is in line, and nobody will look"
+            "a request is queued, and nobody will look"
         );
     }
 
