@@ -1,4 +1,5 @@
-//! The bits of [`crate::environment::BindingEnvironment::acquire`]'s `ask`, and the ranges of its times.
+//! The bits of the `ask` argument of [`crate::environment::BindingEnvironment::acquire`], and the
+//! ranges of its times.
 
 use napi_derive::napi;
 use rootlock::Options;
@@ -7,15 +8,15 @@ use rootlock::Options;
 #[napi]
 pub const MIN_HEARTBEAT_MS: u32 = Options::MIN_HEARTBEAT.as_millis() as u32;
 
-/// `stale_ms` is at least so many times `heartbeat_ms`.
+/// `stale_ms` is at least this many times `heartbeat_ms`.
 #[napi]
 pub const MIN_STALE_IN_HEARTBEATS: u32 = Options::MIN_STALE_IN_HEARTBEATS;
 
-/// As a reader, else as a writer.
+/// As a reader rather than a writer.
 #[napi]
 pub const ASK_SHARED: u32 = 1;
 
-/// Wait until it is free, else one attempt.
+/// Wait until it is free, rather than make one attempt.
 #[napi]
 pub const ASK_WAIT: u32 = 2;
 
@@ -23,7 +24,7 @@ pub const ASK_WAIT: u32 = 2;
 #[napi]
 pub const ASK_RECOVER: u32 = 4;
 
-/// Tell by an event that the lock was not free.
+/// Send an event if the lock was not free.
 #[napi]
 pub const ASK_NOTIFY: u32 = 8;
 

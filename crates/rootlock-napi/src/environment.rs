@@ -1,7 +1,7 @@
 //! One JavaScript environment: its locks and waits, which end with it.
 //!
-//! JavaScript names a request, the lock that comes of it and an open directory by numbers of its
-//! own, and options are numbers too: they cross the border in nanoseconds, where objects would
+//! JavaScript chooses numbers that identify a request, the lock that comes of it, and an open
+//! directory. Options are numbers too: they cross the border in nanoseconds, where objects would
 //! take as long as locking does.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ use crate::events::{Arguments, BindingEvent, Channel, Event};
 pub struct BindingEnvironment {
     channel: Arc<Channel>,
     session: Arc<Session>,
-    /// Directories kept open, by number.
+    /// Open directories, by number.
     roots: Arc<Roots>,
 }
 
@@ -40,7 +40,7 @@ impl Roots {
 
 #[napi]
 impl BindingEnvironment {
-    /// Makes the environment's table, and the hook that ends everything in it.
+    /// Creates the environment's table, and the hook that ends everything in it.
     #[napi(constructor)]
     pub fn new(
         env: Env,
@@ -49,14 +49,14 @@ impl BindingEnvironment {
     ) -> napi::Result<Self> {
         let channel = Arc::new(Channel::new(on_event)?);
         let session = Arc::new(Session::new(Arc::clone(&channel) as Arc<dyn Observer>));
-        // A worker that is terminated gives JavaScript no last word, but runs this.
+        // JavaScript gets no last word in a worker that is terminated, but this hook runs.
         env.add_env_cleanup_hook(Arc::clone(&session), |session| session.close())?;
         Ok(Self { channel, session, roots: Arc::default() })
     }
 
-    /// Asks for a lock. Returns its fencing token if it is granted at once; zero if an event follows, a
-    /// grant or `failed`; or the error if it failed at once. The face has checked the options; the core
-    /// checks again what matters.
+    /// Asks for a lock. Returns its fencing token if it is granted at once, zero if an event (a
+    /// grant or `failed`) follows, or the error if it failed at once. The face has checked the
+    /// options; the engine checks again what matters.
     #[napi]
     pub fn acquire(
         &self,
@@ -92,7 +92,7 @@ impl BindingEnvironment {
         })
     }
 
-    /// Ends a wait; `failed` follows when nothing is left of it. Does nothing if it has ended.
+    /// Ends a wait; `failed` follows when nothing of it is left. Does nothing if it has ended.
     #[napi]
     pub fn cancel(&self, key: f64) {
         self.session.cancel(whole(key));
@@ -104,16 +104,16 @@ impl BindingEnvironment {
         self.session.lost(whole(key)).map(rootlock::LostReason::as_str)
     }
 
-    /// Says that a request was made inside of what the locks with these keys are held for: whether it
-    /// waits for one of them. A `deadlock` event tells if that turns out later.
+    /// Declares that a request was made while the locks with these keys are held for it. Returns
+    /// whether it waits for one of them; a `deadlock` event follows if that turns out later.
     #[napi]
     pub fn is_within(&self, key: f64, outer: Vec<f64>) -> bool {
         self.session.is_within(whole(key), outer.into_iter().map(whole).collect())
     }
 
-    /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event follows, with
-    /// any error. If it is done and the lock went on to another caller in this environment, returns that
-    /// caller's key and token.
+    /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event
+    /// follows, with any error. If it is done and the lock went on to another caller in this
+    /// environment, returns that caller's key and token.
     #[napi]
     pub fn release(&self, key: f64) -> Either3<bool, Vec<f64>, BindingError> {
         let (released, events) = self.channel.collect(|| self.session.release(whole(key)));
@@ -133,7 +133,7 @@ impl BindingEnvironment {
         }
     }
 
-    /// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.
+    /// Opens a directory, identified by the key from then on; `opened` or `failed` follows.
     #[napi]
     pub fn open_root(&self, key: f64, path: String) {
         let roots = Arc::clone(&self.roots);
@@ -147,11 +147,11 @@ impl BindingEnvironment {
     #[napi]
     pub fn close_root(&self, number: f64) {
         let root = self.roots.lock().remove(&whole(number));
-        // Closed outside of the mutex.
+        // Closed outside the mutex.
         drop(root);
     }
 
-    /// Looks at a lock: `inspected` or `failed` tells.
+    /// Inspects a lock; `inspected` or `failed` follows.
     #[napi]
     pub fn inspect(
         &self,
@@ -168,7 +168,7 @@ impl BindingEnvironment {
         Ok(())
     }
 
-    /// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.
+    /// Diagnoses a lock; `diagnosed` or `failed` follows.
     #[napi]
     pub fn diagnose(&self, key: f64, path: String, file_name: String) {
         let place = located(path);
@@ -186,13 +186,13 @@ impl BindingEnvironment {
             Either::A(path) => Ok(located(path)),
             Either::B(number) => match self.roots.lock().get(&whole(number)) {
                 Some(root) => Ok(Place::Root(root.clone())),
-                // The face asks nothing of a root that it has closed.
+                // The face requests nothing of a root that it has closed.
                 None => Err(napi::Error::from_reason("root is closed")),
             },
         }
     }
 
-    /// Opens a directory and asks something of it where that blocks nobody.
+    /// Opens a directory and queries it on a thread that may block.
     fn answer_later(
         &self,
         key: f64,
@@ -213,7 +213,7 @@ impl BindingEnvironment {
     }
 }
 
-/// A directory that JavaScript names by a path, from where the process is now.
+/// A directory that JavaScript gives by a path, relative to the present current directory.
 fn located(path: String) -> Place {
     Place::Path(Located::here(path.into()))
 }

@@ -1,10 +1,10 @@
 //! The border to Node-API: conversion only. Nothing here decides anything about locking.
 //!
-//! JavaScript sees one class, [`environment::BindingEnvironment`], one instance per environment
-//! (main thread or worker). Requests are answered at once or by an event; all events of an
-//! environment go through one threadsafe function. There are no promises on this side: each would be a
-//! threadsafe function of its own, and libuv checks all of them at every wake-up, which is quadratic
-//! with ten thousand waiters. `src/` makes the promises.
+//! JavaScript sees one class, [`environment::BindingEnvironment`], with one instance per
+//! environment (main thread or worker). Requests are answered at once or by an event; all events of
+//! an environment go through one threadsafe function. There are no promises on this side: each
+//! would be a threadsafe function of its own, and libuv checks all of them at every wake-up, which
+//! is quadratic with ten thousand waiters. `src/` makes the promises.
 
 pub mod absolute_path;
 pub mod ask;
@@ -15,6 +15,6 @@ mod convert;
 mod environment;
 mod io_error;
 
-/// What the face compares with its own: half of a release does not lock.
+/// Compared with the face's own version: mismatched halves of two releases must not lock.
 #[napi_derive::napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
