@@ -13,6 +13,7 @@ import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 
 import { tryLock, tryRLock, type LockError, type UnlockFunc } from '../index'
+import { defaults } from '../src/arguments'
 import { printable } from '../src/printable'
 import { deadlock, identity } from './ancestors'
 import { exits } from './exits'
@@ -20,8 +21,6 @@ import { isHeld, locking, misused } from './failure'
 import { LINE, type FromKeeper, type Terms, type ToKeeper } from './keeper-words'
 import { SIGNALS } from './signals'
 import { WaitLine } from './wait-line'
-
-const DEFAULT_FILE = '.lock'
 
 /** How long a signal to the group takes to reach all of its processes. */
 const DELIVERED_MS = 5
@@ -89,7 +88,7 @@ async function keep(terms: Terms, ended: Promise<void>, wait: AbortController): 
 async function lock(terms: Terms, end: AbortController): Promise<UnlockFunc> {
   const { directory, fileName, shared, quiet, wait, ms } = terms
   if (wait) {
-    const refusal = await deadlock(directory, fileName ?? DEFAULT_FILE, shared)
+    const refusal = await deadlock(directory, fileName ?? defaults.fileName, shared)
     if (refusal) throw refusal
   }
   const line = quiet ? undefined : new WaitLine(directory, fileName)
@@ -114,7 +113,7 @@ async function ancestor({ directory, fileName, shared }: Terms, token: number) {
   return {
     dev,
     ino,
-    file: fileName ?? DEFAULT_FILE,
+    file: fileName ?? defaults.fileName,
     mode: shared ? 'shared' : 'exclusive',
     pid: process.pid,
     token

@@ -12,9 +12,9 @@ const script = (name: string, ...args: string[]): Check => [
 ]
 const words = (line: string) => line.split(' ')
 const packaging = (name: string): Check => [
-  [...npm, '--prefix', 'packaging', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'],
-  [node, 'packaging/node_modules/bun/install.js'],
-  [node, '--test', '--test-timeout=600000', `.build/packaging/${name}.test.mjs`]
+  [...npm, '--prefix', '__test__/packaging', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'],
+  [node, '__test__/packaging/node_modules/bun/install.js'],
+  [node, '--test', '--test-timeout=600000', `.build/__test__/packaging/${name}.mjs`]
 ]
 
 const CHECKS: Record<string, { about: string; run: Check }> = {

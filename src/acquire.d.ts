@@ -1,6 +1,7 @@
 import { type Reporting, type UnlockFunc } from './held-lock';
 import type { Holder } from './holder';
 import { type Logger } from './logger';
+import { type Place } from './root';
 /** How a lock is acquired and held. */
 export interface LockOptions {
     /**
@@ -54,7 +55,7 @@ type OnWait = NonNullable<LockOptions['onWait']>;
  */
 export interface Request {
     readonly key: number;
-    readonly where: string | number;
+    readonly where: Place;
     readonly fileName: string | undefined;
     readonly shared: boolean;
     readonly heartbeatMs: number;

@@ -18,7 +18,7 @@ import { throwLater } from './later'
 import { aborted, deadlock, fromBinding, toHolder } from './lock-error'
 import { loggerOf, type Logger } from './logger'
 import { surroundingLocks } from './nesting'
-import { pathOf, place } from './root'
+import { pathOf, place, type Place } from './root'
 import { onAbort } from './signals'
 
 /** How a lock is acquired and held. */
@@ -76,7 +76,7 @@ type OnWait = NonNullable<LockOptions['onWait']>
  */
 export interface Request {
   readonly key: number
-  readonly where: string | number
+  readonly where: Place
   readonly fileName: string | undefined
   readonly shared: boolean
   readonly heartbeatMs: number
@@ -147,7 +147,15 @@ export function read(root: unknown, shared: boolean, given: LockOptions | undefi
 export function take(request: Request): Promise<UnlockFunc> {
   const { key, where, fileName, heartbeatMs, staleMs, ask, signal, reporting } = request
   if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
-  const answer = environment.acquire(key, where, fileName, heartbeatMs, staleMs, ask)
+  const answer = environment.acquire(
+    key,
+    where.root,
+    where.path,
+    fileName,
+    heartbeatMs,
+    staleMs,
+    ask
+  )
   if (typeof answer !== 'number') throw failed(reporting, fromBinding(answer, 'lock'))
   if (answer === 0) return new Promise((resolve, reject) => new Waiting(request, resolve, reject))
   return Promise.resolve(granted(request, answer))

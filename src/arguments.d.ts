@@ -1,7 +1,7 @@
 export declare const defaults: {
-    readonly fileName: '.lock';
-    readonly heartbeatMs: 10000;
-    readonly staleMs: 30000;
+    readonly fileName: string;
+    readonly heartbeatMs: number;
+    readonly staleMs: number;
     readonly wait: true;
     readonly recover: true;
 };

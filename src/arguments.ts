@@ -3,15 +3,20 @@
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
-import { MIN_HEARTBEAT_MS, MIN_STALE_IN_HEARTBEATS } from './binding'
+import {
+  DEFAULT_FILE_NAME,
+  DEFAULT_HEARTBEAT_MS,
+  DEFAULT_STALE_MS,
+  MAX_FILE_NAME_BYTES,
+  MIN_HEARTBEAT_MS,
+  MIN_STALE_IN_HEARTBEATS
+} from './binding'
 import { given } from './paths'
 
-const MAX_FILE_NAME_BYTES = 240
-
 export const defaults = {
-  fileName: '.lock',
-  heartbeatMs: 10_000,
-  staleMs: 30_000,
+  fileName: DEFAULT_FILE_NAME,
+  heartbeatMs: DEFAULT_HEARTBEAT_MS,
+  staleMs: DEFAULT_STALE_MS,
   wait: true,
   recover: true
 } as const

@@ -23,11 +23,24 @@ export const {
   ASK_SHARED,
   ASK_NOTIFY,
   ASK_WAIT,
-  BindingEnvironment,
+  DEFAULT_FILE_NAME,
+  DEFAULT_HEARTBEAT_MS,
+  DEFAULT_STALE_MS,
+  MAX_FILE_NAME_BYTES,
   MIN_HEARTBEAT_MS,
   MIN_STALE_IN_HEARTBEATS,
   TOOK_OVER,
-  absolutePath
+  absolutePath,
+  acquire,
+  cancel,
+  closeRoot,
+  diagnose,
+  inspect,
+  isWithin,
+  lost,
+  openEnvironment,
+  openRoot,
+  release
 } = load()
 
 function load(): typeof Binding {

@@ -1,16 +1,31 @@
-import { type BindingEvent } from './binding';
+import type { BindingError, BindingEvent } from './binding';
 import type { Observer } from './diagnostics';
+import { type LostReason } from './lock-error';
 /** Receives the events of a request. */
 export interface Listener {
     /** The lock was granted. */
     granted?(token: number): void;
     on(event: BindingEvent): void;
 }
-export declare const environment: import("../binding").BindingEnvironment;
+/** The binding's functions, for this environment. */
+export declare const environment: {
+    acquire: (key: number, root: number, path: string | null | undefined, fileName: string | null | undefined, heartbeatMs: number, staleMs: number, ask: number) => number | BindingError;
+    cancel: (key: number) => void;
+    closeRoot: (root: number) => void;
+    diagnose: (key: number, path: string, fileName: string) => void;
+    inspect: (key: number, root: number, path: string | null | undefined, fileName: string, staleMs: number) => void;
+    isWithin: (key: number, outer: number[]) => boolean;
+    lost: (key: number) => "heartbeat-failed" | "hijacked" | null;
+    openRoot: (key: number, path: string) => void;
+    release: (key: number, knowsLoss: boolean) => "heartbeat-failed" | "hijacked" | boolean | BindingError | [key: number, token: number];
+};
 /** A new number that identifies a request and its lock. */
 export declare function nextKey(): number;
-/** Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error. */
-export declare function release(key: number, observer: Observer | undefined): boolean;
+/**
+ * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
+ * A loss that the caller does not know yet is told first.
+ */
+export declare function release(key: number, knowsLoss: boolean, lose: (reason: LostReason) => void, observer: Observer | undefined): boolean;
 /** Delivers the events of a request to a listener until `ignore`. */
 export declare function listen(key: number, listener: Listener): void;
 export declare function ignore(key: number): void;

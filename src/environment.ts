@@ -3,10 +3,11 @@
 
 import { MessageChannel } from 'node:worker_threads'
 
-import { BindingEnvironment, type BindingEvent } from './binding'
+import * as binding from './binding'
+import type { BindingError, BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
 import { throwLater } from './later'
-import { fromBinding, type LockError } from './lock-error'
+import { fromBinding, type LockError, type LostReason } from './lock-error'
 
 /** Receives the events of a request. */
 export interface Listener {
@@ -24,7 +25,20 @@ function dispatch(key: number, token: number, event?: BindingEvent): void {
   else listener?.granted!(token)
 }
 
-export const environment = new BindingEnvironment(dispatch)
+const number = binding.openEnvironment(dispatch)
+
+/** The binding's functions, for this environment. */
+export const environment = {
+  acquire: binding.acquire.bind(undefined, number),
+  cancel: binding.cancel.bind(undefined, number),
+  closeRoot: binding.closeRoot.bind(undefined, number),
+  diagnose: binding.diagnose.bind(undefined, number),
+  inspect: binding.inspect.bind(undefined, number),
+  isWithin: binding.isWithin.bind(undefined, number),
+  lost: binding.lost.bind(undefined, number),
+  openRoot: binding.openRoot.bind(undefined, number),
+  release: binding.release.bind(undefined, number)
+}
 
 let keys = 0
 
@@ -33,16 +47,28 @@ export function nextKey(): number {
   return ++keys
 }
 
-/** Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error. */
-export function release(key: number, observer: Observer | undefined): boolean {
-  const released = environment.release(key)
+/**
+ * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
+ * A loss that the caller does not know yet is told first.
+ */
+export function release(
+  key: number,
+  knowsLoss: boolean,
+  lose: (reason: LostReason) => void,
+  observer: Observer | undefined
+): boolean {
+  let released = environment.release(key, knowsLoss)
+  if (typeof released === 'string') {
+    lose(released)
+    released = environment.release(key, true)
+  }
   if (released === false) return false
   if (released === true) {
     observer?.released(undefined)
     return true
   }
   if (!Array.isArray(released)) {
-    const error = fromBinding(released, 'unlock') as LockError
+    const error = fromBinding(released as BindingError, 'unlock') as LockError
     observer?.released(error)
     throw error
   }

@@ -117,15 +117,18 @@ class HeldLock implements Listener {
 
   release(): Promise<void> {
     if (this.#released) return this.#released
-    this.#look()
-    return (this.#released = this.#release())
+    const released = this.#release()
+    // Whoever was told of a loss may have released it meanwhile.
+    return (this.#released ??= released)
   }
 
   #release(): Promise<void> {
     // Stops listening before the release, whose events may already belong to the next grant.
     ignore(this.#key)
     try {
-      if (release(this.#key, this.#reporting.observer)) return Promise.resolve()
+      const lose = (reason: LostReason) => this.#lose(reason)
+      const { observer } = this.#reporting
+      if (release(this.#key, this.#lost !== undefined, lose, observer)) return Promise.resolve()
     } catch (error) {
       return Promise.reject(error)
     }

@@ -45,7 +45,9 @@ export async function inspect(
   const fileName = check.fileName(given.fileName) ?? check.defaults.fileName
   const staleMs = check.staleAge(given.staleMs)
   const where = place(root)
-  const event = await ask((key) => environment.inspect(key, where, fileName, staleMs))
+  const event = await ask((key) =>
+    environment.inspect(key, where.root, where.path, fileName, staleMs)
+  )
   if (!event.state) throw fromBinding(event.error!, 'inspect')
   const { state, holder, ageMs } = event.state
   return {

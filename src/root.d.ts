@@ -15,7 +15,11 @@ export interface Root {
 }
 /** Opens a directory once and keeps its handle, as Go's `os.Root` does. */
 export declare function openRoot(path: string | URL): Promise<Root>;
-/** A root argument as the binding takes it: a path or a number. */
-export declare function place(root: unknown): string | number;
+/** A root argument as the binding takes it: a path, or else the number of an open directory. */
+export interface Place {
+    readonly root: number;
+    readonly path: string | undefined;
+}
+export declare function place(root: unknown): Place;
 /** The path of a root argument that `place` has accepted. */
-export declare function pathOf(root: unknown, at: string | number): string;
+export declare function pathOf(root: unknown, { path }: Place): string;

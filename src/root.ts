@@ -54,12 +54,19 @@ export async function openRoot(path: string | URL): Promise<Root> {
   return new OpenRoot(shown, event.key)
 }
 
-/** A root argument as the binding takes it: a path or a number. */
-export function place(root: unknown): string | number {
-  return root instanceof OpenRoot ? OpenRoot.number(root) : checkedPath('root', root)
+/** A root argument as the binding takes it: a path, or else the number of an open directory. */
+export interface Place {
+  readonly root: number
+  readonly path: string | undefined
+}
+
+export function place(root: unknown): Place {
+  return root instanceof OpenRoot
+    ? { root: OpenRoot.number(root), path: undefined }
+    : { root: 0, path: checkedPath('root', root) }
 }
 
 /** The path of a root argument that `place` has accepted. */
-export function pathOf(root: unknown, at: string | number): string {
-  return typeof at === 'string' ? absolute(at) : (root as Root).path
+export function pathOf(root: unknown, { path }: Place): string {
+  return path === undefined ? (root as Root).path : absolute(path)
 }

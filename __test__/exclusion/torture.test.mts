@@ -1,23 +1,22 @@
 // A short round of `npm run check -- torture`, and proof that it can fail. Longer ones: docs/reliability.md.
 
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 import test, { type ExecutionContext } from 'ava'
 
+import { program } from '../helpers/child.mjs'
+import { DEADLINE } from '../helpers/eventually.mjs'
 import { needing, unix } from '../helpers/needing.mjs'
 
 const MAIN = fileURLToPath(new URL('../torture/main.mjs', import.meta.url))
 
 /** Runs it to its end; what it says is in the log of a test that fails. */
-function torture(t: ExecutionContext, ...args: string[]): Promise<{ code: number; said: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args])
-  t.teardown(() => void child.kill())
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => (said += text))
-  }
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code: code ?? -1, said })))
+async function torture(t: ExecutionContext, ...args: string[]) {
+  const run = program(t, process.execPath, [MAIN, ...args], 'pipe', {
+    killSignal: 'SIGTERM'
+  })
+  const { code } = await run.ends(4 * DEADLINE)
+  return { code, said: run.printed }
 }
 
 needing(test.serial, unix)('a round of every climate violates nothing', async (t) => {

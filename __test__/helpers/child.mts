@@ -107,8 +107,8 @@ export class Child {
   }
 
   /** Resolves when it has ended and everything that it printed has come. */
-  async ends(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    if (!this.#closed) await inTime('the child ends', once(this.process, 'close'))
+  async ends(within?: number): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    if (!this.#closed) await inTime('the child ends', once(this.process, 'close'), within)
     return { code: this.process.exitCode, signal: this.process.signalCode }
   }
 }
@@ -118,17 +118,22 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/${name}.mjs`, import.meta.url))
 }
 
-/** Starts any program. Closing its standard input is a way to ask it to end. */
+/**
+ * Starts any program. Closing its standard input is a way to ask it to end. If it runs when the test ends,
+ * it is killed: by `killSignal`, if it has something to clean up.
+ */
 export function program(
   t: ExecutionContext,
   command: string,
   args: string[],
   stdio: StdioOptions = 'pipe',
-  more: Pick<SpawnOptions, 'cwd' | 'detached' | 'env'> = {}
+  more: Pick<SpawnOptions, 'cwd' | 'detached' | 'env' | 'killSignal'> = {}
 ): Child {
   const started = new Child(spawn(command, args, { stdio, ...more }))
   t.teardown(async () => {
-    if (started.process.exitCode === null && started.process.signalCode === null) started.kill()
+    if (started.process.exitCode === null && started.process.signalCode === null) {
+      started.process.kill(more.killSignal ?? 'SIGKILL')
+    }
     await started.ends()
   })
   return started

@@ -17,9 +17,9 @@ export async function eventually<T>(what: string, look: () => T | Promise<T>): P
 }
 
 /** The promise's own result, if it comes before the deadline. */
-export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+export async function inTime<T>(what: string, promise: Promise<T>, within = DEADLINE): Promise<T> {
   const late = new AbortController()
-  const deadline = pause(DEADLINE, undefined, { signal: late.signal }).then(
+  const deadline = pause(within, undefined, { signal: late.signal }).then(
     () => {
       throw new Error(`it never happened that ${what}`)
     },

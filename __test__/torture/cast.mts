@@ -26,9 +26,9 @@ export class Cast {
     clock?: Clock
   ) {
     this.#store = store
-    this.#members = round.places.map(({ threads, handle }, place) => {
+    this.#members = round.places.map(({ threads, handle, quick }, place) => {
       const { seed, terms } = round
-      const birth = { seed, root, logs, design, handle, threads, terms }
+      const birth = { seed, root, logs, design, handle, quick, threads, terms }
       return new Member(place, birth, log, store, clock)
     })
   }

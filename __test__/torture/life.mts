@@ -16,6 +16,8 @@ export interface Birth {
   logs: string
   design: 'rootlock' | 'naive'
   handle: boolean
+  /** Holds for no time and asks again at once, many times: its grants are runs. */
+  quick: boolean
   threads: number
   terms: Terms
   clock?: string
@@ -32,11 +34,15 @@ export async function live(birth: Birth, store: StoreAccess, finished: AbortSign
   log.say({ what: 'start', pid: process.pid, ...(birth.clock && { clock: birth.clock }) })
   const random = Random.of(birth.seed, birth.who)
   const take = await untilThere(() => designs[birth.design].open(birth.root, birth.handle))
+  let burst = 0
   for (let id = 1; !finished.aborted; id++) {
-    const shared = random.chance(0.4)
+    if (birth.quick && burst === 0 && random.chance(0.5)) burst = random.between(2, 40)
+    const quick = burst > 0
+    if (quick) burst--
+    const shared = random.chance(quick ? 0.05 : 0.4)
     const wait = random.chance(0.9)
     const abortAfter = random.chance(0.25) ? random.between(0, 60) : undefined
-    const hold = length(random, birth.terms)
+    const hold = quick ? 0 : length(random, birth.terms)
     const blocks = random.chance(0.1)
     const mode: Mode = shared ? 'shared' : 'exclusive'
     const aborter = new AbortController()
@@ -64,7 +70,7 @@ export async function live(birth: Birth, store: StoreAccess, finished: AbortSign
     } finally {
       clearTimeout(timer)
     }
-    if (random.chance(0.7)) await pause(random.between(0, 40))
+    if (!quick && random.chance(0.7)) await pause(random.between(0, 40))
   }
   log.say({ what: 'end' })
   log.close()

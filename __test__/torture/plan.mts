@@ -25,7 +25,7 @@ export interface Round {
   terms: Terms
   ms: number
   /** One process each, with so many worker threads; with none, the main thread is the actor. */
-  places: { threads: number; handle: boolean }[]
+  places: { threads: number; handle: boolean; quick: boolean }[]
   disturbances: { at: number; what: Disturbance }[]
 }
 
@@ -72,7 +72,8 @@ export function plan(seed: number, number: number, climates: readonly Climate[],
   const handles = climate === 'moved' || climate === 'everything'
   const places = Array.from({ length: random.between(3, 5) }, () => ({
     threads: random.chance(0.4) ? random.between(1, 3) : 0,
-    handle: handles || random.chance(0.5)
+    handle: handles || random.chance(0.5),
+    quick: random.chance(0.4)
   }))
   const disturbances: Round['disturbances'] = []
   for (let at = random.between(100, 600); at < ms; at += random.between(40, 500)) {

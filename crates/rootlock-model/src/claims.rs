@@ -38,6 +38,8 @@ pub enum Claim {
     SeesLateSign,
     /// L is taken over because its holder is proven dead.
     SeesProof,
+    /// A run goes on over a release.
+    SeesRun,
 }
 
 /// What P promises to well-behaved processes.
@@ -123,6 +125,9 @@ impl Claim {
             }),
             Self::SeesLateSign => sometimes("a sign of life comes too late", |_, s: &State| {
                 s.processes.iter().any(|p| p.is_taking() && p.sighting.is_none())
+            }),
+            Self::SeesRun => sometimes("a run goes on over a release", |_, s: &State| {
+                s.processes.iter().any(|p| p.phase == Phase::Resuming && p.run.is_some())
             }),
             Self::SeesProof => sometimes("L was taken from the dead", |lock: &Lock, s: &State| {
                 s.processes.iter().any(|p| p.is_taking() && !lock.watched_long_enough(s, p))

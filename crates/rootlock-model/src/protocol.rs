@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use crate::setup::{DeadHolder, Setup, Start, Variant, Wall};
-use crate::state::{Guard, L, Ledger, Mode, Phase, Process, Record, Seen, State, Terms};
+use crate::state::{Guard, L, Ledger, Mode, Phase, Process, Record, Run, Seen, State, Terms};
 
 /// The model: a protocol and what may happen to it.
 #[derive(Clone, Debug)]
@@ -20,7 +20,9 @@ pub enum Step {
     LockGuard,
     /// Does L's name still refer to the file that this process has open?
     CheckIdentity,
-    /// Reads the last token and the record.
+    /// The same, and are L's times still those of this process's own last stamp?
+    CheckStamp,
+    /// The last token, and the record.
     ReadLedger,
     /// Reads the clock: the lease counts from here.
     Moment,
@@ -65,7 +67,7 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 27] = {
+    pub const ALL: [Self; 28] = {
         use Step::*;
         [
             Open(Mode::Exclusive, Terms::Usual),
@@ -75,6 +77,7 @@ impl Step {
             LockKernel,
             LockGuard,
             CheckIdentity,
+            CheckStamp,
             ReadLedger,
             Moment,
             Stamp,
@@ -223,7 +226,16 @@ impl Lock {
                 next.make_l();
             }
             (Waiting, LockKernel) if s.kernel_lock_is_free(i) => p.phase = Locked,
-            (Locked, LockGuard) if guarded_acquire && s.guard_is_free(Guard::Exclusive, i) => {
+            // No section: since that stamp nobody was granted the lock, which stamps, and nobody
+            // has watched L for long enough to take it over.
+            (Locked, CheckStamp) if self.may_resume(p) && s.is_l(p.file) => {
+                p.phase = Resuming;
+            }
+            // The clock is read last: the run is young now, whatever came before.
+            (Resuming, Moment) if p.run.is_some() => self.resume(&mut next, i),
+            (Locked | Resuming, LockGuard)
+                if guarded_acquire && s.guard_is_free(Guard::Exclusive, i) =>
+            {
                 p.guard = Guard::Exclusive;
                 p.phase = Guarded;
                 next.guard_gone = false;
@@ -248,7 +260,10 @@ impl Lock {
                 p.phase = Stamped;
                 self.stamp(&mut next, i);
             }
-            (Stamped, WriteLedger) => self.write_ledger(&mut next, i, LedgerWritten),
+            (Stamped, WriteLedger) => {
+                self.write_ledger(&mut next, i, LedgerWritten);
+                self.begin_run(&mut next, i);
+            }
             (LedgerWritten, UnlockGuard) => {
                 p.phase = if clock_first { Holding } else { Unlocked };
                 p.guard = Guard::None;
@@ -485,6 +500,9 @@ impl Lock {
     fn stamp(&self, next: &mut State, i: usize) {
         if next.is_l(next.processes[i].file) {
             next.touch_l();
+            if self.0.variant != Variant::RunOverStamps {
+                next.end_runs();
+            }
             next.promised = self.promise(next, i);
         }
     }
@@ -499,14 +517,15 @@ impl Lock {
         p.token_read = s.ledger.token;
     }
 
-    /// The token is one more than the last, or the wall clock; here all that matters is that it is
-    /// higher.
+    /// The token is one more than the last, or the wall clock, which has passed every token that was
+    /// given; here only that it is more counts.
     fn write_ledger(&self, next: &mut State, i: usize, phase: Phase) {
         next.processes[i].phase = phase;
         let Process { file, mode, mut terms, token_read, .. } = next.processes[i];
-        let token = token_read + 1;
-        next.token_fell |= token <= next.highest_token;
-        next.highest_token = next.highest_token.max(token);
+        let lost = next.ledger.record == Record::Nobody;
+        let token = 1 + if lost { next.highest_token } else { token_read };
+        next.give_token(token);
+        next.processes[i].token_read = token - 1;
         let last = next.ledger;
         if last.record != Record::Nobody
             && (mode, last.mode) == (Mode::Shared, Mode::Shared)
@@ -522,7 +541,40 @@ impl Lock {
             p.in_ledger = j == i;
         }
         let names_l = next.is_l(file);
+        let token = token + self.set_aside(mode);
         next.ledger = Ledger { token, record: Record::Member, names_l, mode, terms };
+    }
+
+    /// How many tokens a grant sets aside for the rest of its run.
+    fn set_aside(&self, mode: Mode) -> u8 {
+        if self.0.runs && mode == Mode::Exclusive { 2 } else { 0 }
+    }
+
+    /// What a process remembers of its own stamp: it is in the ledger.
+    fn begin_run(&self, next: &mut State, i: usize) {
+        let left = self.set_aside(next.processes[i].mode);
+        let p = &mut next.processes[i];
+        if left > 0 && (p.age == 0 || self.0.variant == Variant::LongRuns) {
+            p.run = Some(Run { age: p.age, terms: p.terms, token: p.token_read + 2, left });
+        }
+    }
+
+    fn may_resume(&self, p: &Process) -> bool {
+        let any_terms = self.0.variant == Variant::RunOnOtherTerms;
+        p.mode == Mode::Exclusive && p.run.is_some_and(|run| any_terms || run.terms == p.terms)
+    }
+
+    /// The next grant of a run: the same stamp, the same lease.
+    fn resume(&self, next: &mut State, i: usize) {
+        let p = &mut next.processes[i];
+        let Some(run) = p.run.take() else { return };
+        p.phase = Phase::Holding;
+        self.read_clock(p);
+        (p.age, p.awake) = (run.age, run.age.min(self.timing(p.terms).beat));
+        if run.left > 1 {
+            p.run = Some(Run { token: run.token + 1, left: run.left - 1, ..run });
+        }
+        next.give_token(run.token);
     }
 
     /// What a beat needs of the guard.
@@ -560,7 +612,7 @@ impl Lock {
         for (j, p) in next.processes.iter_mut().enumerate() {
             p.in_ledger = j == i;
         }
-        let token = next.ledger.token;
+        let token = next.ledger.token.max(next.highest_token);
         next.ledger = Ledger { token, record: Record::Member, names_l: true, mode, terms };
     }
 

@@ -32,6 +32,12 @@ pub enum Variant {
     NoPromise,
     /// P whose beats without a guard count although it has come back meanwhile.
     UnguardedBeat,
+    /// P whose runs go on over a release without comparing L's times.
+    RunOverStamps,
+    /// P whose runs go on over a release on other terms.
+    RunOnOtherTerms,
+    /// P whose runs go on over a release for as long as the lease.
+    LongRuns,
 }
 
 /// Durations in ticks.
@@ -90,9 +96,9 @@ pub enum Wall {
 /// When "a holder proven dead needs no watch" applies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeadHolder {
-    /// P: the ledger describes L's own file and an exclusive holder, that process is dead, and the
-    /// kernel names no other owner. The model is a little wider: no living process has the kernel
-    /// lock, whether or not that process is dead.
+    /// P: the ledger speaks of L's own file and of an exclusive holder, that process is dead, and
+    /// the kernel names no other owner. Modelled a little wider: no living process has the
+    /// kernel lock or a run that could go on, whether or not the one in the ledger is dead.
     Proven,
     /// Never.
     Watched,
@@ -123,6 +129,8 @@ pub struct Setup {
     pub attempts: bool,
     /// Holders may release.
     pub releases: bool,
+    /// A run may go on over a release.
+    pub runs: bool,
     /// Processes may freeze and wake.
     pub freezes: bool,
     /// Processes may crash.
@@ -154,6 +162,7 @@ impl Setup {
             dead_holder: DeadHolder::Proven,
             attempts: false,
             releases: true,
+            runs: true,
             freezes: true,
             crashes: true,
             sleeps: false,

@@ -49,6 +49,8 @@ pub enum Phase {
     Waiting,
     /// Has the kernel lock without a grant: just before it, after a release, or after a loss.
     Locked,
+    /// Acquire: L is as this process stamped it, so a run may go on.
+    Resuming,
     /// Acquire: inside the guard.
     Guarded,
     /// Acquire: has L's own file, inside the guard.
@@ -142,6 +144,19 @@ pub struct Seen {
     pub age: u8,
 }
 
+/// A run of grants under one stamp, for as long as L's times are those of that stamp.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Run {
+    /// Ticks since the stamp's `moment`: none, unless runs are [long](crate::setup::Variant).
+    pub age: u8,
+    /// On what terms.
+    pub terms: Terms,
+    /// The token of the next grant.
+    pub token: u8,
+    /// For how many grants tokens are left.
+    pub left: u8,
+}
+
 /// One process.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Process {
@@ -168,7 +183,9 @@ pub struct Process {
     pub seen: Seen,
     /// The last token, as `read_ledger` found it.
     pub token_read: u8,
-    /// It was frozen since the moment from which its lease counts.
+    /// The run that its next grant may go on with.
+    pub run: Option<Run>,
+    /// It was frozen since the moment that its lease counts from.
     pub was_frozen: bool,
     /// The guard refused its beat during this tick, and it has reacted to that.
     pub beat_refused: bool,
@@ -277,7 +294,8 @@ impl Process {
     /// Drops everything and starts over; a process remembers what it saw, and the ledger who it
     /// was.
     pub(crate) fn start_over(&mut self) {
-        *self = Self { sighting: self.sighting, in_ledger: self.in_ledger, ..Self::default() };
+        let Self { sighting, in_ledger, run, .. } = *self;
+        *self = Self { sighting, in_ledger, run, ..Self::default() };
     }
 
     /// Leaves the section of an attempt, and goes on waiting.
@@ -300,15 +318,31 @@ impl Hash for Process {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Self { phase, mode, terms, file, guard, frozen, age, awake, sighting, seen, .. } =
             *self;
-        let Self { token_read, was_frozen, beat_refused, in_ledger, unaware, .. } = *self;
+        let Self { token_read, run, was_frozen, beat_refused, in_ledger, unaware, .. } = *self;
         let flags = [frozen, was_frozen, beat_refused, in_ledger, unaware];
         let flags = flags.iter().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
         let Seen { watched, since, age: seen_age } = seen;
         let sighting = sighting.map_or(0, |ticks| ticks + 1);
+        // One that is there has a grant left.
+        let run = run.unwrap_or_default();
         let (phase, mode, terms, guard) = (phase as u8, mode as u8, terms as u8, guard as u8);
         hasher.write_u128(u128::from_le_bytes([
-            phase, mode, terms, file, guard, age, awake, sighting, watched, since, seen_age,
-            token_read, flags, 0, 0, 0,
+            phase,
+            mode,
+            terms,
+            file,
+            guard,
+            age,
+            awake,
+            sighting,
+            watched,
+            since,
+            seen_age,
+            token_read,
+            flags,
+            run.age,
+            run.token,
+            run.left << 1 | run.terms as u8,
         ]));
     }
 }
@@ -380,7 +414,14 @@ impl State {
         }
     }
 
-    /// Creates L if it is missing.
+    /// L is no longer as anybody stamped it.
+    pub(crate) fn end_runs(&mut self) {
+        for p in &mut self.processes {
+            p.run = None;
+        }
+    }
+
+    /// L is made, if it is missing.
     pub(crate) fn make_l(&mut self) {
         if !self.linked {
             self.linked = true;
@@ -397,6 +438,7 @@ impl State {
             }
         }
         self.linked = false;
+        self.end_runs();
         self.promised = None;
         self.ledger.names_l = false;
         self.change_l();
@@ -419,6 +461,12 @@ impl State {
         self.wall_age = self.processes[i].age;
         self.processes[i].file = L;
         self.ledger.names_l = self.processes[i].phase == Phase::TemporaryLedgerWritten;
+    }
+
+    /// A grant's token.
+    pub(crate) fn give_token(&mut self, token: u8) {
+        self.token_fell |= token <= self.highest_token;
+        self.highest_token = self.highest_token.max(token);
     }
 
     /// A file that nobody has.
@@ -452,10 +500,12 @@ impl State {
         self.ledger.record == Record::Member && !self.processes.iter().any(|p| p.in_ledger)
     }
 
-    /// Whether no living process has the kernel lock on L, and the last grant on it was exclusive.
+    /// Whether no living process has the kernel lock on L, and the last grant on it was exclusive,
+    /// to somebody who may be dead: whoever can go on with its run is in the ledger, and alive.
     pub fn l_is_an_orphan(&self) -> bool {
         self.ledger.names_l
             && self.ledger.mode == Mode::Exclusive
+            && self.processes.iter().all(|p| p.run.is_none())
             && !self.processes.iter().any(|p| p.has_kernel_lock() && self.is_l(p.file))
     }
 
@@ -502,12 +552,14 @@ impl State {
 
     /// Of tokens only the order counts.
     fn rank_tokens(&mut self) {
-        let mut tokens = [self.ledger.token; MOST + 2];
+        let mut tokens = [self.ledger.token; 2 * MOST + 2];
         tokens[0] = self.highest_token;
-        for (token, p) in tokens[2..].iter_mut().zip(&self.processes) {
-            if p.has_read_ledger() {
-                *token = p.token_read;
-            }
+        let known = self.processes.iter().flat_map(|p| {
+            let read = p.has_read_ledger().then_some(p.token_read);
+            [read, p.run.map(|run| run.token)].into_iter().flatten()
+        });
+        for (token, known) in tokens[2..].iter_mut().zip(known) {
+            *token = known;
         }
         tokens.sort_unstable();
         let rank = |token: u8| {
@@ -517,6 +569,7 @@ impl State {
         self.highest_token = rank(self.highest_token);
         for p in &mut self.processes {
             p.token_read = if p.has_read_ledger() { rank(p.token_read) } else { 0 };
+            p.run = p.run.map(|run| Run { token: rank(run.token), ..run });
         }
     }
 }

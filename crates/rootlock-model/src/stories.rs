@@ -93,6 +93,7 @@ fn holes() -> Vec<Hole> {
     let plain = |processes| Setup {
         symmetry: false,
         releases: false,
+        runs: false,
         crashes: false,
         dead_holder: DeadHolder::Watched,
         claims: vec![Claim::ExclusiveInLease],
@@ -243,6 +244,48 @@ fn holes() -> Vec<Hole> {
                     not see it. So what is stamped without the guard must not count for the \
                     lease.",
             setup: Setup { variant: Variant::SignProlongs, ..plain(2) },
+        },
+        Hole {
+            title: "P whose runs go on over a release without comparing L's times",
+            moral: "P1 has set tokens aside, and releases. P2 is granted the lock, with a higher token, \
+                    and releases too. If P1 goes on with its run, its token is lower than P2's. Every \
+                    grant stamps L; so a run goes on only while L's times are those of its own stamp.",
+            setup: Setup {
+                variant: Variant::RunOverStamps,
+                releases: true,
+                runs: true,
+                claims: vec![Claim::TokensRise],
+                ..plain(2)
+            },
+        },
+        Hole {
+            title: "P whose runs go on over a release on other terms",
+            moral: "P1 is granted the lock on hasty terms, releases, and goes on with its run on the \
+                    usual ones. The ledger still tells the hasty ones, and P1 is preempted inside \
+                    its lease. So a run is for callers with the same terms.",
+            setup: Setup {
+                variant: Variant::RunOnOtherTerms,
+                hasty: Some(Timing::SHORT),
+                releases: true,
+                runs: true,
+                ..plain(2)
+            },
+        },
+        Hole {
+            title: "P whose runs go on over a release for as long as the lease, with a wall clock that \
+                    lies",
+            moral: "Nobody freezes. Between two grants of a run nobody beats, so P2's stopwatch runs \
+                    while P1 holds nothing. When P1 goes on with its run, it is preempted at once, \
+                    inside its lease. So a run lasts a millisecond, which is far from 1.2 h.",
+            setup: Setup {
+                variant: Variant::LongRuns,
+                releases: true,
+                runs: true,
+                wall: Wall::Lying,
+                freezes: false,
+                claims: vec![Claim::ExclusiveUnfrozen],
+                ..plain(2)
+            },
         },
         Hole {
             title: "P itself, with a wall clock that lies: the lease is shorter than T − h",

@@ -69,6 +69,9 @@ pub(crate) fn story(lock: &Lock, actions: &[Action]) -> String {
         };
         lines.push(format!("{}. {line}", lines.len() + 1));
     }
+    if s.token_fell {
+        lines.push("\n**A token fell:** the last one is lower than one before it.".into());
+    }
     let ending = lock.0.claims.iter().find_map(|claim| claim.offenders(lock, &s));
     if let Some((i, j)) = ending {
         let how = |i: usize| {
@@ -143,9 +146,13 @@ fn phrase(lock: &Lock, names: &[String], s: &State, next: &State, i: usize, step
             remark("check_identity", "its file is no longer L")
         }
         Step::CheckIdentity => plain("check_identity"),
+        Step::CheckStamp => remark("check_stamp", "L is as it stamped it"),
         Step::ReadLedger => plain("read_ledger"),
         Step::Moment if p.phase == Phase::Unlocked => {
             remark("moment", "only now; it holds the lock")
+        }
+        Step::Moment if p.phase == Phase::Resuming => {
+            remark("moment", "the run goes on; it holds the lock")
         }
         Step::Moment => plain("moment"),
         Step::Stamp if naive && !beats => remark("stamp", "it holds the lock"),

@@ -2,7 +2,7 @@
 
 use crate::protocol::Lock;
 use crate::setup::{Timing, Variant};
-use crate::state::{Guard, Phase, Process, State, Terms};
+use crate::state::{Guard, Phase, Process, Run, State, Terms};
 
 impl Lock {
     /// The durations of these terms.
@@ -72,6 +72,9 @@ impl Lock {
                     p.awake = self.timing(p.terms).beat.min(p.awake + 1);
                 }
             }
+            // A run is over long before a tick is.
+            p.run = p.run.filter(|_| self.0.variant == Variant::LongRuns);
+            p.run = p.run.map(|run| Run { age: older(run.age), ..run });
             if p.is_judging() || p.is_unguarded() {
                 p.seen.age = older(p.seen.age);
             }

@@ -50,6 +50,7 @@ fn two_exclusive() {
                     Claim::SeesRobbedBeat,
                     Claim::SeesLateSign,
                     Claim::SeesProof,
+                    Claim::SeesRun,
                 ],
             ),
             ..Setup::protocol(2)

@@ -1,16 +1,6 @@
-//! The bits of the `ask` argument of [`crate::environment::BindingEnvironment::acquire`], and the
-//! ranges of its times.
+//! The bits of [`crate::environment::acquire`]'s `ask`, and the ranges of its times.
 
 use napi_derive::napi;
-use rootlock::Options;
-
-/// The shortest `heartbeat_ms`.
-#[napi]
-pub const MIN_HEARTBEAT_MS: u32 = Options::MIN_HEARTBEAT.as_millis() as u32;
-
-/// `stale_ms` is at least this many times `heartbeat_ms`.
-#[napi]
-pub const MIN_STALE_IN_HEARTBEATS: u32 = Options::MIN_STALE_IN_HEARTBEATS;
 
 /// As a reader rather than a writer.
 #[napi]

@@ -1,14 +1,16 @@
 //! One JavaScript environment: its locks and waits, which end with it.
 //!
-//! JavaScript chooses numbers that identify a request, the lock that comes of it, and an open
-//! directory. Options are numbers too: they cross the border in nanoseconds, where objects would
-//! take as long as locking does.
+//! JavaScript names an environment, a request, the lock that comes of it and an open directory by
+//! numbers, and options are numbers too: they cross the border in nanoseconds, where an object, also
+//! one of a class, would take as long as locking does.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Env;
-use napi::bindgen_prelude::{Either, Either3, Function};
+use napi::bindgen_prelude::{Either, Either4, Function};
 use napi_derive::napi;
 use rootlock::{
     Answer, Error, Located, Mode, Observer, Operation, Options, Place, Released, Request, Root,
@@ -21,12 +23,16 @@ use crate::convert::{BindingError, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 
 /// The locks and waits of one environment.
-#[napi]
-pub struct BindingEnvironment {
+struct Environment {
     channel: Arc<Channel>,
-    session: Arc<Session>,
-    /// Open directories, by number.
+    session: Session,
+    /// Directories kept open, by number.
     roots: Arc<Roots>,
+}
+
+thread_local! {
+    /// Those of this thread, by number: one for each copy of the face.
+    static ENVIRONMENTS: RefCell<Vec<Option<Rc<Environment>>>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Default)]
@@ -38,157 +44,192 @@ impl Roots {
     }
 }
 
+/// Opens an environment, which is called by the number from then on, and ends with JavaScript's own.
 #[napi]
-impl BindingEnvironment {
-    /// Creates the environment's table, and the hook that ends everything in it.
-    #[napi(constructor)]
-    pub fn new(
-        env: Env,
-        #[napi(ts_arg_type = "(key: number, token: number, event?: BindingEvent) => void")]
-        on_event: Function<'_, Arguments, ()>,
-    ) -> napi::Result<Self> {
-        let channel = Arc::new(Channel::new(on_event)?);
-        let session = Arc::new(Session::new(Arc::clone(&channel) as Arc<dyn Observer>));
-        // JavaScript gets no last word in a worker that is terminated, but this hook runs.
-        env.add_env_cleanup_hook(Arc::clone(&session), |session| session.close())?;
-        Ok(Self { channel, session, roots: Arc::default() })
-    }
-
-    /// Asks for a lock. Returns its fencing token if it is granted at once, zero if an event (a
-    /// grant or `failed`) follows, or the error if it failed at once. The face has checked the
-    /// options; the engine checks again what matters.
-    #[napi]
-    pub fn acquire(
-        &self,
-        key: f64,
-        #[napi(ts_arg_type = "string | number")] place: Either<String, f64>,
-        file_name: Option<String>,
-        heartbeat_ms: f64,
-        stale_ms: f64,
-        ask: u32,
-    ) -> napi::Result<Either<f64, BindingError>> {
-        let request = Request {
-            file_name: file_name.as_deref().unwrap_or(Root::LOCK_FILE),
-            mode: if ask & ASK_SHARED == 0 { Mode::Exclusive } else { Mode::Shared },
-            options: Options {
-                heartbeat: millis(heartbeat_ms),
-                stale: millis(stale_ms),
-                recover: ask & ASK_RECOVER != 0,
-                wait: ask & ASK_WAIT != 0,
-            },
-            notify_waiting: ask & ASK_NOTIFY != 0,
-            has_logger: ask & ASK_LOGGER != 0,
-        };
-        let key = whole(key);
-        Ok(match self.session.acquire(key, self.place(place)?, request) {
-            // Earlier grants that are still on their way are delivered first.
-            Ok(Answer::Granted(token)) if !self.channel.is_empty() => {
-                self.channel.send(Event::Granted(key, token));
-                Either::A(0.0)
-            }
-            Ok(Answer::Granted(token)) => Either::A(number(token)),
-            Ok(Answer::Later) => Either::A(0.0),
-            Err(error) => Either::B((&error).into()),
-        })
-    }
-
-    /// Ends a wait; `failed` follows when nothing of it is left. Does nothing if it has ended.
-    #[napi]
-    pub fn cancel(&self, key: f64) {
-        self.session.cancel(whole(key));
-    }
-
-    /// Why a lock was lost, as far as is known here: the `lost` event may still be on its way.
-    #[napi(ts_return_type = "'hijacked' | 'heartbeat-failed' | null")]
-    pub fn lost(&self, key: f64) -> Option<&'static str> {
-        self.session.lost(whole(key)).map(rootlock::LostReason::as_str)
-    }
-
-    /// Declares that a request was made while the locks with these keys are held for it. Returns
-    /// whether it waits for one of them; a `deadlock` event follows if that turns out later.
-    #[napi]
-    pub fn is_within(&self, key: f64, outer: Vec<f64>) -> bool {
-        self.session.is_within(whole(key), outer.into_iter().map(whole).collect())
-    }
-
-    /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event
-    /// follows, with any error. If it is done and the lock went on to another caller in this
-    /// environment, returns that caller's key and token.
-    #[napi]
-    pub fn release(&self, key: f64) -> Either3<bool, Vec<f64>, BindingError> {
-        let (released, events) = self.channel.collect(|| self.session.release(whole(key)));
-        if let (Some(Released::Done(Ok(()))), [Event::Granted(key, token)]) =
-            (&released, &events[..])
-            && self.channel.is_empty()
-        {
-            return Either3::B(vec![number(*key), number(*token)]);
+pub fn open_environment(
+    env: Env,
+    #[napi(ts_arg_type = "(key: number, token: number, event?: BindingEvent) => void")]
+    on_event: Function<'_, Arguments, ()>,
+) -> napi::Result<u32> {
+    let channel = Arc::new(Channel::new(on_event)?);
+    let session = Session::new(Arc::clone(&channel) as Arc<dyn Observer>);
+    let environment = Rc::new(Environment { channel, session, roots: Arc::default() });
+    let number = ENVIRONMENTS.with_borrow_mut(|environments| {
+        environments.push(Some(environment));
+        environments.len() - 1
+    });
+    // A worker that is terminated gives JavaScript no last word, but runs this.
+    env.add_env_cleanup_hook(number, |number| {
+        let ended = ENVIRONMENTS.with_borrow_mut(|environments| environments[number].take());
+        if let Some(environment) = ended {
+            environment.session.close();
         }
-        for event in events {
-            self.channel.send(event);
-        }
-        match released {
-            None | Some(Released::Done(Ok(()))) => Either3::A(true),
-            Some(Released::Done(Err(error))) => Either3::C((&error).into()),
-            Some(Released::Later) => Either3::A(false),
-        }
-    }
-
-    /// Opens a directory, identified by the key from then on; `opened` or `failed` follows.
-    #[napi]
-    pub fn open_root(&self, key: f64, path: String) {
-        let roots = Arc::clone(&self.roots);
-        self.answer_later(key, Operation::Open, located(path), move |key, root| {
-            roots.lock().insert(key, root);
-            Ok(BindingEvent::new(key, "opened"))
-        });
-    }
-
-    /// Closes a directory; locks and waits that were begun with it go on.
-    #[napi]
-    pub fn close_root(&self, number: f64) {
-        let root = self.roots.lock().remove(&whole(number));
-        // Closed outside the mutex.
-        drop(root);
-    }
-
-    /// Inspects a lock; `inspected` or `failed` follows.
-    #[napi]
-    pub fn inspect(
-        &self,
-        key: f64,
-        #[napi(ts_arg_type = "string | number")] place: Either<String, f64>,
-        file_name: String,
-        stale_ms: f64,
-    ) -> napi::Result<()> {
-        let place = self.place(place)?;
-        self.answer_later(key, Operation::Inspect, place, move |key, root| {
-            let seen = root.inspect(&file_name, millis(stale_ms))?;
-            Ok(BindingEvent { state: Some(seen.into()), ..BindingEvent::new(key, "inspected") })
-        });
-        Ok(())
-    }
-
-    /// Diagnoses a lock; `diagnosed` or `failed` follows.
-    #[napi]
-    pub fn diagnose(&self, key: f64, path: String, file_name: String) {
-        let place = located(path);
-        self.answer_later(key, Operation::Inspect, place, move |key, root| {
-            let seen = root.diagnose(&file_name)?;
-            Ok(BindingEvent { diagnosis: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
-        });
-    }
+    })?;
+    Ok(number as u32)
 }
 
-impl BindingEnvironment {
-    /// A directory that is open, or a path.
-    fn place(&self, place: Either<String, f64>) -> napi::Result<Place> {
-        match place {
-            Either::A(path) => Ok(located(path)),
-            Either::B(number) => match self.roots.lock().get(&whole(number)) {
-                Some(root) => Ok(Place::Root(root.clone())),
-                // The face requests nothing of a root that it has closed.
-                None => Err(napi::Error::from_reason("root is closed")),
-            },
+fn find(number: u32) -> napi::Result<Rc<Environment>> {
+    ENVIRONMENTS
+        .with_borrow(|environments| environments.get(number as usize)?.clone())
+        .ok_or_else(|| napi::Error::from_reason("no such environment"))
+}
+
+/// Asks for a lock. Returns its fencing token if it is granted at once; zero if an event follows, a
+/// grant or `failed`; or the error if it failed at once. The face has checked the options; the core
+/// checks again what matters.
+#[napi]
+#[allow(clippy::too_many_arguments, reason = "an object would take as long as locking does")]
+pub fn acquire(
+    environment: u32,
+    key: f64,
+    root: f64,
+    path: Option<String>,
+    file_name: Option<String>,
+    heartbeat_ms: f64,
+    stale_ms: f64,
+    ask: u32,
+) -> napi::Result<Either<f64, BindingError>> {
+    let request = Request {
+        file_name: file_name.as_deref().unwrap_or(Root::LOCK_FILE),
+        mode: if ask & ASK_SHARED == 0 { Mode::Exclusive } else { Mode::Shared },
+        options: Options {
+            heartbeat: millis(heartbeat_ms),
+            stale: millis(stale_ms),
+            recover: ask & ASK_RECOVER != 0,
+            wait: ask & ASK_WAIT != 0,
+        },
+        notify_waiting: ask & ASK_NOTIFY != 0,
+        has_logger: ask & ASK_LOGGER != 0,
+    };
+    let key = whole(key);
+    let environment = find(environment)?;
+    let Environment { channel, session, .. } = &*environment;
+    Ok(match session.acquire(key, environment.place(root, path)?, request) {
+        // Earlier grants that are still on their way are delivered first.
+        Ok(Answer::Granted(token)) if !channel.is_empty() => {
+            channel.send(Event::Granted(key, token));
+            Either::A(0.0)
+        }
+        Ok(Answer::Granted(token)) => Either::A(number(token)),
+        Ok(Answer::Later) => Either::A(0.0),
+        Err(error) => Either::B((&error).into()),
+    })
+}
+
+/// Ends a wait; `failed` follows when nothing is left of it. Does nothing if it has ended.
+#[napi]
+pub fn cancel(environment: u32, key: f64) -> napi::Result<()> {
+    find(environment)?.session.cancel(whole(key));
+    Ok(())
+}
+
+/// Why a lock was lost, as far as is known here: the `lost` event may still be on its way.
+#[napi(ts_return_type = "'hijacked' | 'heartbeat-failed' | null")]
+pub fn lost(environment: u32, key: f64) -> napi::Result<Option<&'static str>> {
+    Ok(find(environment)?.session.lost(whole(key)).map(rootlock::LostReason::as_str))
+}
+
+/// Says that a request was made inside of what the locks with these keys are held for: whether it
+/// waits for one of them. A `deadlock` event tells if that turns out later.
+#[napi]
+pub fn is_within(environment: u32, key: f64, outer: Vec<f64>) -> napi::Result<bool> {
+    let outer = outer.into_iter().map(whole).collect();
+    Ok(find(environment)?.session.is_within(whole(key), outer))
+}
+
+/// Releases a lock. Returns `true` if that is done, and `false` if the `released` event follows, with
+/// any error. If it is done and the lock went on to another caller in this environment, returns that
+/// caller's key and token. If the lock was lost and the caller does not know it yet, nothing is released,
+/// and the reason returned.
+#[napi(
+    ts_return_type = "boolean | [key: number, token: number] | BindingError | 'hijacked' | 'heartbeat-failed'"
+)]
+pub fn release(
+    environment: u32,
+    key: f64,
+    knows_loss: bool,
+) -> napi::Result<Either4<bool, Vec<f64>, BindingError, &'static str>> {
+    let Environment { channel, session, .. } = &*find(environment)?;
+    if !knows_loss && let Some(reason) = session.lost(whole(key)) {
+        return Ok(Either4::D(reason.as_str()));
+    }
+    let (released, events) = channel.collect(|| session.release(whole(key)));
+    if let (Some(Released::Done(Ok(()))), [Event::Granted(key, token)]) = (&released, &events[..])
+        && channel.is_empty()
+    {
+        return Ok(Either4::B(vec![number(*key), number(*token)]));
+    }
+    for event in events {
+        channel.send(event);
+    }
+    Ok(match released {
+        None | Some(Released::Done(Ok(()))) => Either4::A(true),
+        Some(Released::Done(Err(error))) => Either4::C((&error).into()),
+        Some(Released::Later) => Either4::A(false),
+    })
+}
+
+/// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.
+#[napi]
+pub fn open_root(environment: u32, key: f64, path: String) -> napi::Result<()> {
+    let environment = find(environment)?;
+    let roots = Arc::clone(&environment.roots);
+    environment.answer_later(key, Operation::Open, located(path), move |key, root| {
+        roots.lock().insert(key, root);
+        Ok(BindingEvent::new(key, "opened"))
+    });
+    Ok(())
+}
+
+/// Closes a directory; locks and waits that were begun with it go on.
+#[napi]
+pub fn close_root(environment: u32, root: f64) -> napi::Result<()> {
+    let root = find(environment)?.roots.lock().remove(&whole(root));
+    // Closed outside of the mutex.
+    drop(root);
+    Ok(())
+}
+
+/// Looks at a lock: `inspected` or `failed` tells.
+#[napi]
+pub fn inspect(
+    environment: u32,
+    key: f64,
+    root: f64,
+    path: Option<String>,
+    file_name: String,
+    stale_ms: f64,
+) -> napi::Result<()> {
+    let environment = find(environment)?;
+    let place = environment.place(root, path)?;
+    environment.answer_later(key, Operation::Inspect, place, move |key, root| {
+        let seen = root.inspect(&file_name, millis(stale_ms))?;
+        Ok(BindingEvent { state: Some(seen.into()), ..BindingEvent::new(key, "inspected") })
+    });
+    Ok(())
+}
+
+/// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.
+#[napi]
+pub fn diagnose(environment: u32, key: f64, path: String, file_name: String) -> napi::Result<()> {
+    let place = located(path);
+    find(environment)?.answer_later(key, Operation::Inspect, place, move |key, root| {
+        let seen = root.diagnose(&file_name)?;
+        Ok(BindingEvent { diagnosis: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
+    });
+    Ok(())
+}
+
+impl Environment {
+    /// A path, or a directory that is open, by its number.
+    fn place(&self, root: f64, path: Option<String>) -> napi::Result<Place> {
+        if let Some(path) = path {
+            return Ok(located(path));
+        }
+        match self.roots.lock().get(&whole(root)) {
+            Some(root) => Ok(Place::Root(root.clone())),
+            // The face asks nothing of a root that it has closed.
+            None => Err(napi::Error::from_reason("root is closed")),
         }
     }
 

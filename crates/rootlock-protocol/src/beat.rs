@@ -14,10 +14,11 @@ use rootlock_sys::{Mode, Stat, clock};
 use crate::fault::Fault;
 use crate::grant::{Grant, Moment};
 use crate::guard::{Entered, Guard, Patience};
-use crate::ledger::{Ledger, Record};
+use crate::ledger::Ledger;
 use crate::lock_dir::LockDir;
 use crate::lockfile::LockFile;
 use crate::promise;
+use crate::record::Record;
 use crate::terms::Terms;
 
 /// How long a guard must have been missing before its holder recreates it.

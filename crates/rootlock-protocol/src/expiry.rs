@@ -1,5 +1,5 @@
-//! Decides whether a lock may be taken over: because the [watch](crate::watch) says so, or because
-//! its holder is certainly dead.
+//! Decides whether a lock may be taken over: because the [watch] says so, or because its
+//! holder is certainly dead.
 
 use std::time::Duration;
 

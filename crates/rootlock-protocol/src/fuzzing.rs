@@ -3,7 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::ledger::{Grantee, Ledger, MAX_TOKEN, Record, SIZE, SLOT};
+use crate::ledger::{Ledger, SIZE};
+use crate::record::{Grantee, MAX_TOKEN, Record, SLOT};
 use crate::terms::Terms;
 use rootlock_sys::FileId;
 use rootlock_sys::Mode;

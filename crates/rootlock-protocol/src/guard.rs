@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::ledger::{Ledger, Record, SIZE};
+use crate::ledger::{Ledger, SIZE};
 use crate::lockfile::must_be_ours;
 use crate::names::Names;
+use crate::record::Record;
 use rootlock_sys as sys;
 use rootlock_sys::Mode;
 use rootlock_sys::sync::{self, Mutex, MutexGuard, thread};

@@ -8,8 +8,9 @@ use crate::command;
 use crate::fault::Fault;
 use crate::guard::{Entered, Patience, Section};
 use crate::holder::{Holder, Process};
-use crate::ledger::{Ledger, Record};
+use crate::ledger::Ledger;
 use crate::lock_dir::LockDir;
+use crate::record::Record;
 
 /// How long an inspection waits for the guard.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));

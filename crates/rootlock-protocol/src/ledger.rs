@@ -14,151 +14,21 @@
 //! (on one line, padded with spaces). Values are percent-encoded, times are in milliseconds, and
 //! `file` is the lock file that the record describes.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
-
-use crate::holder::Process;
-use crate::terms::Terms;
-use rootlock_sys::Mode;
-use rootlock_sys::{FileId, Stat};
-
-use crate::holder::Holder;
 use crate::promise;
-
-/// The size of a slot; a write is one call and stays within one block of any file system.
-pub const SLOT: usize = 512;
+use crate::record::{Grantee, MAX_TOKEN, Record, SLOT};
+use crate::run::RUN;
+use crate::terms::Terms;
+use rootlock_sys::{FileId, Mode, Stat};
 
 /// The size of the ledger.
 pub const SIZE: usize = 2 * SLOT;
 
-/// JavaScript receives tokens as numbers, which are exact up to here: 285 years of microseconds.
-pub const MAX_TOKEN: u64 = (1 << 53) - 1;
-
-/// The longest duration that is written, 285 000 years: so every record fits into a slot, and
-/// JavaScript can represent it.
-const MAX_MILLIS: u64 = (1 << 53) - 1;
-
-/// The last moment that a JavaScript `Date` can represent.
-const MAX_DATE: u64 = 8_640_000_000_000_000;
-
-const MAGIC: &str = "rootlock1";
-
 /// What records of every version begin with.
 const ANY_MAGIC: &[u8] = b"rootlock";
 
-/// The checksum's field, the last on a line.
-const SUM: usize = " sum=01234567".len();
-
-/// How many encoded bytes are kept of a field without a fixed length.
-const MAX_BOOT: usize = 40;
-const MAX_HOSTNAME: usize = 64;
-const MAX_COMMAND: usize = 96;
-
-/// The longest text of a [`Grantee`]: its numbers at their longest, and the names of its fields.
-const GRANTEE: usize = 10 + 20 + 20 + MAX_BOOT + MAX_HOSTNAME + MAX_COMMAND + 40;
-
-/// One grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    pub token: u64,
-    /// The last token of the run that this grant began: tokens up to it may have been granted to
-    /// callers of the same process.
-    pub last: u64,
-    pub mode: Mode,
-    /// Wall clock, in milliseconds since 1970.
-    pub granted_at: u64,
-    /// The widest terms of all who may hold the lock under this record.
-    pub terms: Terms,
-    /// The lock file that the grant is for.
-    pub file: FileId,
-    /// A takeover was begun: its temporary file may be left over.
-    pub leftover: bool,
-    pub grantee: Grantee,
-}
-
-/// The holder as written in a record. Parsed only on demand, because most records are read only for
-/// their token.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Grantee {
-    text: [u8; GRANTEE],
-    length: usize,
-}
-
-impl Grantee {
-    /// This process.
-    pub fn this() -> &'static Self {
-        static THIS: LazyLock<Grantee> = LazyLock::new(|| Grantee::encode(Process::this()));
-        &THIS
-    }
-
-    pub fn encode(process: &Process) -> Self {
-        let Process { pid, start, boot, namespace, hostname, command } = process;
-        // Writing to a String can't fail.
-        let mut line = String::with_capacity(GRANTEE);
-        let _ = write!(line, "pid={pid} start={start} ns={namespace} boot=");
-        encode_text(&mut line, boot, MAX_BOOT);
-        line.push_str(" host=");
-        encode_text(&mut line, hostname, MAX_HOSTNAME);
-        line.push_str(" command=");
-        encode_text(&mut line, command, MAX_COMMAND);
-        Self::new(line.as_bytes()).expect("the parts are limited to fit")
-    }
-
-    fn new(bytes: &[u8]) -> Option<Self> {
-        let mut text = [0; GRANTEE];
-        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self { text, length: bytes.len() })
-    }
-
-    /// A holder of which nothing is known.
-    fn nobody() -> Self {
-        Self { text: [0; GRANTEE], length: 0 }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.text[..self.length]
-    }
-
-    /// `None` if we did not write it.
-    pub fn process(&self) -> Option<Process> {
-        let mut fields = Fields::of(std::str::from_utf8(self.bytes()).ok()?);
-        Some(Process {
-            pid: fields.number("pid")?,
-            start: fields.number("start")?,
-            namespace: fields.number("ns")?,
-            boot: decode_text(fields.text("boot")?)?,
-            hostname: decode_text(fields.text("host")?)?,
-            command: decode_text(fields.text("command")?)?,
-        })
-    }
-}
-
-impl std::fmt::Debug for Grantee {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Grantee({})", String::from_utf8_lossy(self.bytes()))
-    }
-}
-
-/// `key=value` fields in a fixed order. A later version may append fields.
-struct Fields<'a> {
-    fields: std::str::Split<'a, char>,
-}
-
-impl<'a> Fields<'a> {
-    fn of(text: &'a str) -> Self {
-        Self { fields: text.split(' ') }
-    }
-
-    fn text(&mut self, key: &str) -> Option<&'a str> {
-        self.fields.next()?.strip_prefix(key)?.strip_prefix('=')
-    }
-
-    fn number<N: std::str::FromStr>(&mut self, key: &str) -> Option<N> {
-        self.text(key)?.parse().ok()
-    }
-}
+/// How far a token may be ahead of the wall clock, in microseconds: by the tokens that a run has set
+/// aside, and by one for each grant that took less than a microsecond, which none does.
+const AHEAD: u64 = 2 * RUN.as_micros() as u64;
 
 /// What a ledger contains.
 #[derive(Clone, Debug, Default)]
@@ -173,17 +43,19 @@ impl Ledger {
     /// `None` if it is not ours: neither blank nor left by any write of ours, whole or torn.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let ledger = Self::decode(bytes);
+        if ledger.last.is_some() {
+            return Some(ledger);
+        }
         let is_ours = |slot: &[u8]| {
             // Blank from the start, or from where a write was torn.
             let end = slot.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             slot[..end].starts_with(ANY_MAGIC) || ANY_MAGIC.starts_with(&slot[..end])
         };
-        let whole = ledger.last.is_some();
         let slots = bytes.get(..SIZE).unwrap_or(bytes);
         let like_ours = slots.chunks(SLOT).all(is_ours);
         // More zeros than a ledger has: somebody's preallocated file.
         let blank = slots.iter().all(|&byte| byte == 0);
-        (whole || like_ours && !(blank && bytes.len() > SIZE)).then_some(ledger)
+        (like_ours && !(blank && bytes.len() > SIZE)).then_some(ledger)
     }
 
     pub fn decode(bytes: &[u8]) -> Self {
@@ -212,9 +84,13 @@ impl Ledger {
     /// microseconds, so that tokens rise even if the ledger was lost. `None` when the last one
     /// leaves no room for a greater one, which no real ledger reaches.
     pub fn next_token(&self, wall_micros: u64) -> Option<u64> {
-        let last = self.last.as_ref().map_or(0, |record| record.last);
         // A clock gone mad must leave room above.
-        let next = wall_micros.min(MAX_TOKEN / 2).max(last + 1);
+        let wall = wall_micros.min(MAX_TOKEN / 2);
+        let next = match &self.last {
+            Some(last) => wall.max(last.last + 1),
+            // The ledger may have been lost just now, and the tokens of a run were ahead of the clock.
+            None => wall + AHEAD,
+        };
         (next < MAX_TOKEN).then_some(next)
     }
 
@@ -263,151 +139,13 @@ impl Ledger {
     }
 }
 
-impl Record {
-    /// One slot's bytes.
-    pub fn encode(&self) -> [u8; SLOT] {
-        let mut slot = [b' '; SLOT];
-        let mut rest = &mut slot[..];
-        let mode = match self.mode {
-            Mode::Exclusive => "exclusive",
-            Mode::Shared => "shared",
-        };
-        let _ = write!(
-            rest,
-            "{MAGIC} token={} last={} mode={mode} at={} beat={} stale={} file={}:{} left={} ",
-            self.token,
-            self.last,
-            self.granted_at.min(MAX_DATE),
-            millis(self.terms.heartbeat),
-            millis(self.terms.stale),
-            self.file.volume,
-            self.file.index,
-            u8::from(self.leftover),
-        );
-        let _ = rest.write_all(self.grantee.bytes());
-        let length = SLOT - rest.len();
-        let sum = crc32fast::hash(&slot[..length]);
-        // It always fits: see the test `the_longest_record_fits`.
-        let _ = write!(&mut slot[length..], " sum={sum:08x}");
-        slot[SLOT - 1] = b'\n';
-        slot
-    }
-
-    /// Orders two slots before either is validated: by their tokens; and the record of a begun
-    /// takeover, which repeats the tokens of the record before it, is the newer one.
-    fn age(slot: &[u8]) -> Option<(u64, u64, bool)> {
-        let text = std::str::from_utf8(slot).ok()?;
-        let mut fields = Fields::of(text.strip_prefix(MAGIC)?.strip_prefix(' ')?);
-        let token = fields.number("token")?;
-        let last = fields.number("last")?;
-        let begun_takeover = fields.fields.nth(5) == Some("left=1");
-        Some((token, last, begun_takeover))
-    }
-
-    pub fn decode(slot: &[u8]) -> Option<Self> {
-        // Zeros: a file cut within its padding was extended by the next write.
-        let end = slot.iter().rposition(|byte| !matches!(byte, b' ' | b'\n' | 0))? + 1;
-        let (content, sum) = slot[..end].split_at_checked(end.checked_sub(SUM)?)?;
-        let sum = std::str::from_utf8(sum).ok()?.strip_prefix(" sum=")?;
-        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(content) {
-            return None;
-        }
-        let content = std::str::from_utf8(content).ok()?;
-        let (magic, content) = content.split_once(' ')?;
-        let grantee = content.find("pid=")?;
-        let mut fields = Fields::of(content);
-        let token = fields.number("token")?;
-        let last = fields.number("last").filter(|last| (token..MAX_TOKEN).contains(last))?;
-        let mode = match fields.text("mode")? {
-            "exclusive" => Mode::Exclusive,
-            "shared" => Mode::Shared,
-            _ => return None,
-        };
-        let granted_at = fields.number("at").filter(|at| *at <= MAX_DATE)?;
-        let terms = |millis: &u64| (1..=MAX_MILLIS).contains(millis);
-        let heartbeat = Duration::from_millis(fields.number("beat").filter(terms)?);
-        let stale = Duration::from_millis(fields.number("stale").filter(terms)?);
-        let (volume, index) = fields.text("file")?.split_once(':')?;
-        let file = FileId { volume: volume.parse().ok()?, index: index.parse().ok()? };
-        let leftover = fields.text("left")? != "0";
-        Some(Self {
-            token,
-            last,
-            mode,
-            granted_at,
-            terms: Terms { heartbeat, stale },
-            file,
-            leftover,
-            grantee: Grantee::new(&content.as_bytes()[grantee..])?,
-        })
-        .filter(|_| magic == MAGIC)
-    }
-
-    /// The process that was granted the lock, if it can be read.
-    pub fn process(&self) -> Option<Process> {
-        self.grantee.process()
-    }
-
-    /// The record as the public type.
-    pub fn holder(&self) -> Option<Holder> {
-        let Process { pid, hostname, command, .. } = self.process()?;
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        Some(Holder {
-            pid,
-            hostname: some(hostname),
-            command: some(command),
-            acquired_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.granted_at)),
-            mode: self.mode,
-            token: Some(self.token),
-            own: self.grantee == *Grantee::this(),
-        })
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS)
-}
-
-/// Appends text, percent-encoded and cut to at most `max` bytes.
-fn encode_text(line: &mut String, text: &str, max: usize) {
-    let end = line.len() + max;
-    for character in text.chars() {
-        let mut bytes = [0; 4];
-        let bytes = character.encode_utf8(&mut bytes).as_bytes();
-        let plain = character.is_ascii_graphic() && character != '%';
-        let width = if plain { 1 } else { 3 * bytes.len() };
-        if line.len() + width > end {
-            return;
-        }
-        if plain {
-            line.push(character);
-        } else {
-            for byte in bytes {
-                let _ = write!(line, "%{byte:02X}");
-            }
-        }
-    }
-}
-
-fn decode_text(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        if byte == b'%' {
-            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(hex, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(byte);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::holder::Process;
+    use crate::record::{MAX_DATE, MAX_MILLIS};
 
     fn process() -> Process {
         Process {
@@ -607,7 +345,8 @@ mod tests {
         let five = Ledger::decode(&ledger([Some(record(5)), None]));
         assert_eq!(five.next_token(0), Some(6), "a clock that was set back");
         assert_eq!(five.next_token(1000), Some(1000));
-        assert_eq!(Ledger::default().next_token(1000), Some(1000), "a ledger that was lost");
+        let lost = Ledger::default().next_token(1000);
+        assert_eq!(lost, Some(1000 + AHEAD), "a ledger that was lost");
         assert_eq!(five.next_token(u64::MAX), Some(MAX_TOKEN / 2), "a clock gone mad");
     }
 

@@ -7,9 +7,9 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`names`], [`terms`] | the names of a lock's files; the times of a lease |
-//! | [`ledger`], [`promise`] | how a grant is recorded: in the guard, and in the lock file's times |
+//! | [`ledger`], [`record`], [`promise`] | how a grant is recorded: in the guard, and in the lock file's times |
 //! | [`lockfile`], [`guard`] | the two files; a section of the guard, in which every step happens |
-//! | [`grant`] | from a kernel lock to a grant |
+//! | [`grant`], [`run`] | from a kernel lock to a grant; several grants under one stamp |
 //! | [`beat`] | refreshes a lease |
 //! | [`watch`], [`expiry`] | when a lock may be taken over (the first is pure) |
 //! | [`recover`] | the takeover |
@@ -35,7 +35,9 @@ mod lock_dir;
 pub mod lockfile;
 pub mod names;
 pub mod promise;
+pub mod record;
 pub mod recover;
+pub mod run;
 pub mod terms;
 pub mod watch;
 

@@ -1,7 +1,7 @@
 //! A lock's files in an open directory: what every step works on.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rootlock_sys::{Dir, Locality};
 
@@ -18,6 +18,10 @@ pub struct LockDir {
 }
 
 impl LockDir {
+    pub(crate) fn has_exact_times(&self) -> bool {
+        self.exact_times.load(Ordering::Relaxed)
+    }
+
     pub fn new(dir: Arc<Dir>, names: Names, locality: Locality) -> Self {
         let (guard, exact_times) = (Guard::default(), AtomicBool::new(false));
         Self { dir, names, locality, guard, exact_times }

@@ -19,9 +19,9 @@ const LONGEST_TICK: Duration = Duration::from_millis(2_500);
 /// The result of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamped {
-    /// The file has a time that it never had before.
-    Yes,
-    /// The file can only be set to "now", and that is the time it already has.
+    /// The file has this modification time, which it has not had.
+    At(Nanos),
+    /// It can only be set to "now", and that is what it says already.
     SameTick,
 }
 
@@ -162,13 +162,13 @@ impl LockFile {
         };
         let as_asked = set(next)? == TimesSet::AsAsked;
         if as_asked && exact.load(Ordering::Relaxed) {
-            return Ok(Stamped::Yes);
+            return Ok(Stamped::At(next));
         }
         if let Some(modified) = changed()? {
             // A multiple of a microsecond proves nothing.
             let told = as_asked && modified == next && next % 1_000 != 0;
             exact.store(told, Ordering::Relaxed);
-            return Ok(Stamped::Yes);
+            return Ok(Stamped::At(modified));
         }
         if !as_asked {
             return Ok(Stamped::SameTick);
@@ -176,8 +176,8 @@ impl LockFile {
         // Coarse file systems keep times to 1 s or 2 s: try further ahead until the time changes.
         for wanted in [next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
             set(wanted)?;
-            if changed()?.is_some() {
-                return Ok(Stamped::Yes);
+            if let Some(modified) = changed()? {
+                return Ok(Stamped::At(modified));
             }
         }
         Err(Fault::io("utimensat", &names.lock)(io::Error::other(
@@ -193,10 +193,13 @@ impl LockFile {
         before: Nanos,
         stale: Duration,
         exact: &AtomicBool,
-    ) -> Result<(), Fault> {
+    ) -> Result<Nanos, Fault> {
         let mut pause = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
-        while self.stamp(names, before, stale, exact)? == Stamped::SameTick {
+        loop {
+            if let Stamped::At(modified) = self.stamp(names, before, stale, exact)? {
+                return Ok(modified);
+            }
             if waited > LONGEST_TICK {
                 let why = "the file system does not change modification times";
                 return Err(Fault::io("utimensat", &names.lock)(io::Error::other(why)));
@@ -206,7 +209,16 @@ impl LockFile {
             waited += pause;
             pause = (pause * 2).min(Duration::from_millis(50));
         }
-        Ok(())
+    }
+
+    /// What the open file itself says now, whatever its name stands for.
+    pub fn stat(&self, names: &Names) -> Result<Stat, Fault> {
+        sys::stat(self.file()).map_err(Fault::io("fstat", &names.lock))
+    }
+
+    /// Releases the kernel lock; the file stays open for the next lock.
+    pub fn unlock(&self, names: &Names) -> Result<(), Fault> {
+        flock::unlock(self.file()).map_err(Fault::io("flock", &names.lock))
     }
 
     /// Releases the kernel lock and closes the file, in that order; the close happens even if the

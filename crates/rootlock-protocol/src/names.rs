@@ -20,7 +20,7 @@ impl Names {
 
     /// The longest name that leaves room for the derived ones within the 255 bytes that file
     /// systems allow.
-    const MAX_BYTES: usize = 240;
+    pub const MAX_BYTES: usize = 240;
 
     /// The suffixes of a lock's other files.
     const GUARD: &str = ".guard";

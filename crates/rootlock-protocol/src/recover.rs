@@ -13,9 +13,10 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::grant::{self, Grant, Moment, Wanted};
 use crate::guard::{Patience, Section};
-use crate::ledger::{Ledger, Record};
+use crate::ledger::Ledger;
 use crate::lock_dir::LockDir;
 use crate::lockfile::{self, LockFile};
+use crate::record::Record;
 use rootlock_sys::Mode;
 use rootlock_sys::{Stat, clock};
 
@@ -118,6 +119,6 @@ fn replace(
     // Some systems can't replace a file that is open here.
     drop(old);
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
-    let grant = Grant::first(&record, from);
+    let grant = Grant::first(&record, from, None);
     Ok((record, grant, file))
 }

@@ -10,6 +10,10 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// A pause of twenty seconds is survived.
+    pub const DEFAULT: Self =
+        Self { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) };
+
     /// The shortest interval between two beats.
     pub const MIN_HEARTBEAT: Duration = Duration::from_millis(50);
 
@@ -48,12 +52,6 @@ impl Terms {
     /// Terms that are safe for a holder with either.
     pub fn widest(self, other: Self) -> Self {
         Self { heartbeat: self.heartbeat.max(other.heartbeat), stale: self.stale.max(other.stale) }
-    }
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(10), stale: Duration::from_secs(30) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rootlock_protocol::beat::{Beat, Found, Known};
-use rootlock_protocol::grant::{Grant, Moment};
+use rootlock_protocol::grant::{Grant, Moment, Wanted};
 use rootlock_protocol::lockfile::LockFile;
 use rootlock_protocol::{LockDir, Terms};
 use rootlock_sys::sync::{self, Mutex};
@@ -48,7 +48,9 @@ enum Phase {
     Held(Held),
     Lost(LostReason),
     /// Released, or about to be, by the thread that has the descriptor.
-    Released,
+    Released {
+        was_lost: bool,
+    },
 }
 
 /// When the lease was refreshed, and what is due.
@@ -160,10 +162,10 @@ impl Lease {
             }
         }
         drop(slot);
-        // A release that came meanwhile could not get the descriptor, and left the rest to this
-        // thread. The release tries for the descriptor after setting the phase; this thread checks
-        // the phase after giving the descriptor up: one of the two sees the other.
-        if matches!(*sync::lock(&self.phase), Phase::Released) {
+        // A release that came meanwhile could not have the descriptor and left the rest to us. It
+        // tries for the descriptor after it has set the phase; this looks at the phase after it
+        // has given the descriptor up: one of the two sees the other.
+        if matches!(*sync::lock(&self.phase), Phase::Released { .. }) {
             self.finish_elsewhere();
         }
     }
@@ -257,6 +259,15 @@ impl Lease {
         self.events.lost(self.tag, reason);
     }
 
+    /// Whether it was lost before it was released.
+    pub(crate) fn was_lost(&self) -> bool {
+        matches!(*sync::lock(&self.phase), Phase::Lost(_) | Phase::Released { was_lost: true })
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted { mode: self.mode, terms: self.terms }
+    }
+
     fn details(&self) -> Details {
         self.entry.details(&self.path).with("token", &self.grant.token.to_string())
     }
@@ -271,7 +282,7 @@ impl Lease {
         let unrefreshed = match &*sync::lock(&self.phase) {
             Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
             Phase::Lost(reason) => return Some(*reason),
-            Phase::Released => return None,
+            Phase::Released { .. } => return None,
         };
         if unrefreshed < self.patience() {
             return None;
@@ -301,9 +312,9 @@ impl Lease {
             match &*phase {
                 Phase::Held(held) => held.clear_timers(),
                 Phase::Lost(_) => {}
-                Phase::Released => return Released::Done(Ok(())),
+                Phase::Released { .. } => return Released::Done(Ok(())),
             }
-            *phase = Phase::Released;
+            *phase = Phase::Released { was_lost: matches!(*phase, Phase::Lost(_)) };
         }
         if entry::defers(self) {
             return Released::Later;

@@ -24,6 +24,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// What holds unless the caller says otherwise.
+    pub const DEFAULT: Self = Self {
+        heartbeat: Terms::DEFAULT.heartbeat,
+        stale: Terms::DEFAULT.stale,
+        recover: true,
+        wait: true,
+    };
+
     /// The shortest interval between two beats.
     pub const MIN_HEARTBEAT: Duration = Terms::MIN_HEARTBEAT;
 
@@ -43,7 +51,6 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let Terms { heartbeat, stale } = Terms::default();
-        Self { heartbeat, stale, recover: true, wait: true }
+        Self::DEFAULT
     }
 }

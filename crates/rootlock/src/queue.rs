@@ -205,12 +205,7 @@ impl<P: Clone> Queue<P> {
         }
     }
 
-    /// How many requests are queued.
-    pub(crate) fn len(&self) -> usize {
-        self.queued.len()
-    }
-
-    /// Whether this process itself holds the lock exclusively.
+    /// Whether this process has the lock, exclusively.
     pub(crate) fn is_own(&self) -> bool {
         self.holder.is_some()
     }

@@ -22,8 +22,10 @@ const LINGER: Duration = Duration::from_secs(1);
 
 const STACK: usize = 256 * 1024;
 
-/// What to do when the timer is due. Runs on the timer's thread, so it must not block; it returns
-/// work that may.
+/// How many timers are kept unsorted.
+const FRESH: usize = 16;
+
+/// What to do when it is due. Runs on the timer's thread, so it must not block; it returns work that may.
 pub(crate) type Due = Box<dyn FnOnce(Moment) -> Option<Arc<dyn Task>> + Send>;
 
 /// The moment at which something due is run.
@@ -50,12 +52,14 @@ pub(crate) trait Task: Send + Sync {
 pub(crate) type TimerKey = (Duration, u64);
 
 struct State {
+    /// The newest, unsorted: most locks are released long before their timer is due.
+    fresh: Vec<(TimerKey, Due)>,
     timers: BTreeMap<TimerKey, Due>,
     /// Makes keys unique.
     serial: u64,
     /// Whether the thread runs.
     running: bool,
-    /// When it wakes by itself.
+    /// When it wakes by itself, or has been asked to.
     wakes_at: Duration,
 }
 
@@ -66,6 +70,7 @@ struct Timer {
 
 static TIMER: Timer = Timer {
     state: Mutex::new(State {
+        fresh: Vec::new(),
         timers: BTreeMap::new(),
         serial: 0,
         running: false,
@@ -87,9 +92,12 @@ pub(crate) fn set(
     }
     state.serial += 1;
     let key = (due, state.serial);
-    state.timers.insert(key, Box::new(then));
+    state.fresh.push((key, Box::new(then)));
+    if state.fresh.len() > FRESH {
+        state.sort();
+    }
     if due < state.wakes_at {
-        state.wakes_at = Duration::ZERO;
+        state.wakes_at = due;
         TIMER.wake.notify_one();
     }
     Ok(key)
@@ -97,9 +105,22 @@ pub(crate) fn set(
 
 /// Cancels a timer, unless it is being run.
 pub(crate) fn clear(key: TimerKey) {
-    let timer = sync::lock(&TIMER.state).timers.remove(&key);
-    // Dropped outside the mutex: it may own the last reference to something that sets timers.
+    let timer = sync::lock(&TIMER.state).remove(key);
+    // Dropped outside of the mutex: it may own the last reference to something that sets timers.
     drop(timer);
+}
+
+impl State {
+    fn sort(&mut self) {
+        self.timers.extend(self.fresh.drain(..));
+    }
+
+    fn remove(&mut self, key: TimerKey) -> Option<Due> {
+        match self.fresh.iter().rposition(|(fresh, _)| *fresh == key) {
+            Some(index) => Some(self.fresh.swap_remove(index).1),
+            None => self.timers.remove(&key),
+        }
+    }
 }
 
 /// Lets the thread's wait time out if it is due; nothing else does under shuttle.
@@ -115,6 +136,7 @@ fn run() {
     loop {
         let now = clock::awake();
         let mut due = Vec::new();
+        state.sort();
         while let Some(entry) = state.timers.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -143,8 +165,12 @@ fn run() {
                 since + LINGER
             }
         };
-        state.wakes_at = next;
-        state = sync::wait(&TIMER.wake, state, next.saturating_sub(now));
+        // What it was asked to wake for may have been cleared since, and the same will be set again by
+        // a program that locks and unlocks all the time: that need not wake it twice.
+        let asked = Some(state.wakes_at).filter(|&asked| asked > now);
+        state.wakes_at = asked.map_or(next, |asked| asked.min(next));
+        let left = state.wakes_at.saturating_sub(now);
+        state = sync::wait(&TIMER.wake, state, left);
     }
 }
 

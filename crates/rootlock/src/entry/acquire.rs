@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::kept::Kept;
 use super::{Acquired, Claim, LockEntry, Wait, Waiter};
 use crate::error::FaultExt;
 use crate::events::Events;
@@ -14,7 +15,8 @@ use crate::options::Options;
 use crate::{Error, Lock, Mode, Operation};
 use crate::{pool, queue};
 use rootlock_protocol::Fault;
-use rootlock_protocol::grant::{self, Grant, Verdict, Wanted};
+use rootlock_protocol::LockDir;
+use rootlock_protocol::grant::{self, Grant, Verdict};
 use rootlock_protocol::guard::Patience;
 use rootlock_protocol::lockfile::LockFile;
 use rootlock_protocol::recover::{self, Attempt};
@@ -81,16 +83,36 @@ impl LockEntry {
         since
     }
 
-    /// The fast path: `open` → `try_lock` → claim, waiting for nothing.
+    /// The fast path: `open` → `try_lock` → a run that goes on, or a claim; without patience for
+    /// anything.
     fn take_if_free(self: &Arc<Self>, waiter: &Waiter, since: Duration) -> Result<Tried, Fault> {
-        let file = LockFile::open(&self.files.dir, &self.files.names)?;
-        if !file.try_lock(&self.files.names, waiter.mode)? {
-            return Ok(Tried::NotNow);
-        }
-        let Verdict::Granted(grant) =
-            grant::claim(&self.files, &file, self.wanted(waiter), Patience::Spin)?
-        else {
-            return Ok(Tried::NotNow);
+        let LockDir { dir, names, .. } = &self.files;
+        let wanted = waiter.wanted();
+        let (grant, file) = loop {
+            let kept = self.kept.take();
+            let is_kept = kept.is_some();
+            let (file, run) = match kept {
+                Some(Kept { file, run }) => (file, run),
+                None => (LockFile::open(dir, names)?, None),
+            };
+            if !file.try_lock(names, waiter.mode)? {
+                // What was not open before is closed again, so that a wait leaves nothing open.
+                if is_kept {
+                    self.kept.put(Kept { file, run: None });
+                }
+                return Ok(Tried::NotNow);
+            }
+            let resumed = run.map_or(Ok(None), |run| run.resume(&self.files, &file, wanted))?;
+            let verdict = match resumed {
+                Some(grant) => Verdict::Granted(grant),
+                None => grant::claim(&self.files, &file, wanted, Patience::Spin)?,
+            };
+            match verdict {
+                Verdict::Granted(grant) => break (grant, file),
+                // Another file was put in its place since it was last used: that one is opened.
+                Verdict::Moved if is_kept => {}
+                Verdict::Moved | Verdict::GuardBusy => return Ok(Tried::NotNow),
+            }
         };
         self.tell(|queue| queue.took(waiter.key, waiter.mode));
         match self.start_lease(waiter, grant, since, file) {
@@ -100,15 +122,6 @@ impl LockEntry {
                 Err(fault)
             }
         }
-    }
-
-    pub(super) fn wanted(&self, waiter: &Waiter) -> Wanted {
-        let queued = match waiter.mode {
-            Mode::Exclusive => sync::lock(&self.state).queue.len(),
-            // Readers do not hand the lock over to each other.
-            Mode::Shared => 0,
-        };
-        Wanted { mode: waiter.mode, terms: waiter.terms, queued }
     }
 
     pub(super) fn start_lease(
@@ -169,7 +182,7 @@ impl LockEntry {
 
     fn attempt(&self, claim: &Claim) -> Result<Attempt, Fault> {
         let waiter = &claim.payload;
-        recover::attempt(&self.files, self.wanted(waiter), |stat, looked, ledger| {
+        recover::attempt(&self.files, waiter.wanted(), |stat, looked, ledger| {
             // Recorded even if this request may not take over: the whole process uses the watch.
             self.judge(stat, looked, ledger, waiter.terms).expired && waiter.recover
         })

@@ -16,7 +16,7 @@ use crate::queue::Key;
 pub enum Acquired {
     /// The lock was free.
     Now(Lock),
-    /// [`Events::settled`] follows.
+    /// [`Events::settled`](crate::Events::settled) will tell.
     Later(Wait),
 }
 
@@ -39,8 +39,8 @@ impl Wait {
         same && sync::lock(&self.entry.state).queue.waits_for(self.key, lease.mode)
     }
 
-    /// Ends the wait if it has not ended yet. [`Events::settled`] reports
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) once nothing of it is left in the
+    /// Ends the wait, if it has not ended: [`Events::settled`](crate::Events::settled) tells
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
     /// kernel. Does not block.
     pub fn cancel(&self) {
         self.entry.cancel(self.key);

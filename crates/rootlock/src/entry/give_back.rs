@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::LockEntry;
+use super::kept::Kept;
 use crate::Operation;
 use crate::error::Error;
 use crate::error::FaultExt;
@@ -12,8 +13,10 @@ use crate::queue;
 use rootlock_protocol::grant::{self, Moment, Verdict};
 use rootlock_protocol::guard::Patience;
 use rootlock_protocol::lockfile::LockFile;
-use rootlock_sys::clock;
+use rootlock_protocol::run::Paused;
+use rootlock_protocol::{Fault, LockDir};
 use rootlock_sys::sync;
+use rootlock_sys::{Locality, clock};
 
 impl LockEntry {
     /// A lease of this entry was lost: it no longer keeps anybody from waiting for the next one.
@@ -25,7 +28,7 @@ impl LockEntry {
     /// the queue if that is fair to other processes, else releases it.
     pub(crate) fn give_back(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Result<(), Error> {
         let Some(file) = self.hand_over(lease, file) else { return Ok(()) };
-        let released = file.release(&self.files.names);
+        let released = self.release(lease, file);
         let ended = clock::awake();
         self.tell(|queue| {
             queue.end_turn(lease.turn_since, ended);
@@ -34,8 +37,21 @@ impl LockEntry {
         released.map_err(|fault| fault.into_error(Operation::Release, &lease.path))
     }
 
-    /// Hands the kernel lock to the next request without releasing it in between: as the next grant
-    /// of a run, or else as a grant with its own section. Returns the file if no request could be
+    /// Releases the kernel lock. The file stays open if the lock was held to its end: for the next
+    /// request, which may go on with the run.
+    fn release(&self, lease: &Lease, file: LockFile) -> Result<(), Fault> {
+        let LockDir { names, locality, .. } = &self.files;
+        if *locality == Locality::Remote || lease.was_lost() {
+            return file.release(names);
+        }
+        let run = Paused::before_release(&self.files, &file, &lease.grant, lease.wanted());
+        file.unlock(names)?;
+        self.kept.put(Kept { file, run });
+        Ok(())
+    }
+
+    /// Hands the kernel lock to the next request without releasing it in between: as the next grant of
+    /// a run, else as a grant with a section of its own. Returns the file if no request could be
     /// served.
     fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
         if !sync::lock(&self.state).queue.may_hand_over(lease.key) {
@@ -55,7 +71,7 @@ impl LockEntry {
         let run = lease.grant.next(Moment::now()).filter(|_| claim.payload.terms == lease.terms);
         let verdict = match run {
             Some(grant) => Ok(Verdict::Granted(grant)),
-            None => grant::claim(&self.files, &file, self.wanted(&claim.payload), Patience::Spin),
+            None => grant::claim(&self.files, &file, claim.payload.wanted(), Patience::Spin),
         };
         match verdict {
             Ok(Verdict::Granted(grant)) => {

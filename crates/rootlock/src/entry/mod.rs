@@ -8,6 +8,7 @@
 mod acquire;
 mod acquired;
 mod give_back;
+mod kept;
 mod look;
 mod registry;
 mod settle;
@@ -30,6 +31,7 @@ use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
 use crate::timer;
 
 pub use acquired::{Acquired, Wait};
+use kept::KeptFile;
 use look::LookTimer;
 pub(crate) use settle::defers;
 pub(crate) use waiter::{Claim, Waiter};
@@ -39,6 +41,7 @@ pub(crate) struct LockEntry {
     pub(crate) files: LockDir,
     state: Mutex<State>,
     watch: Mutex<Option<Watch>>,
+    kept: KeptFile,
 }
 
 /// The directory, the mount by which it was reached, and the lock file's name.

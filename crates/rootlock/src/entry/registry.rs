@@ -10,6 +10,7 @@ use rootlock_protocol::{LockDir, Names};
 use rootlock_sys::sync::{self, Mutex};
 use rootlock_sys::{Dir, FileId, Locality, clock};
 
+use super::kept::KeptFile;
 use super::{EntryId, LockEntry, State};
 use crate::queue::{Queue, Turns};
 
@@ -68,6 +69,7 @@ impl LockEntry {
             files: LockDir::new(Arc::clone(dir), names, locality),
             state: Mutex::new(State::new(Queue::new(turns))),
             watch: Mutex::new(watch),
+            kept: KeptFile::default(),
         });
         registry.entries.insert(id, Arc::downgrade(&entry));
         entry

@@ -120,8 +120,9 @@ fn attempt(
     mode: Mode,
     file: Option<LockFile>,
 ) -> Result<Option<LockFile>, Fault> {
-    let file = match file {
-        // The file may have been replaced: that may be why the wait was stopped.
+    let kept = || entry.kept.take().map(|kept| kept.file);
+    let file = match file.or_else(kept) {
+        // It may have been replaced: that may be why the wait was stopped.
         Some(file) if file.check_identity(&entry.files.dir, &entry.files.names)?.is_some() => file,
         // Creates nothing while somebody may be removing the directory: until the name refers to
         // another file, wait for this one.
@@ -150,7 +151,7 @@ fn attempt(
 /// Makes a grant of a kernel lock that this thread waited for.
 fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
     let enough = || !sync::lock(&entry.state).queue.is_wanted(claim.key);
-    let wanted = entry.wanted(&claim.payload);
+    let wanted = claim.payload.wanted();
     match grant::claim(&entry.files, &file, wanted, Patience::Until(&enough)) {
         Ok(Verdict::Granted(grant)) => {
             entry.settle_new(claim, grant, file);

@@ -9,6 +9,7 @@ use crate::queue::{self, Key, Wants};
 use crate::{Error, Holder, Lock, Mode, Operation};
 use rootlock_protocol::Fault;
 use rootlock_protocol::Terms;
+use rootlock_protocol::grant::Wanted;
 use rootlock_sys::sync::{self, Mutex};
 
 use super::{look, settle};
@@ -42,6 +43,10 @@ impl Waiter {
             notify: self.notified.is_some(),
             first_look: look::FIRST_LOOK.min(self.terms.heartbeat / 5),
         }
+    }
+
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted { mode: self.mode, terms: self.terms }
     }
 
     pub(super) fn log(&self, level: Level, message: &str, details: &Details) {

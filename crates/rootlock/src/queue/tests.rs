@@ -547,7 +547,7 @@ proptest! {
             prop_assert_eq!(cancelled, world.told[key] == Told::Cancelled);
         }
         prop_assert!(!world.kernel.writer && world.kernel.readers == 0, "nothing keeps the lock");
-        prop_assert_eq!(world.queue.len(), 0);
+        prop_assert!(world.queue.queued.is_empty());
         prop_assert!(world.queue.granting.is_empty());
         prop_assert_eq!(world.queue.look(), Look::Never);
     }

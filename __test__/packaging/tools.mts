@@ -8,10 +8,10 @@ import { dirname, join } from 'node:path'
 import { after } from 'node:test'
 import { promisify } from 'node:util'
 
-import { checkout } from '../scripts/pack.mjs'
+import { checkout } from '../../scripts/pack.mjs'
 
 /** The tools are installed here, not in the checkout. */
-export const tools = join(checkout, 'packaging')
+export const tools = join(checkout, '__test__', 'packaging')
 
 export const require = createRequire(join(tools, 'package.json'))
 

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import test, { before } from 'node:test'
 
-import { checkout, manifest, pack } from '../scripts/pack.mjs'
+import { checkout, manifest, pack } from '../../scripts/pack.mjs'
 import { binary, node, run, temporary, tools } from './tools.mjs'
 
 const examples = join(checkout, 'examples', 'bundlers')
