@@ -12,11 +12,11 @@ import { inTrixie, trixie } from './trixie.mjs'
 const CONTRACT = '.build/__test__/contract/main.mjs'
 /** Of the core's: they put a file in the place of one that is open, as Windows can and Wine can't. */
 const NOT_WINE = [
-  'sleep::a_contender_that_slept_has_not_watched_meanwhile',
-  'sleep::a_contender_that_was_stopped_has_not_watched_meanwhile',
-  'sleep::a_contender_watches_for_the_whole_time_though_the_wall_clock_is_set',
-  'sleep::a_file_time_in_the_future_neither_saves_nor_dooms_a_lock',
-  'sleep::a_holder_that_was_preempted_in_its_sleep_is_told_so'
+  'sleep::time_asleep_does_not_count_as_watched',
+  'sleep::time_stopped_does_not_count_as_watched',
+  'sleep::a_contender_watches_for_the_full_time_even_if_the_wall_clock_is_set',
+  'sleep::a_file_time_in_the_future_does_not_change_when_a_lock_is_taken_over',
+  'sleep::a_holder_that_was_preempted_while_asleep_is_notified'
 ]
 
 trixie('wine64', 'wine', 'libwine')

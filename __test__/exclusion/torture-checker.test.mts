@@ -69,8 +69,8 @@ interface Case {
   violates?: string[]
 }
 
-const LIVING = 'a living heart is not preempted'
-const TOLD = 'a preempted holder is told'
+const LIVING = 'a live holder is not preempted'
+const TOLD = 'a preempted holder is notified'
 const WAITS = 'nobody waits forever'
 const DATA = 'no update is lost'
 const LOSES = 'nobody loses a lock for nothing'

@@ -33,7 +33,7 @@ needing(test.serial, unix)('a naive lock is caught, and the story is told', asyn
   t.is(code, 1, said)
   t.regex(
     said,
-    /Violated: (a living heart is not preempted|exclusion|a preempted holder is told)\./
+    /Violated: (a live holder is not preempted|exclusion|a preempted holder is notified)\./
   )
   t.regex(said, /npm run check -- torture --seed 1 --round \d+ --climate frozen --lock naive\n/)
   t.regex(said, /\d ms {2}p\d\S* +granted /)

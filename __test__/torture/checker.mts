@@ -24,8 +24,8 @@ export interface Violation {
 export function mayBeTheMachines({ claim, early }: Violation): boolean {
   if (early === true) return false
   return [
-    'a living heart is not preempted',
-    'a preempted holder is told',
+    'a live holder is not preempted',
+    'a preempted holder is notified',
     'nobody loses a lock for nothing',
     'nobody waits for a free lock'
   ].includes(claim)
@@ -175,7 +175,7 @@ class Check {
     const stalled = this.#stalled(victim, victim.asked, at)
     if (stalled.total < least) {
       this.#violate(
-        'a living heart is not preempted',
+        'a live holder is not preempted',
         `${name(successor)} was granted the lock though ${name(victim)} had it and stood still for ` +
           `${Math.round(stalled.total / MS)} ms`,
         victim.asked,
@@ -250,7 +250,7 @@ class Check {
     const last = this.#events.at(-1)!.at
     if (Math.min(victim.until, last) - since <= TOLD) return
     this.#violate(
-      'a preempted holder is told',
+      'a preempted holder is notified',
       `${name(victim)} did not hear that ${name(successor)} has the lock`,
       victim.asked,
       Math.min(victim.until, last),

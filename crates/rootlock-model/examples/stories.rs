@@ -1,4 +1,4 @@
-//! Writes the stories into `stories.md` and between the markers of `docs/protocol.md`.
+//! Writes the stories to `stories.md` and between the markers of `docs/protocol.md`.
 
 use std::fs;
 use std::path::Path;

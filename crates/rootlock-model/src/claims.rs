@@ -1,4 +1,4 @@
-//! What the checker is asked to refute, and what it must find for that to mean something.
+//! What the checker is asked to refute, and what it must find for that to mean anything.
 
 use stateright::Property;
 
@@ -6,33 +6,33 @@ use crate::protocol::Lock;
 use crate::solo;
 use crate::state::{Phase, Process, State};
 
-/// A statement about every state, or (`Sees…`) about some state.
+/// A statement about every state or, for `Sees…`, about some state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Claim {
     /// The promise of the lease.
     ExclusiveInLease,
-    /// The promise that is left when wall clocks lie.
+    /// The promise that remains when wall clocks lie.
     ExclusiveOnTime,
     /// A holder that was never frozen since its last refresh is alone for its whole lease.
     ExclusiveUnfrozen,
-    /// No beat of a preempted holder ends well.
+    /// No beat of a preempted holder succeeds.
     RobbedLearns,
-    /// A token is higher than all earlier ones.
+    /// Every token is higher than all earlier ones.
     TokensRise,
-    /// I1 and I2: between `check_identity` and `unlock_guard` L's name stays where it is.
+    /// I1 and I2: between `check_identity` and `unlock_guard`, L's name refers to the same file.
     NameStays,
-    /// I3: whoever is about to rename has watched L for its whole watch, in which no lease on it
+    /// I3: whoever is about to rename has watched L for the full time, during which no lease on it
     /// was refreshed; or its holder is proven dead.
     TakenAsWatched,
-    /// A free or abandoned lock is granted to whoever wants it, within T.
+    /// A free or abandoned lock is granted within T to whoever wants it.
     GrantedAlone,
     /// A file was renamed over a frozen holder's.
     SeesTakeover,
     /// A preempted holder beats.
     SeesRobbedBeat,
-    /// A holder that was never frozen outlives its lease, because the guard refused its beats.
+    /// A holder that was never frozen outlives its lease because the guard refused its beats.
     SeesHeartbeatFail,
-    /// Two share the lock.
+    /// Two processes share the lock.
     SeesSharing,
     /// A sign of life falls between a recoverer's second look and its rename.
     SeesLateSign,
@@ -42,7 +42,7 @@ pub enum Claim {
     SeesRun,
 }
 
-/// What P promises to those who keep to it.
+/// What P promises to well-behaved processes.
 pub const SAFETY: [Claim; 7] = [
     Claim::ExclusiveInLease,
     Claim::ExclusiveOnTime,
@@ -135,7 +135,7 @@ impl Claim {
         }
     }
 
-    /// Two who contradict the claim, if it is about exclusion.
+    /// Two holders that contradict the claim, if it is about exclusion.
     pub(crate) fn offenders(self, lock: &Lock, s: &State) -> Option<(usize, usize)> {
         match self {
             Self::ExclusiveInLease => conflict(s, |p| lock.is_in_lease(p)),
@@ -146,7 +146,7 @@ impl Claim {
     }
 }
 
-/// Two holders that count and must not be there together.
+/// Two holders that count and must not coexist.
 fn conflict(s: &State, counts: impl Fn(&Process) -> bool) -> Option<(usize, usize)> {
     let holds = |i: usize| s.processes[i].is_holder() && counts(&s.processes[i]);
     let holders = || (0..s.processes.len()).filter(|&i| holds(i));

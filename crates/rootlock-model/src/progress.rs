@@ -1,14 +1,14 @@
 //! No livelock: contenders do not keep each other from the lock forever.
 //!
-//! Every state that the protocol can reach, with all faults, is a place from which on nothing more
-//! goes wrong: those who hold the lock just now are frozen for good, and nobody else freezes,
-//! crashes, gives up or gives back. From there a livelock would be an endless run without a grant
-//! in which nobody is starved of *steps*: whoever can take one at every moment takes one in the end
-//! (weak fairness). In a finite graph such a run ends up going round in one strongly connected
+//! Every state that the protocol can reach, with all faults, is taken as a starting point after
+//! which nothing more goes wrong: the present holders of the lock are frozen for good, and nobody
+//! else freezes, crashes, gives up or releases. A livelock would then be an endless run without a
+//! grant in which nobody is starved of *steps*: whoever can take one at every moment takes one in
+//! the end (weak fairness). In a finite graph such a run ends up in one strongly connected
 //! component, so it is enough to look at each of these.
 //!
-//! Not a livelock, and therefore left out of the graph: a running holder that keeps the lock, and
-//! one that is frozen inside the guard.
+//! Two cases are not livelocks, and are left out of the graph: a running holder that keeps the
+//! lock, and one that is frozen inside the guard.
 
 use std::collections::HashMap;
 
@@ -17,22 +17,22 @@ use stateright::Model;
 use crate::protocol::{Action, Lock, Step};
 use crate::state::{Guard, MOST, Phase, State};
 
-/// What was searched.
+/// The results of the search.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Progress {
     /// Reachable states.
     pub states: usize,
     /// Those in which no holder is inside the guard.
     pub open: usize,
-    /// Strongly connected components of these that a run can go round in.
+    /// Their strongly connected components in which a run can go round.
     pub rings: usize,
-    /// Those of them that are livelocks.
+    /// Those components that are livelocks.
     pub livelocks: usize,
     /// Open states from which nothing can happen.
     pub dead_ends: usize,
 }
 
-/// Searches all that `lock` can get into. Symmetry must be off: fairness is about individuals.
+/// Searches every state that `lock` can reach. Symmetry must be off: fairness is about individuals.
 pub fn search(lock: &Lock) -> Progress {
     assert!(!lock.0.symmetry, "fairness is about individuals");
     let Graph { states, edges } = Graph::of(lock);
@@ -69,12 +69,12 @@ pub fn search(lock: &Lock) -> Progress {
     progress
 }
 
-/// Whether the graph has this state.
+/// Whether the graph includes this state.
 fn is_open(s: &State) -> bool {
     s.processes.iter().all(|p| !p.is_holder() || p.guard == Guard::None)
 }
 
-/// All reachable states, and what can happen in those that are open.
+/// All reachable states, and what can happen in the open ones.
 struct Graph {
     states: Vec<State>,
     edges: Vec<Edges>,
@@ -104,7 +104,7 @@ impl Graph {
 
 /// What can happen in an open state when nothing more goes wrong.
 struct Edges {
-    /// Who moves (nobody: time passes), and where to.
+    /// Who moves (nobody if time passes), and to which state.
     out: Vec<(Option<usize>, usize)>,
     /// Who wants something and can take a step, wherever it leads.
     able: [bool; MOST],
@@ -113,7 +113,7 @@ struct Edges {
 }
 
 impl Edges {
-    /// `find` numbers a state, whether or not the graph has it.
+    /// `find` numbers a state, whether or not the graph includes it.
     fn of(lock: &Lock, s: &State, number: usize, find: &mut impl FnMut(State) -> usize) -> Self {
         use Step::*;
         let mut edges = Self { out: Vec::new(), able: [false; MOST], stuck: true };
@@ -139,7 +139,7 @@ impl Edges {
             // Nobody has to want the lock.
             edges.able[i] |= s.processes[i].phase != Phase::Idle;
             edges.stuck = false;
-            // A grant is what there shall be.
+            // A grant is the desired outcome.
             if !next.processes[i].is_holder() {
                 edges.out.push((Some(i), to));
             }
@@ -152,7 +152,7 @@ impl Edges {
     }
 }
 
-/// Tarjan's algorithm, without recursion: for each node a number that it shares with its strongly
+/// Tarjan's algorithm, without recursion: returns for each node a number shared by its strongly
 /// connected component.
 fn components(edges: &[Edges]) -> Vec<usize> {
     const NEW: usize = usize::MAX;

@@ -1,4 +1,4 @@
-//! The protocol, step by step: what each step needs, and what it does.
+//! The protocol, step by step: each step's precondition and its effect.
 
 use stateright::{Model, Property};
 
@@ -12,13 +12,13 @@ pub struct Lock(pub Setup);
 /// One atomic step of one process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Opens L, or makes it.
+    /// Opens L, creating it if needed.
     Open(Mode, Terms),
-    /// The kernel grants the lock, at once or to one who waited for it.
+    /// The kernel grants the lock, at once or to a waiter.
     LockKernel,
     /// Enters the guard: exclusive, or shared for a beat.
     LockGuard,
-    /// Does L's name still name the file that this process has open?
+    /// Does L's name still refer to the file that this process has open?
     CheckIdentity,
     /// The same, and are L's times still those of this process's own last stamp?
     CheckStamp,
@@ -30,7 +30,7 @@ pub enum Step {
     Stamp,
     /// Writes the new token and record.
     WriteLedger,
-    /// Leaves the guard; after an acquire or a recovery this is the grant.
+    /// Leaves the guard; at the end of an acquire or a recovery this is the grant.
     UnlockGuard,
     /// Looks at L while waiting.
     Look,
@@ -41,17 +41,17 @@ pub enum Step {
     },
     /// Judges L by what was seen of it inside the guard.
     LookAgain,
-    /// Makes a file under a temporary name, and locks it.
+    /// Creates a file under a temporary name, and locks it.
     CreateTemporary,
     /// Renames it over L.
     Rename,
     /// Naive: unlinks L.
     Unlink,
-    /// The guard is not to be had for a beat.
+    /// A beat can't enter the guard.
     RefuseBeat,
-    /// There is no guard for a beat; or, after its stamp, still none.
+    /// A beat finds no guard; or, after its stamp, still none.
     MissGuard,
-    /// After a beat's stamp without a guard: there is one.
+    /// After a beat's stamp without a guard: there is one now.
     FindGuard,
     /// `heartbeat-failed`, by the holder's own clock.
     FailHeartbeat,
@@ -109,7 +109,7 @@ pub enum Action {
     Of(u8, Step),
     /// Time passes; whoever had something urgent to do was frozen meanwhile.
     Tick,
-    /// Time passes for a machine that sleeps.
+    /// Time passes on a machine that sleeps.
     Sleep,
     /// A foreign program unlinks L without the guard.
     ForeignUnlink,
@@ -191,7 +191,7 @@ impl Model for Lock {
 
 impl Lock {
     fn settled(&self, mut s: State) -> State {
-        // An age that is not looked at must not keep states apart.
+        // An age that nobody looks at must not keep states apart.
         if self.0.wall == Wall::Lying || !s.linked {
             s.wall_age = self.0.timing.stale;
         }
@@ -275,7 +275,7 @@ impl Lock {
 
             // ---- Watch ----
             (Waiting, Look) if naive => {
-                // Looks only when it has just been refused the lock.
+                // Looks only when the kernel has just refused it the lock.
                 let old = s.linked && s.wall_age >= timing.stale;
                 if !old || s.kernel_lock_is_free(i) {
                     return None;
@@ -284,7 +284,7 @@ impl Lock {
             }
             (Waiting, Look) => {
                 if !s.is_l(p.file) {
-                    // Nothing can come of waiting for a file that is not L.
+                    // Waiting for a file that is not L is pointless.
                     p.start_over();
                 } else if self.may_take_over(s, p) {
                     p.phase = Stale;
@@ -375,7 +375,7 @@ impl Lock {
                     && self.beat_is_due(p)
                     && s.guard_is_free(self.guard_to_beat(s, i), i) =>
             {
-                // It may make the guard anew; or miss it, below.
+                // It may create the guard; or find it missing, below.
                 p.guard = self.guard_to_beat(s, i);
                 p.phase = BeatGuarded;
                 p.unaware = !s.is_l(p.file);
@@ -391,7 +391,7 @@ impl Lock {
                 p.phase = BeatStamped;
                 self.stamp(&mut next, i);
             }
-            // What is written before the guard is left, so that it is there for the next.
+            // Written before the guard is left, so that the next process finds it.
             (BeatStamped, WriteLedger) if self.lacks_record(s, i) => {
                 self.write_record_again(&mut next, i);
             }
@@ -418,7 +418,7 @@ impl Lock {
             {
                 p.phase = BeatUnguardedMissed;
             }
-            // Again: one may have come, somebody may have taken L over in it, and it may have gone.
+            // Again: a guard may have been created, used for a takeover of L and removed again.
             (BeatUnguardedMissed, CheckIdentity) if !s.is_l(p.file) => p.end_grant(),
             (BeatUnguardedMissed, CheckIdentity) => {
                 let age = p.seen.age;
@@ -431,7 +431,7 @@ impl Lock {
             (BeatUnguardedStamped, FindGuard)
                 if !s.guard_gone && variant != Variant::UnguardedBeat =>
             {
-                // A sign of life, as of any beat that the guard refuses.
+                // A sign of life, like that of any beat that the guard refuses.
                 p.phase = Holding;
                 p.beat_refused = true;
                 p.seen = Seen::default();
@@ -531,7 +531,7 @@ impl Lock {
             && (mode, last.mode) == (Mode::Shared, Mode::Shared)
             && self.0.variant != Variant::LastReadersTerms
         {
-            // It can't see whether the readers before it are still there.
+            // It can't see whether the readers before it still hold the lock.
             terms = terms.widest(last.terms);
         }
         if mode == Mode::Shared && !last.names_l {
@@ -582,8 +582,7 @@ impl Lock {
         if s.guard_gone || self.lacks_record(s, i) { Guard::Exclusive } else { Guard::Shared }
     }
 
-    /// Whether the ledger does not tell terms that a holder may rely on, because the guard was
-    /// removed.
+    /// Whether the ledger lacks terms that a holder may rely on, because the guard was removed.
     fn lacks_record(&self, s: &State, i: usize) -> bool {
         let p = &s.processes[i];
         let told = s.ledger.names_l && s.ledger.terms.widest(p.terms) == s.ledger.terms;
@@ -603,7 +602,7 @@ impl Lock {
         })
     }
 
-    /// A holder's record, in a ledger that has none of L: it gives no token away.
+    /// A holder's record, in a ledger that has none of L; it gives out no token.
     fn write_record_again(&self, next: &mut State, i: usize) {
         let Process { mode, mut terms, .. } = next.processes[i];
         if mode == Mode::Shared {
@@ -617,7 +616,7 @@ impl Lock {
         next.ledger = Ledger { token, record: Record::Member, names_l: true, mode, terms };
     }
 
-    /// Whether there is a reason to take L from whoever has it.
+    /// Whether there is a reason to take L from its holder.
     fn may_take_over(&self, s: &State, p: &Process) -> bool {
         self.watched_long_enough(s, p) || self.holder_is_proven_dead(s)
     }

@@ -1,11 +1,11 @@
-//! What one run of the checker looks at: which protocol, how many processes, which faults.
+//! The configuration of one run of the checker: which protocol, how many processes, which faults.
 
 use crate::claims::{Claim, SAFETY};
 
 /// The protocol under test: P itself, the design it comes from, and P with one rule changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Variant {
-    /// P, as the code and `docs/protocol.md` have it.
+    /// P, as in the code and `docs/protocol.md`.
     Protocol,
     /// The Go package's protocol: no guard, no watch; a file that is old is unlinked.
     Naive,
@@ -22,13 +22,13 @@ pub enum Variant {
     /// P whose beats, when the guard refuses them, stamp nothing and are tried again an interval
     /// later.
     SkippedBeat,
-    /// P whose beats prolong the lease also when the guard refuses them.
+    /// P whose beats extend the lease even when the guard refuses them.
     SignProlongs,
     /// P whose second look counts the time until it judges, not only until it looked.
     CountsToTheJudgement,
-    /// P whose readers write their own terms into the ledger, also when they are not the widest.
+    /// P whose readers write their own terms to the ledger even when they are not the widest.
     LastReadersTerms,
-    /// P whose stamps do not say the terms on L itself, for those who find no record of it.
+    /// P whose stamps do not put the terms on L itself, for those who find no record of it.
     NoPromise,
     /// P whose beats without a guard count although it has come back meanwhile.
     UnguardedBeat,
@@ -40,7 +40,7 @@ pub enum Variant {
     LongRuns,
 }
 
-/// Lengths in ticks.
+/// Durations in ticks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timing {
     /// h: a running holder lets no more than this pass between beats.
@@ -93,7 +93,7 @@ pub enum Wall {
     Lying,
 }
 
-/// "A holder proven dead needs no watch": when does that count?
+/// When "a holder proven dead needs no watch" applies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeadHolder {
     /// P: the ledger speaks of L's own file and of an exclusive holder, that process is dead, and
@@ -119,7 +119,7 @@ pub struct Setup {
     pub timing: Timing,
     /// Shorter terms, which a process may ask for instead.
     pub hasty: Option<Timing>,
-    /// The state of L at first.
+    /// The initial state of L.
     pub start: Start,
     /// The wall clocks.
     pub wall: Wall,
@@ -135,14 +135,14 @@ pub struct Setup {
     pub freezes: bool,
     /// Processes may crash.
     pub crashes: bool,
-    /// The machine may sleep: the clocks of leases and files go on, those of watches and timers
-    /// do not.
+    /// The machine may sleep: the clocks of leases and files go on, those of watches and timers do
+    /// not.
     pub sleeps: bool,
     /// A foreign program may unlink L at any time.
     pub foreign_unlink: bool,
     /// A foreign program may remove the guard, with the ledger in it, whenever nobody is inside.
     pub cleans: bool,
-    /// States that differ only in the processes' numbers count as one.
+    /// States that differ only in the numbering of processes count as one.
     pub symmetry: bool,
     /// What is checked.
     pub claims: Vec<Claim>,

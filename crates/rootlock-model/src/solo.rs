@@ -1,9 +1,8 @@
 //! One process left alone: is it granted the lock, and when?
 //!
 //! Stateright's own `eventually` does not see runs that end in a cycle, and here all do. So the
-//! question is put to every state instead: what if from now on only this process runs? It knows
-//! nothing of that; its steps are those of the protocol, and what it can't do without time it
-//! waits for.
+//! question is put to every state instead: what if from now on only this process runs? It does not
+//! know that; its steps are those of the protocol, and where it needs time to pass, it waits.
 
 use crate::protocol::{Lock, Step};
 use crate::state::{Guard, Mode, Phase, State, Terms};
@@ -11,10 +10,10 @@ use crate::state::{Guard, Mode, Phase, State, Terms};
 /// More steps than any acquire and recovery has.
 const PLENTY: usize = 200;
 
-/// How many ticks pass until process `i` is granted the lock if every other process stands still
-/// for good where it is; `Some(None)` for never.
+/// How many ticks pass until process `i` is granted the lock if every other process stays for good
+/// where it is; `Some(None)` for never.
 ///
-/// `None` when the question does not arise: it holds the lock, or somebody else stands inside the
+/// `None` when the question does not arise: it holds the lock, or another process is inside the
 /// guard.
 pub fn ticks_until_grant(lock: &Lock, s: &State, i: usize) -> Option<Option<u8>> {
     let p = &s.processes[i];

@@ -11,7 +11,7 @@ pub enum Mode {
     /// Alone.
     #[default]
     Exclusive,
-    /// With others that share it.
+    /// Together with other readers.
     Shared,
 }
 
@@ -33,13 +33,13 @@ pub enum Terms {
 }
 
 impl Terms {
-    /// Terms that are safe for a holder of either.
+    /// Terms that are safe for a holder with either.
     pub(crate) fn widest(self, other: Self) -> Self {
         self.min(other)
     }
 }
 
-/// Where a process stands: what it did last.
+/// Where a process stands: the last step that it took.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Phase {
     /// Wants nothing, or is about to start (over).
@@ -61,9 +61,9 @@ pub enum Phase {
     Timed,
     /// Acquire: has stamped L.
     Stamped,
-    /// Acquire and recover: is in the ledger; leaving the guard is all that is left.
+    /// Acquire and recover: its record is in the ledger; only leaving the guard is left.
     LedgerWritten,
-    /// Acquire and recover, clock read last: has left the guard.
+    /// Acquire and recover with the clock read last: has left the guard.
     Unlocked,
     /// Was granted the lock.
     Holding,
@@ -75,7 +75,7 @@ pub enum Phase {
     BeatTimed,
     /// Beat: has stamped L.
     BeatStamped,
-    /// Beat: the guard was not to be had.
+    /// Beat: could not enter the guard.
     BeatRefused,
     /// Beat without the guard: L is still its own.
     BeatRefusedIdentified,
@@ -83,13 +83,13 @@ pub enum Phase {
     BeatUnguarded,
     /// Beat without any guard: L is still its own.
     BeatUnguardedIdentified,
-    /// Beat without any guard: has read the clock, which counts if there is still none in the end.
+    /// Beat without any guard: has read the clock, which counts if there is still none at the end.
     BeatUnguardedTimed,
     /// Beat without any guard: has stamped L.
     BeatUnguardedStamped,
     /// Beat without any guard: there is still none.
     BeatUnguardedMissed,
-    /// Recover: there is a reason to, the guard is asked for.
+    /// Recover: has a reason, and asks for the guard.
     Stale,
     /// Recover: inside the guard.
     RecoverGuarded,
@@ -107,13 +107,13 @@ pub enum Phase {
     RecoverTimed,
     /// Recover: has made and locked a new file.
     TemporaryCreated,
-    /// Recover, ledger first: is in the ledger.
+    /// Recover with the ledger written first: its record is in the ledger.
     TemporaryLedgerWritten,
     /// Recover: the new file is L.
     Renamed,
 }
 
-/// What a process has of the guard.
+/// A process's share of the guard.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Guard {
     /// Nothing.
@@ -131,16 +131,16 @@ pub type File = u8;
 /// The file that L names, if it names one.
 pub const L: File = 0;
 
-/// What a recoverer has seen of L inside its section, by `check_identity`; what happens to L after
-/// that it does not see.
+/// What a recoverer has seen of L inside its section, by `check_identity`; it does not see what
+/// happens to L after that.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Seen {
-    /// For how many ticks it had watched L like this when it entered the section.
+    /// For how many ticks it had watched L unchanged when it entered the section.
     pub watched: u8,
-    /// Ticks since it entered, without sleep, and no further than a sixth of T: while it is in
-    /// there it does not watch.
+    /// Ticks since it entered, without sleep, and at most a sixth of T: it does not watch while it
+    /// is inside.
     pub since: u8,
-    /// L's age by the wall clock; it goes on.
+    /// L's age by the wall clock, which goes on.
     pub age: u8,
 }
 
@@ -162,9 +162,9 @@ pub struct Run {
 pub struct Process {
     /// Where it stands.
     pub phase: Phase,
-    /// How it wants or has the lock.
+    /// The mode in which it wants or has the lock.
     pub mode: Mode,
-    /// On what terms.
+    /// Its terms.
     pub terms: Terms,
     /// The lock file that it has open.
     pub file: File,
@@ -172,11 +172,12 @@ pub struct Process {
     pub guard: Guard,
     /// It takes no steps, for good.
     pub frozen: bool,
-    /// Ticks since the moment that its lease counts from, sleep included.
+    /// Ticks since the moment from which its lease counts, sleep included.
     pub age: u8,
-    /// The same without sleep, and no further than a beat: what its timers go by.
+    /// The same without sleep, and at most one beat: what its timers go by.
     pub awake: u8,
-    /// Ticks since it first saw L as L still is, without sleep; `None` when it has not seen that.
+    /// Ticks since it first saw L in its present state, without sleep; `None` when it has not seen
+    /// that.
     pub sighting: Option<u8>,
     /// What its second look goes by.
     pub seen: Seen,
@@ -186,16 +187,16 @@ pub struct Process {
     pub run: Option<Run>,
     /// It was frozen since the moment that its lease counts from.
     pub was_frozen: bool,
-    /// The guard refused its beat during this tick, and it has done what it does then.
+    /// The guard refused its beat during this tick, and it has reacted to that.
     pub beat_refused: bool,
-    /// It is the one whom the ledger names.
+    /// The ledger names this process.
     pub in_ledger: bool,
     /// It began a beat after it was preempted, and that beat has not told it so.
     pub unaware: bool,
 }
 
 impl Process {
-    /// Whether the program behind it believes that it has the lock.
+    /// Whether its program believes that it has the lock.
     pub fn is_holder(&self) -> bool {
         use Phase::*;
         matches!(
@@ -257,7 +258,7 @@ impl Process {
             )
     }
 
-    /// Whether it is in a section to recover, and has not looked at L there.
+    /// Whether it is in a section to recover, and has not looked at L there yet.
     pub(crate) fn is_entering(&self) -> bool {
         matches!(self.phase, Phase::RecoverGuarded | Phase::RecoverOpened)
     }
@@ -268,7 +269,7 @@ impl Process {
         matches!(self.phase, RecoverIdentified | RecoverLedgerRead | Refused)
     }
 
-    /// Whether its second look said yes, and L is still to be taken.
+    /// Whether its second look said yes, and L has yet to be taken.
     pub(crate) fn is_taking(&self) -> bool {
         use Phase::*;
         matches!(self.phase, LookedAgain | RecoverTimed | TemporaryCreated | TemporaryLedgerWritten)
@@ -290,7 +291,8 @@ impl Process {
         )
     }
 
-    /// Drops all and starts over; a process remembers what it saw, and the ledger who it was.
+    /// Drops everything and starts over; a process remembers what it saw, and the ledger who it
+    /// was.
     pub(crate) fn start_over(&mut self) {
         let Self { sighting, in_ledger, run, .. } = *self;
         *self = Self { sighting, in_ledger, run, ..Self::default() };
@@ -303,7 +305,7 @@ impl Process {
         *self = Self { phase: Phase::Waiting, mode, terms, file, ..*self };
     }
 
-    /// No holder any more, by release or by loss: only the kernel lock is left.
+    /// No longer a holder, by release or by loss: only the kernel lock is left.
     pub(crate) fn end_grant(&mut self) {
         let Self { mode, terms, file, .. } = *self;
         self.start_over();
@@ -311,7 +313,7 @@ impl Process {
     }
 }
 
-/// The same as the derived one, in one piece: hashing is most of a checker's work.
+/// Equivalent to the derived one, but in one piece: hashing is most of a checker's work.
 impl Hash for Process {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Self { phase, mode, terms, file, guard, frozen, age, awake, sighting, seen, .. } =
@@ -345,38 +347,38 @@ impl Hash for Process {
     }
 }
 
-/// Whom the ledger names.
+/// Who is named in the ledger.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Record {
     /// Nobody: it was never written.
     #[default]
     Nobody,
-    /// Somebody; who that is, no rule asks.
+    /// Somebody; no rule asks who.
     Somebody,
     /// The process that is [`Process::in_ledger`]; a dead one, if none is. Kept only if a rule
     /// asks.
     Member,
 }
 
-/// The guard's content, and what is true about it.
+/// The guard's content, and what is true of it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Ledger {
     /// The last token.
     pub token: u8,
     /// The last record.
     pub record: Record,
-    /// It speaks of the file that L names.
+    /// It describes the file that L names.
     pub names_l: bool,
     /// How the lock was granted.
     pub mode: Mode,
-    /// On what terms.
+    /// Its terms.
     pub terms: Terms,
 }
 
 /// The world.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct State {
-    /// Those beyond the run's number stay as they are.
+    /// Those beyond the run's number never change.
     pub processes: [Process; MOST],
     /// L's name leads to a file.
     pub linked: bool,
@@ -386,7 +388,7 @@ pub struct State {
     pub ledger: Ledger,
     /// There is no guard, and so no ledger.
     pub guard_gone: bool,
-    /// The terms that L's last stamp says. Kept only if guards are removed.
+    /// The terms in L's last stamp. Kept only if guards are removed.
     pub promised: Option<Terms>,
     /// The highest token ever written.
     pub highest_token: u8,
@@ -400,7 +402,7 @@ impl State {
         self.linked && file == L
     }
 
-    /// L gets a modification time that it never had before: whoever watches it begins anew.
+    /// Gives L a modification time that it never had before: whoever watches it begins anew.
     pub(crate) fn touch_l(&mut self) {
         self.wall_age = 0;
         self.change_l();
@@ -427,7 +429,7 @@ impl State {
         }
     }
 
-    /// L's name is gone; who has its file keeps a file without a name.
+    /// Removes L's name; whoever has its file open keeps a file without a name.
     pub(crate) fn unlink_l(&mut self) {
         let nameless = self.new_file();
         for p in &mut self.processes {
@@ -442,7 +444,7 @@ impl State {
         self.change_l();
     }
 
-    /// The guard's name is gone, and with it the ledger. The next token is read off the wall clock.
+    /// Removes the guard's name, and the ledger with it. The next token is read off the wall clock.
     pub(crate) fn remove_guard(&mut self) {
         self.guard_gone = true;
         self.ledger = Ledger { token: self.highest_token, ..Ledger::default() };
@@ -451,8 +453,8 @@ impl State {
         }
     }
 
-    /// This process's file becomes L. Its times are those of its making, which was at the earliest
-    /// when the process read the clock.
+    /// This process's file becomes L. Its times are those of its creation, which was no earlier
+    /// than when the process read the clock.
     pub(crate) fn rename_over_l(&mut self, i: usize) {
         self.unlink_l();
         self.linked = true;
@@ -472,7 +474,7 @@ impl State {
         1 + self.processes.iter().map(|p| p.file).max().unwrap_or(L)
     }
 
-    /// Whether nobody else is inside the guard in a way that shuts out `wanted`.
+    /// Whether nobody else is inside the guard in a way that excludes `wanted`.
     pub fn guard_is_free(&self, wanted: Guard, i: usize) -> bool {
         self.others(i).all(|p| match p.guard {
             Guard::None => true,
@@ -507,8 +509,8 @@ impl State {
             && !self.processes.iter().any(|p| p.has_kernel_lock() && self.is_l(p.file))
     }
 
-    /// Gives new names to what has no meaning but equality and order, so that states which differ
-    /// in nothing else are one.
+    /// Renames what has no meaning but equality and order, so that states which differ in nothing
+    /// else are one.
     pub(crate) fn normalize(&mut self, processes: usize, symmetry: bool) {
         if symmetry {
             self.processes[..processes].sort_unstable();
@@ -517,7 +519,7 @@ impl State {
         self.rank_tokens();
     }
 
-    /// Forgets whom the ledger names.
+    /// Forgets which process the ledger names.
     pub(crate) fn forget_record(&mut self) {
         if self.ledger.record == Record::Member {
             self.ledger.record = Record::Somebody;

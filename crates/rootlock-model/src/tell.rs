@@ -1,4 +1,4 @@
-//! Traces as stories: one line for each turn, that is for what one process does until another one
+//! Traces as stories: one line for each turn, that is, for what one process does until another one
 //! moves or time passes.
 
 use stateright::Model;
@@ -46,7 +46,7 @@ pub(crate) fn story(lock: &Lock, actions: &[Action]) -> String {
                 "— a cleaner of old files removes the guard.".into()
             }
             Action::Of(i, first) => {
-                // Who replaces the dead is not the one who died.
+                // A crash ends a turn: the process that takes its place is another one.
                 let same = |next| {
                     first != Step::Crash
                         && matches!(next, Action::Of(j, step) if i == j && step != Step::Crash)
@@ -92,7 +92,7 @@ pub(crate) fn story(lock: &Lock, actions: &[Action]) -> String {
     lines.join("\n")
 }
 
-/// Takes the first of the rest, and what goes on with it: each with the states around it.
+/// Takes the first of the rest and what continues it, each with the states before and after.
 fn turn(
     lock: &Lock,
     s: &mut State,
@@ -199,7 +199,7 @@ fn phrase(lock: &Lock, names: &[String], s: &State, next: &State, i: usize, step
     }
 }
 
-/// Who else has the kernel lock on L.
+/// The other process that has the kernel lock on L.
 fn owners(names: &[String], s: &State, i: usize, preposition: &str) -> String {
     let owners: Vec<&str> = names
         .iter()

@@ -1,11 +1,11 @@
-//! The passing of time: what grows older, and what can't wait.
+//! The passing of time: what ages, and what can't wait.
 
 use crate::protocol::Lock;
 use crate::setup::{Timing, Variant};
 use crate::state::{Guard, Phase, Process, Run, State, Terms};
 
 impl Lock {
-    /// How long these terms are.
+    /// The durations of these terms.
     pub(crate) fn timing(&self, terms: Terms) -> Timing {
         match terms {
             Terms::Usual => self.0.timing,
@@ -18,7 +18,7 @@ impl Lock {
         (0..self.0.processes).any(|i| self.is_urgent(s, i))
     }
 
-    /// Whether a process has something to do that it would not put off if it ran.
+    /// Whether a process has something to do that it would not put off if it were running.
     pub(crate) fn is_urgent(&self, s: &State, i: usize) -> bool {
         let p = &s.processes[i];
         if p.frozen {
@@ -48,7 +48,7 @@ impl Lock {
         p.age <= self.timing(p.terms).lease()
     }
 
-    /// Whether the last beat is no longer ago than an interval.
+    /// Whether the last beat is at most one interval ago.
     pub(crate) fn is_on_time(&self, p: &Process) -> bool {
         p.age <= self.timing(p.terms).beat
     }
@@ -92,12 +92,12 @@ impl Lock {
         next
     }
 
-    /// Whether what this process saw has stayed the same for as long as it takes.
+    /// Whether what this process saw has stayed unchanged for as long as needed.
     pub fn watched_long_enough(&self, s: &State, p: &Process) -> bool {
         self.watched_for(s, p) > 0
     }
 
-    /// For how long it had to stay the same; zero, if it has not.
+    /// For how long it had to stay unchanged; zero, if it has not.
     pub(crate) fn watched_for(&self, s: &State, p: &Process) -> u8 {
         if p.is_taking() {
             return p.seen.watched;
@@ -107,7 +107,7 @@ impl Lock {
         watched.filter(|&ticks| ticks >= needed).map_or(0, |_| needed)
     }
 
-    /// For how long it has to stay the same.
+    /// For how long it has to stay unchanged.
     fn needed(&self, s: &State, p: &Process) -> u8 {
         let own = self.timing(p.terms);
         if !s.ledger.names_l {

@@ -1,4 +1,4 @@
-//! The claims are not empty words: each is refuted where it should be.
+//! The claims are not empty: each is refuted where it should be.
 
 use rootlock_model::claims::Claim;
 use rootlock_model::protocol::Lock;

@@ -29,7 +29,7 @@ fn three_exclusive_have_no_livelock() {
     no_livelock("three", Setup::protocol(3));
 }
 
-/// The search can find one: whoever only ever tries under the guard never recovers.
+/// The search can find a livelock: a process that only ever tries under the guard never recovers.
 #[test]
 fn attempts_instead_of_a_watch_are_a_livelock() {
     let setup = Setup { attempts: true, symmetry: false, ..Setup::protocol(2) };

@@ -1,4 +1,4 @@
-//! P keeps what it promises, in every state that it can get into.
+//! P keeps its promises in every reachable state.
 
 use std::time::Instant;
 
@@ -164,7 +164,7 @@ fn three_exclusive_or_shared_that_never_freeze() {
 }
 
 #[test]
-fn a_lying_clock_robs_nobody_who_never_froze() {
+fn a_lying_clock_preempts_nobody_who_never_froze() {
     holds(
         "three, lying clocks",
         Setup {
@@ -185,10 +185,10 @@ fn a_lying_clock_robs_nobody_who_never_froze() {
     );
 }
 
-/// The last of the stories, closed as the code closes it: the time between the second look and the
-/// judgement is not watched time.
+/// The last of the stories, with the hole closed as the code closes it: the time between the second
+/// look and the judgement does not count as watched.
 #[test]
-fn a_watch_that_counts_to_the_look_robs_nobody_who_never_froze() {
+fn a_watch_that_counts_to_the_look_preempts_nobody_who_never_froze() {
     holds(
         "two, fine time, lying clocks, attempts, counts to the look",
         Setup {
@@ -236,8 +236,8 @@ fn a_guard_that_is_removed_costs_nobody_its_lease() {
         "two, exclusive, hasty by far, guard removed",
         Setup { timing: Timing::SLOW, freezes: false, crashes: false, ..hasty.clone() },
     );
-    // With freezes too there is a way: a refused beat of a reader with shorter terms, stamped after
-    // another reader's grant, says these; see "What stays impossible".
+    // With freezes there is a way even so: a refused beat of a reader with shorter terms, stamped
+    // after another reader's grant, announces those terms; see "What stays impossible".
     holds(
         "two, shared, hasty, guard removed, no freezes",
         Setup { shared: true, freezes: false, ..hasty },

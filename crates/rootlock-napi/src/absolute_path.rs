@@ -4,9 +4,9 @@ use std::path::Path;
 
 use napi_derive::napi;
 
-/// A path as text behind the current directory's, as the system calls that now: Node's own answer is
-/// remembered, and may be the name of another directory by now. The path as it came if that has no
-/// name, or none in UTF-8.
+/// The path as text, joined to the current directory's as the system reports it now: Node caches
+/// its own answer, which may name another directory by now. If the current directory has no name,
+/// or none in UTF-8, returns the path unchanged.
 #[napi]
 pub fn absolute_path(path: String) -> String {
     let absolute = rootlock::absolute(Path::new(&path));

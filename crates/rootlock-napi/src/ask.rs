@@ -2,11 +2,11 @@
 
 use napi_derive::napi;
 
-/// As a reader, else as a writer.
+/// As a reader rather than a writer.
 #[napi]
 pub const ASK_SHARED: u32 = 1;
 
-/// Wait until it is free, else one attempt.
+/// Wait until it is free, rather than make one attempt.
 #[napi]
 pub const ASK_WAIT: u32 = 2;
 
@@ -14,7 +14,7 @@ pub const ASK_WAIT: u32 = 2;
 #[napi]
 pub const ASK_RECOVER: u32 = 4;
 
-/// Tell by an event that the lock was not free.
+/// Send an event if the lock was not free.
 #[napi]
 pub const ASK_NOTIFY: u32 = 8;
 

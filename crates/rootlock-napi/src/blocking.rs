@@ -1,6 +1,6 @@
-//! Runs what may block on Tokio's blocking threads: never on the event loop, and not in libuv's pool
-//! either, whose four threads all addons share. The runtime itself has no thread; those of its pool
-//! start when needed and end when idle.
+//! Runs what may block on Tokio's blocking threads: never on the event loop, and not in libuv's
+//! pool either, whose four threads all addons share. The runtime itself has no thread; those of its
+//! pool start when needed and end when idle.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -19,18 +19,20 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime without drivers needs nothing from the system")
 });
 
-/// Runs a job that does something to a path.
+/// Runs a job on a path.
 ///
 /// # Errors
-/// The system gives no thread. Tokio panics then, if it has none at all; past this frame that would
+///
+/// The system gives no thread. If Tokio has no thread at all, it panics in that case; beyond this
+/// frame the panic would end the process, because it can't unwind through Node's frames.
 /// end the process, because a panic can't unwind through Node's.
 pub(crate) fn run(
     operation: Operation,
     path: &Path,
     job: impl FnOnce() + Send + 'static,
 ) -> Result<(), Error> {
-    // Tokio would panic, and the panic be printed, so the system is asked first: what comes here opens
-    // directories and looks, and takes longer than a thread.
+    // Tokio would panic, and print the panic, so try for a thread of our own first: the jobs here
+    // open and look at directories, which takes longer than starting a thread.
     if let Err(error) = thread::Builder::new().spawn(|| ()) {
         return Err(Error::io(operation, path, "pthread_create", error));
     }
@@ -49,12 +51,12 @@ pub(crate) fn run(
         if started.is_ok() {
             return Ok(());
         }
-        // The panic does not carry the system's error, so the system is asked again. If it has a
-        // thread by now, so has Tokio.
+        // The panic does not carry the system's error, so ask the system again. If it has a thread
+        // by now, so has Tokio.
         if let Err(error) = thread::Builder::new().spawn(|| ()) {
             return match take(&job) {
                 Some(_) => Err(Error::io(operation, path, "pthread_create", error)),
-                // A thread of the pool that had been busy has it.
+                // A thread of the pool that had been busy took it.
                 None => Ok(()),
             };
         }

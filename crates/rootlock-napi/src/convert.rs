@@ -61,19 +61,19 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// A token or a key: both stay below 2^53.
+/// A token or a key; both stay below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
 pub(crate) fn number(value: u64) -> f64 {
     value as f64
 }
 
-/// An error, to be thrown by the face.
+/// An error, which the face throws.
 #[napi(object, object_from_js = false)]
 pub struct BindingError {
-    /// What was being done.
+    /// The operation that failed.
     #[napi(ts_type = "'open' | 'acquire' | 'release' | 'inspect'")]
     pub operation: &'static str,
-    /// Why it did not work.
+    /// Why it failed.
     #[napi(ts_type = "'held' | 'cancelled' | 'io' | 'not-a-file' | 'not-ours' | 'invalid'")]
     pub kind: &'static str,
     /// The file or directory.
@@ -84,7 +84,7 @@ pub struct BindingError {
     pub system: Option<BindingSystemError>,
     /// For `held` and `cancelled`.
     pub holder: Option<BindingHolder>,
-    /// A takeover that the system refused before.
+    /// A takeover that the system refused earlier.
     pub refusal: Option<BindingSystemError>,
 }
 
@@ -127,7 +127,7 @@ impl From<&Error> for BindingError {
             },
             path,
             message: match error.kind() {
-                // Of an argument, not of a file.
+                // About an argument, not a file.
                 ErrorKind::NotOurs(what) | ErrorKind::InvalidArgument(what) => what.clone(),
                 _ => error.to_string(),
             },
@@ -151,7 +151,7 @@ fn system_error(error: &std::io::Error, call: Option<&str>, path: String) -> Bin
     }
 }
 
-/// What a look found.
+/// The result of an inspection.
 #[napi(object, object_from_js = false)]
 pub struct BindingLockState {
     /// How the lock is held.
@@ -187,13 +187,13 @@ pub struct BindingDiagnosis {
     pub heartbeat_ms: Option<f64>,
     /// Milliseconds: the holder's own.
     pub stale_ms: Option<f64>,
-    /// The holders of the kernel lock, where the system tells.
+    /// The holders of the kernel lock, where the system reports them.
     pub holders: Option<Vec<BindingLockOwner>>,
-    /// The processes that wait for it, where the system tells.
+    /// The processes that wait for it, where the system reports them.
     pub waiters: Option<Vec<BindingLockOwner>>,
-    /// The kind of the file system; empty when not known.
+    /// The type of the file system; empty if unknown.
     pub file_system: String,
-    /// How it is mounted, where the system tells.
+    /// Its mount options, where the system reports them.
     pub mount_options: String,
     /// Which processes a lock there excludes.
     #[napi(ts_type = "'machine' | 'server' | 'mount' | 'unknown'")]

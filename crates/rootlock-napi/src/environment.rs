@@ -320,7 +320,7 @@ impl Environment {
         }
     }
 
-    /// Opens a directory and asks something of it where that blocks nobody.
+    /// Opens a directory and queries it on a thread that may block.
     fn answer_later(
         &self,
         key: f64,
@@ -341,7 +341,7 @@ impl Environment {
     }
 }
 
-/// A directory that JavaScript names by a path, from where the process is now.
+/// A directory that JavaScript gives by a path, relative to the present current directory.
 fn located(path: String) -> Place {
     Place::Path(Located::here(path.into()))
 }

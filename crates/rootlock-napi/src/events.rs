@@ -82,7 +82,7 @@ impl BindingEvent {
     }
 }
 
-/// What the callback gets: a key and a token, if that is granted; else a zero and what happened.
+/// The callback's arguments: a grant's key and token, or a zero token and the event.
 pub(crate) type Arguments = FnArgs<(f64, f64, Option<BindingEvent>)>;
 
 /// An event to deliver.
@@ -134,9 +134,8 @@ impl Event {
     }
 }
 
-/// `Weak`: a lock that is held must not keep the event loop alive; the face keeps it alive for as
-/// long as something is waited for. Unbounded: an event that is dropped is a promise that never
-/// settles.
+/// `Weak`: a held lock must not keep the event loop alive; the face keeps it alive while something
+/// is waited for. Unbounded: a dropped event would be a promise that never settles.
 type OnEvent = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 
 /// The way into JavaScript.
@@ -147,8 +146,8 @@ pub(crate) struct Channel {
 }
 
 thread_local! {
-    /// During a call from JavaScript that answers with the events it causes: of which channel, and
-    /// those so far.
+    /// During a call from JavaScript that returns the events it causes: the channel, and the events
+    /// so far.
     static COLLECTED: RefCell<Option<(*const Channel, Vec<Event>)>> = const { RefCell::new(None) };
 }
 
@@ -166,7 +165,7 @@ impl Channel {
         Ok(Self { on_event, sent })
     }
 
-    /// Whether nothing is on its way: only then may a call answer with what happened after it.
+    /// Whether no event is on its way: only then may a call return what happened after it.
     pub(crate) fn is_empty(&self) -> bool {
         self.sent.load(Ordering::Relaxed) == 0
     }
@@ -182,14 +181,14 @@ impl Channel {
         });
         if let Some(event) = event {
             self.sent.fetch_add(1, Ordering::Relaxed);
-            // An environment that has ended hears nothing any more, and that is fine.
+            // An environment that has ended receives nothing any more, and that is fine.
             let _ = self.on_event.call(event, ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
 
-    /// Runs what a call from JavaScript asks for, on its thread, and returns the events that it
-    /// causes at once for this environment: a lock that goes from caller to caller need not take
-    /// the way around through the event loop.
+    /// Runs a call from JavaScript, on its thread, and returns the events that it causes at once
+    /// for this environment: a lock that goes from caller to caller need not take the detour
+    /// through the event loop.
     pub(crate) fn collect<T>(&self, call: impl FnOnce() -> T) -> (T, Vec<Event>) {
         COLLECTED.set(Some((self, Vec::new())));
         let result = call();

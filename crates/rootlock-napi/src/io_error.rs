@@ -5,13 +5,13 @@ use std::io;
 /// Whether system errors are Win32 codes.
 const WINDOWS: bool = std::path::MAIN_SEPARATOR == '\\';
 
-/// The error's name in libuv's and Node's spelling, where the number alone does not tell.
+/// The error's name as libuv and Node spell it, where the number alone does not determine it.
 ///
-/// On Unix the number is an `errno` and Node itself knows its name. On Windows it is a Win32 code
-/// that libuv translates in its own calls only.
+/// On Unix the number is an `errno`, whose name Node itself knows. On Windows it is a Win32 code,
+/// which libuv translates only in its own calls.
 pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
     if WINDOWS {
-        // What std has no kind for, as libuv translates it: ERROR_TOO_MANY_OPEN_FILES,
+        // Codes that std has no kind for, as libuv translates them: ERROR_TOO_MANY_OPEN_FILES,
         // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_DELETE_PENDING,
         // ERROR_CANT_RESOLVE_FILENAME (a link in the file's place).
         match error.raw_os_error() {

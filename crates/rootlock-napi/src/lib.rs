@@ -15,6 +15,6 @@ mod convert;
 pub mod environment;
 mod io_error;
 
-/// What the face compares with its own: half of a release does not lock.
+/// Compared with the face's own version: mismatched halves of two releases must not lock.
 #[napi_derive::napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,11 +1,11 @@
 //! A beat refreshes a held lease.
 //!
-//! `lock_guard` → `check_identity` → `read_ledger` → `stamp` → `unlock_guard`; before the last, a
-//! `write_ledger` if the ledger has no record of the grant: a run has gone on, or the guard was
-//! removed and made anew.
+//! `lock_guard` → `check_identity` → `read_ledger` → `stamp` → `unlock_guard`. A `write_ledger`
+//! precedes the `unlock_guard` if the ledger has no record of this grant, because a run has gone on
+//! or because the guard was removed and created anew.
 //!
-//! A missing guard is made only after a while, so that a directory that is just being removed is not
-//! filled again.
+//! A missing guard is recreated only after a while, so that a directory that is being removed is
+//! not filled again.
 
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ use crate::promise;
 use crate::record::Record;
 use crate::terms::Terms;
 
-/// For how long a guard must have been missing before its holder makes it anew.
+/// How long a guard must have been missing before its holder recreates it.
 const GUARD_GONE: Duration = Duration::from_secs(3);
 
-/// What a beat found.
+/// The result of a beat.
 #[derive(Debug)]
 pub enum Found {
-    /// It is refreshed: others count it from then.
+    /// Refreshed: from now on, others count the lease from this moment.
     Refreshed(Moment),
-    /// The lock file's name stands for another file.
+    /// The lock file's name refers to another file.
     Hijacked,
-    /// It could not be refreshed; others may take it over when the lease ends.
+    /// Not refreshed: others may take the lock over when the lease ends.
     Failed(String),
 }
 
@@ -41,7 +41,7 @@ pub struct Beat {
     pub grant: Grant,
     pub mode: Mode,
     pub terms: Terms,
-    /// What the beats before have found.
+    /// What earlier beats have found.
     pub known: Known,
 }
 
@@ -55,7 +55,7 @@ pub struct Known {
 }
 
 impl Beat {
-    /// Refreshes the lease; also tells what the next beat is to know.
+    /// Refreshes the lease, and returns what the next beat needs to know.
     pub fn run(mut self, lock: &LockDir, file: &LockFile) -> (Found, Known) {
         let gone = self.known.guard_gone.map(|since| clock::awake().saturating_sub(since));
         let make = gone.is_some_and(|gone| gone >= GUARD_GONE.max(self.terms.heartbeat));
@@ -69,7 +69,7 @@ impl Beat {
         (found, self.known)
     }
 
-    /// One try; `None` when the ledger must be written, and the section is a shared one.
+    /// One try. `None` when the ledger must be written but the section is a shared one.
     fn attempt(
         &mut self,
         lock: &LockDir,
@@ -89,12 +89,12 @@ impl Beat {
                 .map(|section| section.map_or(Entered::Busy, Entered::Yes)),
             false => guard.enter_existing(dir, names, mode, patience),
         };
-        // The identity is checked even when the refresh can't be done: a preempted holder must learn
-        // that it was.
+        // The identity is checked even when the refresh is impossible: a preempted holder must
+        // learn that it was preempted.
         let Some(stat) = own()? else { return Ok(Some(Found::Hijacked)) };
         let stamp = |stale| file.stamp_in_time(names, stat.modified, stale, exact_times);
-        // Outside of a section the stamp may fall between a recoverer's second look and its rename,
-        // so it does not prolong the lease. But whoever still watches must see a sign of life: a
+        // Outside a section, the stamp may fall between a recoverer's second look and its rename,
+        // so it does not extend the lease. But anyone still watching must see a sign of life: a
         // busy guard is no reason to be preempted.
         let sign_of_life = |why: String| {
             stamp(self.promised(&stat))?;
@@ -109,18 +109,18 @@ impl Beat {
                 self.known.guard_gone.get_or_insert_with(clock::awake);
                 let at = Moment::now();
                 stamp(self.promised(&stat))?;
-                // A recoverer would make the guard before it looks. Whoever makes one after this
-                // sees the stamp: the same as in a section.
+                // A recoverer creates the guard before it looks, and whoever creates one after this
+                // sees the stamp: just as in a section.
                 if !Guard::is_missing(dir, names)? {
                     return Ok(Some(Found::Failed(format!("{} has just been made", names.guard))));
                 }
-                // One may have come, somebody may have taken over in it, and it may have gone.
+                // A guard may have been created, used for a takeover and removed again.
                 if own()?.is_none() {
                     return Ok(Some(Found::Hijacked));
                 }
                 return Ok(Some(Found::Refreshed(at)));
             }
-            // Nothing is done to a lock whose guard may be somebody's data.
+            // A lock whose guard may be somebody else's data is left alone.
             Err(fault) if fault.is_not_ours() => return Err(fault),
             Err(fault) => return sign_of_life(fault.to_string()),
         };
@@ -131,12 +131,12 @@ impl Beat {
         if record.is_some() && mode == Mode::Shared {
             return Ok(None);
         }
-        // Before the stamp: the lease must not count from later than others see.
+        // Read before the stamp: the lease must not count from later than others see.
         let at = Moment::now();
         stamp(terms.stale)?;
         section.keep_fresh();
         if mode == Mode::Exclusive {
-            // What the file itself promises will do until the next beat.
+            // The promise in the lock file's times will do until the next beat.
             let written =
                 record.is_none_or(|record| section.write_ledger(&ledger, &record).is_ok());
             self.known.recorded = written;
@@ -144,7 +144,7 @@ impl Beat {
         Ok(Some(Found::Refreshed(at)))
     }
 
-    /// The T to write to the file when the ledger can't be read: of readers, the longest.
+    /// The T to write to the lock file when the ledger can't be read; for readers, the longest.
     fn promised(&self, stat: &Stat) -> Duration {
         match self.mode {
             Mode::Exclusive => self.terms.stale,
@@ -154,8 +154,9 @@ impl Beat {
         }
     }
 
-    /// What is to be written into the ledger: this grant's own record instead of the one of its
-    /// run's first, which others only read in messages; or one with its terms, if there is none.
+    /// What must be written to the ledger: this grant's own record in place of that of the run's
+    /// first grant, which others read only for messages; or, if the ledger has none, a record with
+    /// these terms.
     fn record(&self, ledger: &Ledger, terms: Terms, file: &LockFile) -> Option<Record> {
         let Grant { token, granted_at, .. } = self.grant;
         let own = |run: &&Record| (run.token..=run.last).contains(&token);
@@ -164,8 +165,8 @@ impl Beat {
             .or_else(|| self.grant.missing_record(ledger, self.mode, terms, file.id()))
     }
 
-    /// How long a beat waits for the guard: the beats of other locks wait behind it, and it is
-    /// tried again soon.
+    /// How long a beat waits for the guard. The beats of other locks wait behind it, and it is
+    /// retried soon.
     fn patience(&self) -> Patience<'static> {
         const MOST: Duration = Duration::from_millis(50);
         Patience::AtMost((self.terms.heartbeat / 10).min(MOST))

@@ -3,8 +3,8 @@
 
 use rootlock_sys::process;
 
-/// What runs a script, without version numbers; with the letters of its flags that take a program
-/// text instead of a script.
+/// Programs that run a script, without version numbers, each with the letters of its flags that
+/// take program text instead of a script.
 const INTERPRETERS: &[(&str, &str)] = &[
     ("bash", "c"),
     ("bun", "ep"),
@@ -24,7 +24,7 @@ const INTERPRETERS: &[(&str, &str)] = &[
     ("zsh", "c"),
 ];
 
-/// Flags whose value is the next argument and would be taken for the script.
+/// Flags whose value is the next argument, which must not be mistaken for the script.
 const WITH_VALUE: &[&str] = &[
     "-C",
     "-r",
@@ -42,19 +42,19 @@ const WITH_VALUE: &[&str] = &[
     "--title",
 ];
 
-/// The command of a process; empty when not known.
+/// The command of a process; empty if unknown.
 pub fn of(pid: u32) -> String {
     short(&process::arguments(pid))
 }
 
-/// The program's name without its folder; and its script, if it is an interpreter.
+/// The program's name without its folder and, for an interpreter, its script.
 fn short(arguments: &[String]) -> String {
     let Some((program, rest)) = arguments.split_first() else { return String::new() };
     if !rest.is_empty() && program.contains("/qemu-") {
-        // It is the system's way of running what comes next.
+        // The system's way of running the program named next.
         return short(rest);
     }
-    // A process that has given itself a title has it here, arguments and all.
+    // A process that has set its own title has it here, arguments and all.
     let title = program.split(" -").next().unwrap_or_default();
     let name = title.rsplit(std::path::is_separator).next().unwrap_or(title);
     match script(name, rest) {
@@ -74,7 +74,7 @@ fn script<'a>(program: &str, arguments: &'a [String]) -> Option<&'a str> {
         if WITH_VALUE.contains(&argument) && !(family == "php" && argument == "-r") {
             arguments.next();
         } else if let Some(flag) = argument.strip_prefix("--") {
-            // What follows the bare one is a script.
+            // The script follows the bare `--`.
             if ["eval", "print", "command", "run"].iter().any(|text| flag.starts_with(text)) {
                 return None;
             }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_told_with_its_script_and_without_its_arguments() {
+    fn a_command_keeps_its_script_and_drops_its_arguments() {
         for (line, told) in [
             (&["/usr/bin/node", "worker.js", "--token", "s3cret"][..], "node worker.js"),
             (&["node", "--enable-source-maps", "dist/worker.js", "s3cret"], "node dist/worker.js"),

@@ -14,11 +14,11 @@ use crate::watch::{self, HolderTerms, Sighting, Watch};
 pub struct Judgement {
     /// The lock may be taken over now.
     pub expired: bool,
-    /// For how long it must be watched unchanged, as it looks now.
+    /// How long it must be watched unchanged, judging by the latest look.
     pub needed: Duration,
 }
 
-/// Judges what was seen at `looked` or after, for a contender with `terms`; `watch` is what this
+/// Judges what was seen at `looked` or later, for a contender with `terms`. `watch` is what this
 /// process has seen so far.
 pub fn judge(
     watch: &mut Option<Watch>,
@@ -30,28 +30,28 @@ pub fn judge(
     let age = clock::wall() - stat.modified;
     let holder = ledger.of(stat.id).map(|record| HolderTerms {
         terms: record.terms,
-        // A release does not clear the record: the lock may be another program's by now. Only
-        // asked when it matters.
+        // A release does not clear the record, so another program may hold the lock by now. Checked
+        // only when it matters.
         is_holders: watch::is_old(terms, record.terms, age) && is_holders(record, stat),
     });
     let needed = watch::needed(terms, holder, age);
     let watched = watched(watch, Sighting::from(stat), looked, needed);
-    // That nobody but a descriptor holds it, which a dead holder left to a child, needs no watch if
-    // it is proved: the ledger alone is no proof, because a program that keeps none may have locked
-    // the file since.
+    // If a dead holder's descriptor, leaked to a child, is all that keeps the lock, no watch is
+    // needed. That must be proved: the ledger alone is not enough, because a program that keeps no
+    // ledger may have locked the file since.
     let orphan = is_orphan(stat, ledger) == Some(true);
     Judgement { expired: watched >= needed || orphan, needed }
 }
 
-/// The same where there is no lock file: it is made anew only when it has been missing for as long as
-/// an old one is watched, because somebody may be removing the directory.
+/// The same when there is no lock file. It is recreated only after it has been missing for as long
+/// as an old one is watched, because somebody may be removing the directory.
 pub fn judge_missing(watch: &mut Option<Watch>, looked: Duration, terms: Terms) -> Judgement {
     let needed = terms.stale;
     let expired = watched(watch, Sighting::MISSING, looked, needed) >= needed;
     Judgement { expired, needed }
 }
 
-/// For how long this has been seen, the look at `looked` included.
+/// How long this has been seen, including the look at `looked`.
 fn watched(
     watch: &mut Option<Watch>,
     sighting: Sighting,

@@ -2,10 +2,10 @@
 
 use std::{fmt, io};
 
-/// Why a step failed. The caller, who knows what was being done, makes an error of it.
+/// Why a step failed. The caller, who knows the operation, turns it into an error.
 #[derive(Debug)]
 pub struct Fault {
-    /// The name in the root that it was done to.
+    /// The file's name in the root.
     pub name: Box<str>,
     pub kind: FaultKind,
 }
@@ -24,12 +24,12 @@ impl Fault {
         Self { name: name.into(), kind: FaultKind::NotOurs(why.into()) }
     }
 
-    /// Whether there is nothing of that name.
+    /// Whether nothing has that name.
     pub fn is_missing(&self) -> bool {
         matches!(&self.kind, FaultKind::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether the file that it was to be done to may be somebody else's.
+    /// Whether the file in question may be somebody else's.
     pub fn is_not_ours(&self) -> bool {
         matches!(self.kind, FaultKind::NotOurs(_) | FaultKind::NotAFile)
     }
@@ -45,13 +45,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What was wrong with the file.
+/// What went wrong with the file.
 #[derive(Debug)]
 pub enum FaultKind {
     /// The operating system refused; `call` names the system call.
     Io { call: &'static str, error: io::Error },
-    /// Something that is not a regular file has its name.
+    /// The name belongs to something that is not a regular file.
     NotAFile,
-    /// It may be somebody else's; the text says why.
+    /// The file may be somebody else's; the text says why.
     NotOurs(String),
 }

@@ -1,5 +1,5 @@
-//! What is true of a ledger whatever its file contains. The tests below check it on nearly right bytes,
-//! a fuzzer on all others (`npm run check -- fuzz`), which is why this is public there.
+//! What holds for a ledger whatever its file contains. The tests below check it on nearly valid
+//! bytes, a fuzzer on all others (`npm run check -- fuzz`), which is why this is public there.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +12,15 @@ use rootlock_sys::Mode;
 /// JavaScript's `Number.MAX_SAFE_INTEGER`.
 const MOST_EXACT: u128 = (1 << 53) - 1;
 
-/// The last moment that its `Date` can hold, in milliseconds.
+/// The last moment that JavaScript's `Date` can represent, in milliseconds.
 const LAST_DATE: u128 = 8_640_000_000_000_000;
 
-/// Reads a ledger of these bytes, makes the grant that follows at that time of the wall clock, and
-/// writes its record, of which only the first `torn` bytes arrive.
+/// Reads these bytes as a ledger, makes the next grant at that wall-clock time, and writes its
+/// record, of which only the first `torn` bytes arrive.
 ///
 /// # Panics
-/// If a token could fall, if a record has values that JavaScript can't hold or differs from what was
-/// written, or if a torn write does more harm than a missing one.
+/// If a token could fall, if a record has values that JavaScript can't represent or differs from
+/// what was written, or if a torn write does more harm than a missing one.
 pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
     let before = Ledger::decode(file);
     let highest = before.last.as_ref().map(|record| record.last);
@@ -38,7 +38,7 @@ pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
         }
     }
     let Some(token) = before.next_token(wall_micros) else {
-        // A forged one: nobody has had 2⁵² grants.
+        // Forged: nobody has made 2⁵² grants.
         assert_eq!(highest, Some(MAX_TOKEN - 1));
         return;
     };
@@ -69,7 +69,7 @@ pub fn survives(file: &[u8], wall_micros: u64, torn: usize) {
     assert!(after.as_ref().map(|record| record.last) >= highest, "a torn write lowers a token");
 }
 
-/// Puts the right checksum behind the text of every slot: without it nobody gets past it by chance.
+/// Appends the correct checksum to every slot's text; no random bytes get past it otherwise.
 pub fn seal(file: &[u8]) -> Vec<u8> {
     file.chunks(SLOT).flat_map(seal_slot).collect()
 }
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    /// A file with a record or something else in each slot.
+    /// A file with a record, or something else, in each slot.
     fn file() -> impl Strategy<Value = Vec<u8>> {
         let slot = || {
             prop_oneof![

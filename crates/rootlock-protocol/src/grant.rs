@@ -1,5 +1,5 @@
 //! A grant turns a kernel lock into a lock. It is one section of the guard, the same for a first
-//! attempt, for a waiter and for a hand-over inside the process.
+//! attempt, a waiter, and a hand-over within the process.
 
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ pub struct Wanted {
     pub terms: Terms,
 }
 
-/// A grant that was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
     /// The fencing token.
@@ -31,9 +30,9 @@ pub struct Grant {
     pub(crate) last: u64,
     /// Whether the ledger's record is this grant's own, not that of the run's first.
     pub recorded: bool,
-    /// Wall clock, milliseconds since 1970.
+    /// Wall clock, in milliseconds since 1970.
     pub granted_at: u64,
-    /// From when on others count the lease.
+    /// The moment from which others count the lease.
     pub from: Moment,
     /// `None` for a file that was put in another one's place.
     pub(crate) stamp: Option<Stamp>,
@@ -45,9 +44,9 @@ impl Grant {
         Self { token, last, recorded: true, granted_at, from, stamp }
     }
 
-    /// The record that the ledger should have of this grant on `file`, if it has not: the guard was
-    /// removed or emptied, and another one has come; or a reader who came over it knew only of
-    /// itself.
+    /// The record that the ledger should have of this grant on `file` but lacks: because the guard
+    /// was removed or emptied and created anew, or because a reader that found the ledger empty
+    /// recorded only itself.
     pub fn missing_record(
         &self,
         ledger: &Ledger,
@@ -56,7 +55,7 @@ impl Grant {
         file: FileId,
     ) -> Option<Record> {
         let last = ledger.last.as_ref();
-        // Newer than the last one, which must not count any more; it gives no token away.
+        // Newer than the last record, which must no longer count; it gives out no token.
         let after = last.map_or(0, |last| last.last + 1);
         if after >= MAX_TOKEN {
             return None;
@@ -80,7 +79,7 @@ impl Grant {
     }
 }
 
-/// A moment, on the two clocks that a lease is timed by.
+/// A moment on the two clocks that time a lease.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     pub awake: Duration,
@@ -88,31 +87,31 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// To be read before the file is stamped: a holder that is stopped right after the stamp must
-    /// not count its lease from when it woke up.
+    /// Must be read before the file is stamped: a holder stopped right after the stamp must not
+    /// count its lease from when it woke up.
     pub fn now() -> Self {
         Self { awake: clock::awake(), since_boot: clock::since_boot() }
     }
 }
 
-/// What became of a claim to a kernel lock that the caller holds.
+/// The result of a claim on a kernel lock that the caller holds.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Granted.
     Granted(Grant),
-    /// The name stands for another file by now: drop this one and start over.
+    /// The name refers to another file by now: drop this one and start over.
     Moved,
-    /// Another process was in the guard for longer than the caller's patience; or the clock of another
-    /// user's file has not advanced since the last stamp, and the caller can't wait for that.
+    /// Another process stayed in the guard for longer than the caller's patience. Or the lock file
+    /// is another user's, its clock has not advanced since the last stamp, and the caller can't
+    /// wait for that.
     GuardBusy,
 }
 
 /// From the kernel lock to the grant: `lock_guard` → `check_identity` → `stamp` → `write_ledger` →
 /// `unlock_guard`.
 ///
-/// The order matters. The identity check and the stamp are in one section, so that a recoverer,
-/// whose second look and rename are in one too, either sees the stamp or was noticed by the check.
-/// The ledger comes last, so that its record always speaks of a lock that was there.
+/// The order matters. The identity check and the stamp share a section, as do a recoverer's second
+/// look and its rename: so either the recoverer sees the stamp, or the check notices the takeover.
+/// The ledger is written last, so that its record always describes a lock that was held.
 pub fn claim(
     lock: &LockDir,
     file: &LockFile,
@@ -124,8 +123,8 @@ pub fn claim(
         Entered::Yes(section) => section,
         Entered::Busy => return Ok(Verdict::GuardBusy),
         Entered::Missing => {
-            // Made only beside a lock file that is still there: a directory that is being removed
-            // shall not be filled again.
+            // Created only beside a lock file that still exists: a directory that is being removed
+            // must not be filled again.
             if file.check_identity(dir, names)?.is_none() {
                 return Ok(Verdict::Moved);
             }
@@ -142,8 +141,8 @@ pub fn claim(
     Ok(grant.map_or(Verdict::GuardBusy, Verdict::Granted))
 }
 
-/// The end of a grant, for a caller that is in the section and has checked the identity. `None` when
-/// it would have to wait for the file's clock, and may not.
+/// The end of a grant, for a caller that is in the section and has checked the identity. `None`
+/// when it would have to wait for the file's clock but may not.
 pub fn finish(
     lock: &LockDir,
     section: &Section<'_>,
@@ -174,15 +173,15 @@ pub fn finish(
     Ok(Some(Grant::first(&record, from, Some(Stamp::new(stamp)))))
 }
 
-/// That a forged token, or one that a broken program has left, would have every later grant get the
-/// same.
+/// The fault for a token, forged or left by a broken program, after which every grant would get the
+/// same one.
 pub fn no_token_left(names: &Names) -> Fault {
     let why =
         "its last token leaves no room for a greater one: remove it when nobody holds the lock";
     Fault::not_ours(&names.guard, why)
 }
 
-/// The record of a grant that follows `ledger`, with the terms as they are wanted; `None` when no
+/// The record of a grant that follows `ledger`, with exactly the terms in `wanted`; `None` when no
 /// token is left.
 pub fn record(ledger: &Ledger, wanted: Wanted, file: FileId, leftover: bool) -> Option<Record> {
     let Wanted { mode, terms } = wanted;

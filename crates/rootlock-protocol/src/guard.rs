@@ -1,8 +1,8 @@
-//! The guard `G`: every grant, beat and takeover happens inside a section of it, which orders them. We
-//! create it once, never rename it, never remove it, and write to it only if its one name and its
-//! content say that it is ours.
+//! The guard `G`. Every grant, beat and takeover happens inside a section of it, which puts them in
+//! order. The guard is created once, never renamed, never removed, and written only if its link
+//! count and its content show that it is ours.
 //!
-//! Lock order: the lock file first, then the guard. A recoverer, which holds the guard, only tries
+//! Lock order: first the lock file, then the guard. A recoverer, which holds the guard, only tries
 //! the lock file.
 
 use std::fs::File;
@@ -20,15 +20,15 @@ use rootlock_sys::Mode;
 use rootlock_sys::sync::{self, Mutex, MutexGuard, thread};
 use rootlock_sys::{Create, Dir, FileId, Nanos, clock, flock, waiters};
 
-/// How long to wait for a section. Sections are a few system calls long; a longer wait means that
-/// the process inside was stopped there.
+/// How long to wait for a section. A section lasts a few system calls; a longer wait means that the
+/// process inside was stopped there.
 #[derive(Clone, Copy)]
 pub enum Patience<'a> {
-    /// On an event loop: a few tries, some microseconds.
+    /// On an event loop: a few tries, taking microseconds.
     Spin,
-    /// On a thread that others need again.
+    /// On a thread that others need back.
     AtMost(Duration),
-    /// On a thread that can be interrupted: until this says yes.
+    /// On a thread that can be interrupted: until this returns true.
     Until(&'a dyn Fn() -> bool),
 }
 
@@ -37,35 +37,35 @@ const SPINS: u32 = 20;
 /// The longest pause between two tries of a bounded wait.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
-/// A guard that nobody has written to for so long may look forgotten to a cleaner of old files.
+/// A guard not written for this long may look abandoned to a program that cleans up old files.
 const OLD: Nanos = 3_600_000_000_000;
 
-/// The guard file, and which one it is.
+/// The guard file and its identity.
 #[derive(Debug)]
 struct Open {
     /// Shared with the thread that queues on it.
     file: Arc<File>,
     id: FileId,
-    /// Its content has been read, and is ours.
+    /// The content has been read and is ours.
     read: bool,
 }
 
-/// One open guard file, used by one thread of this process at a time: the kernel's lock belongs to
+/// One open guard file, used by one thread of this process at a time: the kernel lock belongs to
 /// the open file and would not keep two threads apart.
 #[derive(Debug, Default)]
 pub struct Guard {
     open: Mutex<Option<Open>>,
 }
 
-/// A section: nobody else, in any process, is in one that excludes it. Ends when dropped.
+/// A section: no other that it excludes is open in any process. Ends when dropped.
 pub struct Section<'a> {
     open: MutexGuard<'a, Option<Open>>,
     names: &'a Names,
-    /// When the guard was last written to.
+    /// When the guard was last written.
     modified: Nanos,
 }
 
-/// What became of entering a guard that was not to be made.
+/// The result of entering a guard without creating it.
 pub enum Entered<'a> {
     Yes(Section<'a>),
     /// Patience ran out.
@@ -75,7 +75,7 @@ pub enum Entered<'a> {
 }
 
 impl Guard {
-    /// Enters a section; `None` when patience ran out. Makes the guard if it is missing.
+    /// Enters a section, creating the guard if it is missing; `None` when patience ran out.
     pub fn enter<'a>(
         &'a self,
         dir: &Dir,
@@ -97,7 +97,7 @@ impl Guard {
         }
     }
 
-    /// Enters a section, if there is a guard.
+    /// Enters a section if the guard exists.
     pub fn enter_existing<'a>(
         &'a self,
         dir: &Dir,
@@ -115,8 +115,8 @@ impl Guard {
             if !lock(file, mode, patience).map_err(fault("flock"))? {
                 return Ok(Entered::Busy);
             }
-            // Somebody may have removed the guard, against all rules, while it was open here: then
-            // others meet at a new one, and so do we.
+            // If somebody removed the guard, against all rules, while it was open here, others meet
+            // at a new one, and so must we.
             let named = dir.stat(&names.guard);
             if let Ok(Some(stat)) = named
                 && stat.id == *id
@@ -131,7 +131,7 @@ impl Guard {
         }
     }
 
-    /// Whether there is no guard just now.
+    /// Whether the guard is missing at the moment.
     pub fn is_missing(dir: &Dir, names: &Names) -> Result<bool, Fault> {
         let named = dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))?;
         Ok(named.is_none())
@@ -139,20 +139,20 @@ impl Guard {
 
     /// Reads the ledger without entering: for messages and for watching, never for deciding.
     pub fn peek(&self, dir: &Dir, names: &Names) -> Ledger {
-        // Never waits for the descriptor: the thread that has it may itself be waiting.
+        // Never waits for the descriptor: the thread using it may itself be waiting.
         let open = sync::try_lock(&self.open);
         match open.as_deref() {
             Some(Some(Open { file, .. })) => read(file),
             _ => dir.open_to_look(&names.guard).and_then(|file| read(&file)),
         }
-        // Not there, not readable, locked (Windows), not ours: nothing is known.
+        // Missing, unreadable, locked (Windows) or not ours: nothing is known.
         .ok()
         .flatten()
         .unwrap_or_default()
     }
 
-    /// The open file, for a thread that queues on it while others use it; `None` where it is not
-    /// ours. Made if it is missing and there is a lock file: a directory that is being removed shall
+    /// The open file, for a thread that queues on it while others use it; `None` if it is not ours.
+    /// Created if it is missing and there is a lock file: a directory that is being removed must
     /// not be filled again.
     pub fn for_queue(&self, dir: &Dir, names: &Names) -> Option<Arc<File>> {
         let mut open = self.open_slot(Patience::AtMost(MAX_PAUSE))?;
@@ -163,12 +163,12 @@ impl Guard {
             *open = make_guard(dir, names).ok()?;
         }
         let open = open.as_mut()?;
-        // To queue is to lock a part of it.
+        // Queueing locks a byte of it.
         open.read = open.read || read(&open.file).is_ok_and(|ledger| ledger.is_some());
         open.read.then(|| Arc::clone(&open.file))
     }
 
-    /// Whether another process says that it waits; `None` when that can't be known. While the
+    /// Whether another process announces that it waits; `None` when that can't be known. While the
     /// descriptor is in use here, the answer is no: there will be another occasion to ask.
     pub fn others_wait(&self, dir: &Dir, names: &Names) -> Option<bool> {
         let Some(mut open) = sync::try_lock(&self.open) else { return Some(false) };
@@ -177,7 +177,7 @@ impl Guard {
         }
         match &*open {
             Some(Open { file, .. }) => waiters::others_wait(file),
-            // Nor a place to say it.
+            // Then it is no place for announcements either.
             None => Some(false),
         }
     }
@@ -200,8 +200,8 @@ impl Guard {
 }
 
 impl Section<'_> {
-    /// Reads the ledger; an error if the file has content that is not a ledger's: then it may be
-    /// somebody else's, and nothing may be written to it.
+    /// Reads the ledger. Fails if the content is not a ledger's: the file may be somebody else's,
+    /// and must not be written.
     pub fn read_ledger(&mut self) -> Result<Ledger, Fault> {
         let ledger = read(self.file()).map_err(Fault::io("read", &self.names.guard))?;
         let ledger = ledger.ok_or_else(|| {
@@ -212,18 +212,18 @@ impl Section<'_> {
         Ok(ledger)
     }
 
-    /// Writes a record into the ledger's older slot; `ledger` is what was read in this section.
+    /// Writes a record to the ledger's older slot; `ledger` is what was read in this section.
     pub fn write_ledger(&self, ledger: &Ledger, record: &Record) -> Result<(), Fault> {
         sys::write_at(self.file(), &record.encode(), ledger.next_offset())
             .map_err(Fault::io("write", &self.names.guard))
     }
 
-    /// Keeps the guard of a lock that is held for days from looking forgotten: those who clean up
-    /// old files would take the ledger away. After [`Section::read_ledger`] only.
+    /// Keeps the guard of a lock held for days from looking abandoned, lest a clean-up of old files
+    /// take the ledger away. Only after [`Section::read_ledger`].
     pub fn keep_fresh(&self) {
         let now = clock::wall();
         if now - self.modified > OLD {
-            // A courtesy: the holder writes its record again if it must.
+            // Best effort: the holder rewrites its record if it must.
             let _ = sys::set_times(self.file(), now, now);
         }
     }
@@ -236,7 +236,7 @@ impl Section<'_> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         if flock::unlock(self.file()).is_err() {
-            // Closing it unlocks it too, and nothing else is left to try.
+            // Closing the file unlocks it too, and there is nothing else to try.
             self.open.take();
         }
     }
@@ -251,7 +251,7 @@ fn open_guard(dir: &Dir, names: &Names) -> Result<Option<Open>, Fault> {
     }
 }
 
-/// Makes the guard, for all who may use the lock file; `None` if somebody else has made it
+/// Creates the guard for everyone who may use the lock file; `None` if somebody else has created it
 /// meanwhile.
 fn make_guard(dir: &Dir, names: &Names) -> Result<Option<Open>, Fault> {
     match dir.open_file(&names.guard, Create::New) {
@@ -272,9 +272,9 @@ fn opened(file: File, names: &Names) -> Result<Open, Fault> {
     Ok(Open { file: Arc::new(file), id: stat.id, read: false })
 }
 
-/// The ledger; `None` if the content is somebody else's.
+/// The ledger; `None` if the content is not ours.
 fn read(file: &File) -> io::Result<Option<Ledger>> {
-    // One byte more than a ledger has, to know a file that is longer.
+    // One byte more than a ledger, to detect a longer file.
     let mut bytes = [0; SIZE + 1];
     let length = sys::read_at(file, &mut bytes)?;
     Ok(Ledger::read(&bytes[..length]))
@@ -310,8 +310,8 @@ fn spin<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
     })
 }
 
-/// Tries again and again. Blocking in the kernel could not be bounded, and nothing tells when
-/// another process leaves its section.
+/// Polls. A blocking call in the kernel could not be bounded, and nothing signals that another
+/// process has left its section.
 fn try_for<T>(time: Duration, attempt: impl Fn() -> Option<T>) -> Option<T> {
     let mut pause = Duration::from_micros(50);
     let mut left = time;

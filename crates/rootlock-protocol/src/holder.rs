@@ -9,15 +9,15 @@ use rootlock_sys::process;
 
 use crate::command;
 
-/// The holder of a lock, as far as known. Of a program that keeps no ledger (flock(1), Go), only what
-/// the system reports is known.
+/// The holder of a lock, as far as known. For a program that keeps no ledger (flock(1), Go), that
+/// is only what the system reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Its process id, on its own host.
     pub pid: u32,
     /// The name of its host.
     pub hostname: Option<String>,
-    /// Its program and its script, the program's name without its folder.
+    /// Its program, without the folder, and its script.
     pub command: Option<String>,
     /// When it was granted the lock, by its own wall clock.
     pub acquired_at: Option<SystemTime>,
@@ -42,16 +42,16 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Names one process forever: pids are reused, so a start time, a boot and a name space go with
-/// it.
+/// Identifies one process forever. Pids are reused, so it includes the start time, the boot and the
+/// pid namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
-    /// In units of the system's own; zero when not known.
+    /// In the system's own units; zero if unknown.
     pub start: u64,
-    /// Empty when not known.
+    /// Empty if unknown.
     pub boot: String,
-    /// Its name spaces of pids and of time; zero where there is only one of each.
+    /// Its namespaces of pids and of time; zero where there is only one of each.
     pub namespace: u64,
     pub hostname: String,
     pub command: String,
@@ -74,7 +74,7 @@ impl Process {
         &THIS
     }
 
-    /// Whether its pid means the same here.
+    /// Whether its pid means the same process here.
     pub fn is_neighbour(&self) -> bool {
         let this = Self::this();
         !self.boot.is_empty()
@@ -83,8 +83,8 @@ impl Process {
             && self.hostname == this.hostname
     }
 
-    /// Whether it has certainly ended. Any doubt is a no: another host, another boot, a start time
-    /// that is not known.
+    /// Whether it has certainly ended. Any doubt means no: another host, another boot, an unknown
+    /// start time.
     pub fn is_gone(&self) -> bool {
         self.start != 0 && self.is_neighbour() && process::is_gone(self.pid, self.start)
     }

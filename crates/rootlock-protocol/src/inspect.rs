@@ -23,7 +23,8 @@ pub struct LockState {
     /// The holder, as far as known.
     pub holder: Option<Holder>,
     /// The age of the lock file's modification time by the wall clock; `None` without a lock file.
-    /// Of a held lock: since the last beat. Negative ages (a clock that was set back) are zero.
+    /// For a held lock, that is the time since the last beat. Negative ages (a clock that was set
+    /// back) count as zero.
     pub age: Option<Duration>,
 }
 
@@ -41,7 +42,7 @@ pub enum State {
     Stale,
 }
 
-/// Inspects a lock, which counts as stale after that time. Creates nothing.
+/// Inspects a lock that counts as stale after the given time. Creates nothing.
 pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
     let LockDir { dir, names, .. } = lock;
     let free = |age| LockState { state: State::Free, holder: None, age };
@@ -54,7 +55,7 @@ pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
     let age = age(&stat);
     let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age))) };
     let ledger = lock.guard.peek(dir, names);
-    // Where the kernel does not tell, the record must do: nothing is decided by this.
+    // Where the kernel does not report the mode, the record must do: nothing is decided by it.
     let gone = is_orphan(&stat, &ledger).unwrap_or(true);
     let state = match mode {
         _ if gone || age >= stale => State::Stale,
@@ -70,7 +71,7 @@ fn age(stat: &Stat) -> Duration {
     Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
 }
 
-/// How the file is locked: as the kernel tells, else by trying.
+/// How the file is locked: from the kernel if it reports that, else by trying.
 fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
     let owners = process::lock_owners(stat.id).unwrap_or_default();
     if let Some((_, mode)) = owners.first() {
@@ -79,10 +80,10 @@ fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
     let LockDir { dir, names, guard, .. } = lock;
     let _section: Option<Section<'_>> =
         match dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))? {
-            // Not made here: without a guard there are no attempts of ours to disturb.
+            // Not created here: without a guard there are no attempts of ours to disturb.
             None => None,
-            // If the section can't be entered (a read-only file system), others at worst have to try
-            // a second time.
+            // If the section can't be entered (a read-only file system), others at worst have to
+            // retry once.
             Some(_) => match guard.enter_existing(dir, names, Mode::Exclusive, PATIENCE) {
                 Ok(Entered::Yes(section)) => Some(section),
                 _ => None,
@@ -103,9 +104,10 @@ fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
     Ok(None)
 }
 
-/// Whether the only holder has certainly ended, and something else keeps its lock. The last record of
-/// several readers is one of them, and any record may be of an earlier holder: so if the kernel names
-/// the owners, it must name that one and nobody else. `None` where it names none.
+/// Whether the only holder has certainly ended and something else keeps its lock. The last record
+/// of several readers describes just one of them, and any record may describe an earlier holder: so
+/// where the kernel names the owners, it must name that process and no other. `None` where the
+/// kernel names none.
 pub fn is_orphan(stat: &Stat, ledger: &Ledger) -> Option<bool> {
     let record = ledger.of(stat.id).filter(|record| record.mode == Mode::Exclusive);
     let Some(dead) = record.and_then(Record::process).filter(Process::is_gone) else {
@@ -114,11 +116,11 @@ pub fn is_orphan(stat: &Stat, ledger: &Ledger) -> Option<bool> {
     process::lock_owners(stat.id).map(|owners| owners == [(dead.pid, Mode::Exclusive)])
 }
 
-/// Whether a record that speaks of this lock file speaks of who holds it now, as far as can be told:
-/// a release does not write the ledger, so it may be of somebody long gone.
+/// Whether a record about this lock file describes its present holder, as far as can be told: a
+/// release does not write the ledger, so the record may be that of somebody long gone.
 ///
-/// Asks the kernel for all locks of the machine, for which it may need ten milliseconds and more (it
-/// waits until all processors have noticed).
+/// Asks the kernel for all locks of the machine, which may take ten milliseconds and more (it waits
+/// until every processor has taken notice).
 pub fn is_holders(record: &Record, stat: &Stat) -> bool {
     let owners = process::lock_owners(stat.id).unwrap_or_default();
     record.process().is_some_and(|process| {
@@ -130,14 +132,14 @@ pub fn is_holders(record: &Record, stat: &Stat) -> bool {
     })
 }
 
-/// The holder of a held lock: the one in the ledger's record unless something speaks against it, else
-/// the one that the kernel names.
+/// The holder of a held lock: the one in the ledger's record unless something speaks against it,
+/// else the one that the kernel names.
 pub fn holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
     let record = ledger.of(stat.id).filter(|record| is_holders(record, stat));
     record.and_then(Record::holder).or_else(|| named_by_kernel(stat))
 }
 
-/// Whom the ledger's record names: the holder, for whoever knows that it is this process.
+/// The process in the ledger's record: the holder, for a caller that knows that it is this process.
 pub fn recorded_holder(stat: &Stat, ledger: &Ledger) -> Option<Holder> {
     ledger.of(stat.id).and_then(Record::holder)
 }

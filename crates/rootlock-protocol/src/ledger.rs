@@ -1,17 +1,18 @@
-//! The ledger, which is the content of the guard file: the last token, and the holder of the lock.
+//! The ledger, the content of the guard file: the last token and the holder of the lock.
 //!
 //! Two slots of [`SLOT`] bytes, each one line of text with a checksum; the newer valid one counts.
 //! A write goes to the other slot, so that a write torn by a crash leaves the last record whole. An
-//! empty slot, zeros and half a line count as no record: they never block a lock, and the wall clock
-//! keeps tokens rising. Content that none of our writes leaves is not ours, and is not overwritten.
+//! empty slot, zeros and half a line count as no record: they never block a lock, and the wall
+//! clock keeps tokens rising. Content that no write of ours could have left is not ours and is not
+//! overwritten.
 //!
 //! ```text
 //! rootlock1 token=1763894520000000 last=1763894520000000 mode=exclusive at=1763894520000
 //!   beat=10000 stale=30000 file=2049:131 left=0 pid=4242 start=881 ns=4026531836 boot=… host=ci-7
 //!   command=node%20build.js sum=9a8b7c6d
 //! ```
-//! (on one line, padded with spaces). Values are percent-encoded; times are milliseconds, the file
-//! is the lock file that the record speaks of.
+//! (on one line, padded with spaces). Values are percent-encoded, times are in milliseconds, and
+//! `file` is the lock file that the record describes.
 
 use crate::promise;
 use crate::record::{Grantee, MAX_TOKEN, Record, SLOT};
@@ -29,7 +30,7 @@ const ANY_MAGIC: &[u8] = b"rootlock";
 /// aside, and by one for each grant that took less than a microsecond, which none does.
 const AHEAD: u64 = 2 * RUN.as_micros() as u64;
 
-/// What a ledger says.
+/// What a ledger contains.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The newest valid record.
@@ -39,20 +40,20 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// `None` for what is not ours: neither blank nor left by any write of ours, whole or torn.
+    /// `None` if it is not ours: neither blank nor left by any write of ours, whole or torn.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let ledger = Self::decode(bytes);
         if ledger.last.is_some() {
             return Some(ledger);
         }
         let is_ours = |slot: &[u8]| {
-            // Blank from its beginning, or from where a write was torn.
+            // Blank from the start, or from where a write was torn.
             let end = slot.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             slot[..end].starts_with(ANY_MAGIC) || ANY_MAGIC.starts_with(&slot[..end])
         };
         let slots = bytes.get(..SIZE).unwrap_or(bytes);
         let like_ours = slots.chunks(SLOT).all(is_ours);
-        // More zeros than a ledger has: somebody's file that is to be filled.
+        // More zeros than a ledger has: somebody's preallocated file.
         let blank = slots.iter().all(|&byte| byte == 0);
         (like_ours && !(blank && bytes.len() > SIZE)).then_some(ledger)
     }
@@ -65,7 +66,7 @@ impl Ledger {
         };
         let slots = [slot(0), slot(1)];
         let newer = usize::from(Record::age(slots[1]) > Record::age(slots[0]));
-        // The older one only counts when the newer one is torn.
+        // The older record counts only when the newer one is torn.
         for index in [newer, 1 - newer] {
             if let Some(last) = Record::decode(slots[index]) {
                 return Self { last: Some(last), next_slot: 1 - index };
@@ -80,8 +81,8 @@ impl Ledger {
     }
 
     /// The token of the next grant: greater than every earlier one, and at least the wall clock in
-    /// microseconds, so that tokens rise even over a ledger that was lost. `None` when the last one
-    /// leaves no room for a greater one; nobody has had so many.
+    /// microseconds, so that tokens rise even if the ledger was lost. `None` when the last one
+    /// leaves no room for a greater one, which no real ledger reaches.
     pub fn next_token(&self, wall_micros: u64) -> Option<u64> {
         // A clock gone mad must leave room above.
         let wall = wall_micros.min(MAX_TOKEN / 2);
@@ -93,15 +94,15 @@ impl Ledger {
         (next < MAX_TOKEN).then_some(next)
     }
 
-    /// The same ledger as those may read it who judge a lock file: if it has no record of that file,
-    /// what the file itself says of its holder's terms ([`promise`]).
+    /// The ledger as it is read to judge a lock file: if it has no record of that file, what the
+    /// file itself says of its holder's terms ([`promise`]).
     pub fn or_promise(&self, stat: &Stat) -> Self {
         let promised = promise::read(stat).filter(|_| self.of(stat.id).is_none());
         let Some(stale) = promised else { return self.clone() };
         let record = Record {
             token: 0,
             last: 0,
-            // What is known of an exclusive holder proves more than this may.
+            // A record of an exclusive holder would prove more than a promise may.
             mode: Mode::Shared,
             granted_at: 0,
             terms: Terms::promised(stale),
@@ -112,20 +113,21 @@ impl Ledger {
         Self { last: Some(record), ..*self }
     }
 
-    /// The record that speaks of this lock file, if the last one does.
+    /// The last record, if it describes this lock file.
     ///
-    /// By the index alone: the two are in one directory, and so on one volume, but machines number
-    /// volumes each in its own way, and anew when they mount one. By both, the holder on another
-    /// machine would be nobody, and its longer terms would not be kept.
+    /// Compared by the index alone. Guard and lock file are in one directory, hence on one volume,
+    /// but each machine numbers volumes in its own way, and anew with every mount. If both were
+    /// compared, a holder on another machine would go unrecognised, and its longer terms would not
+    /// be respected.
     pub fn of(&self, file: FileId) -> Option<&Record> {
         self.last.as_ref().filter(|record| record.file.index == file.index)
     }
 
     /// The terms to write for a new grant.
     ///
-    /// Readers share one record. A new one can't see whether earlier ones are still there, so the
-    /// widest terms of the chain are kept until a writer, who is alone, starts afresh; over a ledger
-    /// that was lost too, as far as the lock file says them.
+    /// Readers share one record. A new reader can't see whether earlier ones still hold the lock,
+    /// so the widest terms of the chain are kept until a writer, which is alone, starts afresh. If
+    /// the ledger was lost, the terms on the lock file are kept too, as far as it has them.
     pub fn terms_for(&self, mode: Mode, own: Terms, stat: &Stat) -> Terms {
         if mode == Mode::Exclusive {
             return own;
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_speaks_of_its_file_on_a_machine_that_numbers_volumes_otherwise() {
+    fn a_record_matches_its_file_on_a_machine_that_numbers_volumes_differently() {
         let ledger = Ledger::decode(&ledger([Some(record(7)), None]));
         assert!(ledger.of(FileId { volume: 48, index: 131 }).is_some());
         assert!(ledger.of(FileId { volume: 2049, index: 132 }).is_none());
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_longest_record_fits() {
-        // One byte each, so that every name is as long as it may be.
+        // One byte each, so that every name has its maximal length.
         let long = "u".repeat(1000);
         let longest = Record {
             token: MAX_TOKEN - 1,
@@ -259,14 +261,14 @@ mod tests {
         let first = record(5).encode();
         let text = first.iter().rposition(|byte| !b" \n".contains(byte)).expect("text") + 1;
         let mut bytes = first[..text + 1].to_vec();
-        // The write begins in the other slot: what was cut off is a hole in the file now.
+        // The write begins in the other slot, so the part cut off is a hole in the file now.
         bytes.resize(SLOT, 0);
         bytes.extend_from_slice(&record(6).encode()[..100]);
         assert_eq!(Ledger::decode(&bytes).last, Some(record(5)));
     }
 
     #[test]
-    fn what_is_blank_torn_or_of_a_later_version_is_no_record_and_ours() {
+    fn blank_torn_and_later_content_is_ours_but_no_record() {
         let [first, later] = [record(5).encode(), record(6).encode()];
         let later = String::from_utf8_lossy(&later).replace("rootlock1", "rootlock2");
         for bytes in [
@@ -284,14 +286,14 @@ mod tests {
     }
 
     #[test]
-    fn content_that_no_write_of_ours_leaves_is_not_ours() {
+    fn content_that_no_write_of_ours_could_have_left_is_not_ours() {
         let torn = record(5).encode()[..100].to_vec();
         for bytes in [
             &b"hello"[..],
             b"4242\n",
             b" ",
             &[0xff; 10 * SIZE],
-            // Somebody's file that is to be filled.
+            // Somebody's preallocated file.
             &[0; SIZE + 1],
             &[&torn[..], &[b' '; SLOT - 100], b"their"].concat(),
             &[&[0; SLOT][..], b"hello"].concat(),
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_token_of_all_is_followed_by_none() {
+    fn no_token_follows_the_greatest() {
         let last = Ledger::decode(&ledger([Some(record(MAX_TOKEN - 1)), None]));
         assert_eq!(last.next_token(1_000), None);
         let before = Ledger::decode(&ledger([Some(record(MAX_TOKEN - 2)), None]));
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_javascript_can_t_hold_makes_no_record() {
+    fn a_time_that_javascript_can_t_represent_makes_no_record() {
         let text = |from: &str, to: &str| {
             let whole = String::from_utf8(record(7).encode().to_vec()).expect("text");
             let text = whole.rsplit_once(" sum=").expect("a sum").0.replace(from, to);
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_without_a_record_of_the_file_is_read_with_what_the_file_promises() {
+    fn a_ledger_without_a_record_of_the_file_is_read_with_the_files_promise() {
         let promised = Duration::from_secs(8);
         let full = Ledger::decode(&ledger([Some(record(5)), None]));
         for (ledger, index) in [(Ledger::default(), 131), (full.clone(), 7)] {
@@ -366,7 +368,7 @@ mod tests {
             assert!(read.process().is_none() && read.holder().is_none());
         }
         let read = full.or_promise(&stat(131, promised));
-        assert_eq!(read.last, Some(record(5)), "the record tells more");
+        assert_eq!(read.last, Some(record(5)), "the record knows more");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The protocol of a lock: the steps on its files, their order, and the reasons. The steps have the
 //! same names in the model (`crates/rootlock-model`) and in `docs/protocol.md`.
 //!
-//! Nothing here waits for a lock, knows of a queue, starts a thread or sets a timer; every function is
-//! one attempt, which ends. Read in this order:
+//! Nothing here waits for a lock, knows of a queue, starts a thread or sets a timer: every function
+//! is one attempt, which ends. Read in this order:
 //!
 //! | module | what it is |
 //! | --- | --- |

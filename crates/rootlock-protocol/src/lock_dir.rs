@@ -13,7 +13,7 @@ pub struct LockDir {
     pub names: Names,
     pub locality: Locality,
     pub guard: Guard,
-    /// The file system has shown that it keeps times to the nanosecond.
+    /// Whether the file system has shown that it keeps times to the nanosecond.
     pub exact_times: AtomicBool,
 }
 

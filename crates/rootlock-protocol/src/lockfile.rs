@@ -13,10 +13,10 @@ use rootlock_sys::Mode;
 use rootlock_sys::sync::thread;
 use rootlock_sys::{Create, Dir, FileId, Nanos, Stat, TimesSet, clock, flock};
 
-/// The coarsest clock that a file system keeps times by, with some to spare.
+/// The coarsest clock by which a file system keeps times, with a margin.
 const LONGEST_TICK: Duration = Duration::from_millis(2_500);
 
-/// What became of a stamp.
+/// The result of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamped {
     /// The file has this modification time, which it has not had.
@@ -25,8 +25,8 @@ pub enum Stamped {
     SameTick,
 }
 
-/// Refuses what is not a regular file, and a file that has another name as well: it may be
-/// somebody's data.
+/// Refuses anything but a regular file, and a file with a second hard link: it may be somebody's
+/// data.
 pub fn must_be_ours(stat: &Stat, name: &str) -> Result<(), Fault> {
     if !stat.regular {
         return Err(Fault::not_a_file(name));
@@ -38,8 +38,8 @@ pub fn must_be_ours(stat: &Stat, name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Removes what a takeover that died may have left; that there is nothing is fine. An error for a
-/// file that no takeover makes: it is somebody else's.
+/// Removes what a takeover that died may have left, if anything. Fails for a file that no takeover
+/// makes: it is somebody else's.
 pub fn remove_temporary(dir: &Dir, names: &Names) -> Result<(), Fault> {
     let name = &names.temporary;
     let Some(stat) = dir.stat(name).map_err(Fault::io("stat", name))? else { return Ok(()) };
@@ -48,7 +48,7 @@ pub fn remove_temporary(dir: &Dir, names: &Names) -> Result<(), Fault> {
     dir.remove(name).map_err(Fault::io("unlink", name))
 }
 
-/// Refuses to replace or to remove a file that has content: ours have none.
+/// Refuses to replace or remove a file with content: ours have none.
 pub fn must_be_empty(stat: &Stat, name: &str) -> Result<(), Fault> {
     if stat.size == 0 {
         return Ok(());
@@ -66,18 +66,18 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Opens the file, or makes it. A symbolic link, a directory, a FIFO in its place is an error,
-    /// and is left as it is.
+    /// Opens the file or creates it. Fails for a symbolic link, a directory or a FIFO in its place,
+    /// and leaves it alone.
     pub fn open(dir: &Dir, names: &Names) -> Result<Self, Fault> {
         Self::open_as(dir, &names.lock, Create::IfMissing)
     }
 
-    /// Makes the file that a takeover puts in the lock file's place.
+    /// Creates the file that a takeover puts in the lock file's place.
     pub fn create_temporary(dir: &Dir, names: &Names) -> Result<Self, Fault> {
         Self::open_as(dir, &names.temporary, Create::New)
     }
 
-    /// Opens the file if it is there, for whoever must not make one.
+    /// Opens the file if it exists, for callers that must not create one.
     pub fn open_existing(dir: &Dir, names: &Names) -> Result<Option<Self>, Fault> {
         match Self::open_as(dir, &names.lock, Create::Never) {
             Err(fault) if fault.is_missing() => Ok(None),
@@ -92,7 +92,7 @@ impl LockFile {
         Ok(Self { file: Some(file), id: stat.id })
     }
 
-    /// Gives this file, which is to replace the lock file, the same access rights.
+    /// Copies the lock file's access rights to this file, which is to replace it.
     pub fn take_access_of(&self, lock: &Self, names: &Names) -> Result<(), Fault> {
         sys::copy_access(lock.file(), self.file()).map_err(Fault::io("fchown", &names.lock))
     }
@@ -123,9 +123,9 @@ impl LockFile {
         }
     }
 
-    /// Whether the lock file's name still names this file, with what it says now.
+    /// The file's present state if the lock file's name still refers to it.
     ///
-    /// A file that has another name as well may be somebody's data: nothing is done to it.
+    /// A file with a second hard link may be somebody's data, and is left alone.
     pub fn check_identity(&self, dir: &Dir, names: &Names) -> Result<Option<Stat>, Fault> {
         let named = dir.stat(&names.lock).map_err(Fault::io("stat", &names.lock))?;
         let own = named.filter(|stat| stat.id == self.id);
@@ -134,10 +134,11 @@ impl LockFile {
     }
 
     /// Sets the modification time to now, and makes sure that it differs from `before`: a contender
-    /// that saw `before` must see a sign of life. The access time says how long the lock is promised
-    /// for ([`promise`]).
+    /// that saw `before` must see a sign of life. The access time says how long the lock is
+    /// promised for ([`promise`]).
     ///
-    /// `exact` remembers that the file system keeps times to the nanosecond, once it has shown it.
+    /// `exact` remembers that the file system keeps times to the nanosecond, once it has shown that
+    /// it does.
     pub fn stamp(
         &self,
         names: &Names,
@@ -148,8 +149,8 @@ impl LockFile {
         const SECOND: Nanos = 1_000_000_000;
         let now = clock::wall();
         let ahead = before - now;
-        // Forward even when the wall clock went back, so that no old time comes round again; but a
-        // time far in the future was set by somebody, and is set right.
+        // Forward even if the wall clock went back, so that no old time recurs. But a time far in
+        // the future was set by somebody, and is corrected.
         let next = if (0..3600 * SECOND).contains(&ahead) { before + 1 } else { now };
         let fault = || Fault::io("utimensat", &names.lock);
         let set = |wanted| {
@@ -172,7 +173,7 @@ impl LockFile {
         if !as_asked {
             return Ok(Stamped::SameTick);
         }
-        // Coarse file systems keep times to 1 s or 2 s: what is too near is moved on.
+        // Coarse file systems keep times to 1 s or 2 s: try further ahead until the time changes.
         for wanted in [next + SECOND, next + 2 * SECOND, next + 4 * SECOND] {
             set(wanted)?;
             if let Some(modified) = changed()? {
@@ -184,8 +185,8 @@ impl LockFile {
         )))
     }
 
-    /// The same for a caller that may wait for the clock of another user's file to advance: such a file
-    /// can only be set to a "now" that advances in ticks of the kernel, or of the file system.
+    /// The same for a caller that may wait for the clock of another user's file to advance: such a
+    /// file can only be set to "now", which advances in ticks of the kernel or the file system.
     pub fn stamp_in_time(
         &self,
         names: &Names,
@@ -220,8 +221,8 @@ impl LockFile {
         flock::unlock(self.file()).map_err(Fault::io("flock", &names.lock))
     }
 
-    /// Releases the kernel lock and closes the file, in that order; both are done whatever the
-    /// first one says.
+    /// Releases the kernel lock and closes the file, in that order; the close happens even if the
+    /// unlock fails.
     pub fn release(mut self, names: &Names) -> Result<(), Fault> {
         let Some(file) = self.file.take() else { return Ok(()) };
         let unlocked = flock::unlock(&file).map_err(Fault::io("flock", &names.lock));
@@ -235,8 +236,8 @@ impl LockFile {
 }
 
 impl Drop for LockFile {
-    /// Says "unlock" for the paths that end early too: a child that was just forked would keep the
-    /// lock alive until it execs.
+    /// Unlocks explicitly on early exits too: a child that was just forked would keep the lock
+    /// alive until it execs.
     fn drop(&mut self) {
         if let Some(file) = &self.file {
             let _ = flock::unlock(file);

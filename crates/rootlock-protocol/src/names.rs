@@ -2,33 +2,33 @@
 
 use std::sync::{Arc, LazyLock};
 
-/// The name of the lock file, and the names derived from it; shared, because thousands of locks have
-/// the same.
+/// The name of the lock file and the names derived from it. Shared, because thousands of locks have
+/// the same ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Names {
     /// `L`: carries the kernel lock and, as its modification time, the heartbeat.
     pub lock: Arc<str>,
-    /// `G`: held for a few calls only; its content is the ledger.
+    /// `G`: held only for a few calls at a time; its content is the ledger.
     pub guard: Arc<str>,
     /// The file that becomes the lock file in a takeover. Only the process in the guard touches it.
     pub temporary: Arc<str>,
 }
 
 impl Names {
-    /// The lock file's name unless the caller has one.
+    /// The default name of the lock file.
     pub const DEFAULT: &str = ".lock";
 
     /// The longest name that leaves room for the derived ones within the 255 bytes that file
     /// systems allow.
     pub const MAX_BYTES: usize = 240;
 
-    /// The endings of the names of a lock's other files.
+    /// The suffixes of a lock's other files.
     const GUARD: &str = ".guard";
     const TEMPORARY: &str = ".next";
 
-    /// Accepts a plain file name, or says what is expected. With a separator, it could lead out of the
-    /// directory. And no file system may take it for another lock's guard or temporary file, or for
-    /// another name of another lock's file, which would then have a second guard.
+    /// Accepts a plain file name, or says what is expected. A separator could lead out of the
+    /// directory. And no file system may mistake the name for another lock's guard or temporary
+    /// file, or for an alias of another lock's file, which would then have a second guard.
     pub fn new(lock: &str) -> Result<Self, String> {
         let invalid = |expected: String| Err(format!("file name must be {expected}, got {lock:?}"));
         let plain = !lock.is_empty()
@@ -42,7 +42,7 @@ impl Names {
                 Self::MAX_BYTES
             ));
         }
-        // A name of nothing but these is at least not another's.
+        // A name of nothing but these can't be confused with another.
         if lock.ends_with(ENDINGS) && !lock.trim_end_matches(ENDINGS).is_empty() {
             return invalid("a name that does not end in a dot or a space".into());
         }
@@ -74,14 +74,14 @@ impl Names {
 /// The characters that some file systems drop at the end of a name.
 const ENDINGS: [char; 2] = ['.', ' '];
 
-/// Folds a name as the most lenient file system does when it compares names: without regard to case,
-/// without characters that some ignore, and without dots and spaces at the end.
+/// Folds a name as the most lenient file system does when it compares names: ignoring case,
+/// characters that some ignore, and trailing dots and spaces.
 fn fold(name: &str) -> String {
     let ascii = name.chars().filter(char::is_ascii).collect::<String>();
     ascii.trim_end_matches(ENDINGS).to_ascii_lowercase()
 }
 
-/// Whether Windows may have generated the name for a longer one: `LOCK~1.GUA`.
+/// Whether Windows may have generated this as a short name for a longer one: `LOCK~1.GUA`.
 fn is_short(name: &str) -> bool {
     let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let ends_in_number = base.rsplit_once('~').is_some_and(|(_, number)| {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_or_could_be_another_locks_derived_name_is_refused() {
+    fn a_name_that_could_be_another_locks_guard_or_temporary_file_is_refused() {
         for name in [
             ".lock.guard",
             ".lock.next",
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_by_which_a_file_system_could_find_another_file_is_refused() {
+    fn a_name_that_a_file_system_could_resolve_to_another_file_is_refused() {
         for name in ["x.", "x ", "x.guard.", ".lock. .", "x.guard::$DATA", "x:y"] {
             assert!(refusal(name).is_some(), "{name:?} is accepted");
         }

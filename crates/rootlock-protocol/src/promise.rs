@@ -1,12 +1,12 @@
-//! A promise: how long its holder may keep the lock, written to the lock file itself, in case the
-//! ledger is lost. A cleaner may remove a guard that looks old; the next process then makes an empty
-//! one, and still finds the holder's terms here.
+//! A promise: how long the holder may keep the lock, written to the times of the lock file itself,
+//! in case the ledger is lost. A clean-up may remove a guard that looks old; the next process then
+//! creates an empty one, and still finds the holder's terms here.
 //!
 //! A stamp sets the modification time to now, and the access time to now, plus T, plus a
 //! signature by which it is told from a time that comes of reading the file.
 //!
-//! Pure. The promise is only a hint: it may be missing because times are coarse, because the file is
-//! another user's, or because the file has been read since.
+//! Pure. The promise is only a hint: it may be missing because times are coarse, because the file
+//! is another user's, or because the file has been read since.
 
 use std::time::Duration;
 
@@ -14,20 +14,21 @@ use rootlock_sys::{Nanos, Stat};
 
 const MILLISECOND: Nanos = 1_000_000;
 
-/// What is left of the difference of both times by milliseconds: nothing that clocks, which tick at
-/// parts of a second, leave by chance, and whole to file systems that keep microseconds.
+/// The remainder, in milliseconds, of the difference between the two times. Clocks tick at
+/// fractions of a second and do not leave it by chance; file systems that keep microseconds
+/// preserve it.
 const SIGNATURE: Nanos = 271_000;
 
-/// The longest promise that is said, so that the time stays one that file systems know.
+/// The longest promise that is written, so that the time stays within what file systems can store.
 const MOST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// The access time that goes with a modification time.
+/// The access time that accompanies a modification time.
 pub fn said(modified: Nanos, stale: Duration) -> Nanos {
     let millis = stale.min(MOST).as_nanos().div_ceil(MILLISECOND as u128) as Nanos;
     modified + millis * MILLISECOND + SIGNATURE
 }
 
-/// The T that the last stamp promised, if it is readable.
+/// The T that the last stamp promised, if it can be read.
 pub fn read(stat: &Stat) -> Option<Duration> {
     let difference = stat.accessed - stat.modified;
     let millis = u64::try_from(difference / MILLISECOND).ok()?;
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_is_read_as_it_was_said() {
+    fn a_promise_is_read_as_it_was_written() {
         for millis in [150, 600, 30_000, 86_400_000] {
             let promised = Duration::from_millis(millis);
             assert_eq!(read(&stat(NOW, said(NOW, promised))), Some(promised));
@@ -56,13 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_millisecond_is_promised_as_a_whole_one() {
+    fn a_fraction_of_a_millisecond_is_rounded_up() {
         let said = said(NOW, Duration::from_micros(600_001));
         assert_eq!(read(&stat(NOW, said)), Some(Duration::from_millis(601)));
     }
 
     #[test]
-    fn a_file_system_that_keeps_microseconds_keeps_a_promise() {
+    fn a_file_system_that_keeps_microseconds_preserves_a_promise() {
         let coarse = |time: Nanos| time - time % 1_000;
         let promised = Duration::from_secs(30);
         let said = said(NOW, promised);
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_come_of_writing_reading_and_clocks_are_no_promise() {
+    fn times_left_by_writing_reading_and_clocks_are_no_promise() {
         for difference in [0, -1, 1, 4 * MILLISECOND, 3_600_000 * MILLISECOND, -SIGNATURE] {
             assert_eq!(read(&stat(NOW, NOW + difference)), None, "{difference}");
         }

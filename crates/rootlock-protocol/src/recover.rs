@@ -3,10 +3,10 @@
 //! `lock_guard` → `check_identity` → `try_lock`; then, if the kernel lock is still held:
 //! `look_again` → `create_temporary` → `rename` → `write_ledger` → `unlock_guard`.
 //!
-//! The second look is inside the section in which the rename happens. A process that was granted the
-//! lock or beat since the watch began has changed the file's times inside a section of the guard, so
-//! the look sees it; a process that comes after the rename fails the identity check. That is why a
-//! live lease is never taken over (invariant I3).
+//! The second look and the rename share a section. A process that was granted the lock or beat
+//! since the watch began has changed the file's times inside a section of the guard, so the look
+//! sees it; a process that comes after the rename fails the identity check. That is why a live
+//! lease is never taken over (invariant I3).
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use rootlock_sys::{Stat, clock};
 
 use crate::holder::Holder;
 
-/// How long an attempt waits for the guard. There will be another.
+/// How long an attempt waits for the guard. There will be another one.
 const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200));
 
 /// The result of an attempt under the guard.
@@ -30,9 +30,9 @@ const PATIENCE: Patience<'static> = Patience::AtMost(Duration::from_millis(200))
 pub enum Attempt {
     /// The kernel lock was free.
     Granted { grant: Grant, file: LockFile },
-    /// It was taken over from a process that still has the old file's kernel lock.
+    /// The lock was taken over from a process that still has the old file's kernel lock.
     TookOver { grant: Grant, file: LockFile, from: Option<Holder> },
-    /// It is held, and there is no reason to take it over.
+    /// The lock is held, and there is no reason to take it over.
     Held,
     /// Another process was in the guard for too long.
     GuardBusy,
@@ -41,8 +41,8 @@ pub enum Attempt {
 }
 
 /// One attempt. `look_again` judges the file as it is seen inside the section: whether it is still
-/// what was watched, for long enough. The time that it is given was read before the look: what this
-/// process did not see, because it was stopped in between, must not count as watched.
+/// what was watched, for long enough. Its time argument was read before the look: what this process
+/// did not see, because it was stopped in between, must not count as watched.
 pub fn attempt(
     lock: &LockDir,
     wanted: Wanted,
@@ -50,20 +50,20 @@ pub fn attempt(
 ) -> Result<Attempt, Fault> {
     let entered = lock.guard.enter(&lock.dir, &lock.names, Mode::Exclusive, PATIENCE)?;
     let Some(mut section) = entered else { return Ok(Attempt::GuardBusy) };
-    // Made when it is missing: inside the section nobody replaces it.
+    // Created if missing: inside the section nobody replaces it.
     let file = LockFile::open(&lock.dir, &lock.names)?;
     let looked = clock::awake();
     let Some(stat) = file.check_identity(&lock.dir, &lock.names)? else {
-        // Only a program that knows nothing of the guard does that.
+        // Only a program that ignores the guard does that.
         return Ok(Attempt::Held);
     };
     let ledger = section.read_ledger()?;
     if file.try_lock(&lock.names, wanted.mode)? {
         let grant = grant::finish(lock, &section, &ledger, &file, &stat, wanted, true)?;
-        // It may wait, so it is made.
+        // It may wait for the file's clock, so there is always a grant.
         return Ok(grant.map_or(Attempt::GuardBusy, |grant| Attempt::Granted { grant, file }));
     }
-    // By the holder's terms also if the ledger does not tell them.
+    // By the holder's terms even if the ledger does not have them.
     if !look_again(&stat, looked, &ledger.or_promise(&stat)) {
         return Ok(Attempt::Held);
     }
@@ -74,22 +74,22 @@ pub fn attempt(
         .and_then(|()| replace(lock, &section, &ledger, file, wanted));
     match replaced {
         Ok((record, grant, file)) => {
-            // The holder has lost the lock by now, so a failure here is one of this attempt.
+            // The holder has lost the lock by now, so a failure here fails this attempt.
             let ledger = section.read_ledger()?;
             section.write_ledger(&ledger, &record)?;
             Ok(Attempt::TookOver { grant, file, from })
         }
         Err(fault) => {
-            // What was begun is undone; if that fails too, the ledger says that it is left over.
+            // Undo what was begun. If that fails too, the ledger notes the leftover.
             let _ = lockfile::remove_temporary(&lock.dir, &lock.names);
             Ok(Attempt::Refused(fault))
         }
     }
 }
 
-/// Puts a file of ours, locked, in the lock file's place: up to the `rename`, which comes before the
-/// grant is written down. Until then the lock is the holder's, and so must be the record, because
-/// its terms are what protects a holder that wakes up if this process dies here.
+/// Puts a locked file of ours in the lock file's place: everything up to the `rename`, which
+/// precedes the record of the grant. Until then the lock is the holder's, and so must be the
+/// record: should this process die here, its terms protect a holder that wakes up.
 fn replace(
     lock: &LockDir,
     section: &Section<'_>,
@@ -98,12 +98,13 @@ fn replace(
     wanted: Wanted,
 ) -> Result<(Record, Grant, LockFile), Fault> {
     let LockDir { dir, names, .. } = lock;
-    // Noted before it is made: after a crash in between, the next process knows that it may be there.
+    // Noted before the file is created: after a crash in between, the next process knows that it
+    // may exist.
     if let Some(last) = ledger.last.as_ref().filter(|last| !last.leftover) {
         section.write_ledger(ledger, &Record { leftover: true, ..last.clone() })?;
     }
     lockfile::remove_temporary(dir, names)?;
-    // A new file's times are its making's.
+    // A new file's times are those of its creation.
     let from = Moment::now();
     let file = LockFile::create_temporary(dir, names)?;
     if !file.try_lock(names, wanted.mode)? {
@@ -112,10 +113,10 @@ fn replace(
     }
     let record = grant::record(ledger, wanted, file.id(), false)
         .ok_or_else(|| grant::no_token_left(names))?;
-    // Before anybody can open it: those that wait for the old one must be able to.
+    // Before anybody can open it: those that wait for the old file must be able to.
     file.take_access_of(&old, names)?;
     file.promise(names, wanted.terms.stale)?;
-    // Where a file that is open here can't be replaced.
+    // Some systems can't replace a file that is open here.
     drop(old);
     dir.rename(&names.temporary, &names.lock).map_err(Fault::io("rename", &names.lock))?;
     let grant = Grant::first(&record, from, None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How often its holder refreshes it, and how long others wait before they end it.
+/// How often the holder refreshes the lease, and how long others wait before they end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     pub heartbeat: Duration,
@@ -17,7 +17,8 @@ impl Terms {
     /// The shortest interval between two beats.
     pub const MIN_HEARTBEAT: Duration = Duration::from_millis(50);
 
-    /// `stale` is at least so many heartbeats: one may be late, and one may just have been missed.
+    /// `stale` is at least this many heartbeats: one may be late, and one may just have been
+    /// missed.
     pub const MIN_STALE_IN_HEARTBEATS: u32 = 3;
 
     /// The one place that decides which terms are valid; the JavaScript API only rephrases it.
@@ -30,8 +31,8 @@ impl Terms {
             ));
         }
         let least = self.heartbeat.saturating_mul(Self::MIN_STALE_IN_HEARTBEATS);
-        // A caller that computes one from the other, or writes them as fractions of seconds, rounds
-        // them: a difference of one in a thousand million is not meant.
+        // A caller that computes one from the other, or writes them as fractions of seconds, has
+        // rounded them: a difference of one part in a billion is not meant.
         let rounding = self.stale / 1_000_000_000 + Duration::from_nanos(2);
         if self.stale.saturating_add(rounding) < least {
             return Err(format!(
@@ -43,12 +44,12 @@ impl Terms {
         Ok(())
     }
 
-    /// The widest terms with this T: beats are no further apart than that allows.
+    /// The widest terms with this T: beats are as far apart as T allows.
     pub fn promised(stale: Duration) -> Self {
         Self { heartbeat: stale / Self::MIN_STALE_IN_HEARTBEATS, stale }
     }
 
-    /// Terms that are safe for a holder of either.
+    /// Terms that are safe for a holder with either.
     pub fn widest(self, other: Self) -> Self {
         Self { heartbeat: self.heartbeat.max(other.heartbeat), stale: self.stale.max(other.stale) }
     }
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_third_of_any_time_is_a_heartbeat_that_goes_with_it() {
+    fn a_third_of_any_stale_is_a_valid_heartbeat() {
         let seconds = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).expect("fits");
         let mut stale = 150.0_f64;
         while stale < 9_007_199_254_740_991.0 {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_that_are_out_of_range_are_named_with_what_came() {
+    fn terms_out_of_range_are_refused_with_what_was_given() {
         let terms = |heartbeat, stale| Terms {
             heartbeat: Duration::from_micros(heartbeat),
             stale: Duration::from_micros(stale),

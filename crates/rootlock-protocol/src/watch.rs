@@ -1,17 +1,17 @@
 //! Watches another holder's lock file: a stopwatch that any sign of life restarts.
 //!
-//! Pure: time and sightings are passed in. The wall clock never decides alone, because it can be set,
-//! and so can file times; what counts is how long this process itself has seen the file unchanged, on
-//! a clock that stands still while the machine sleeps.
+//! Pure: time and sightings are passed in. The wall clock never decides alone, because it can be
+//! set, and so can file times. What counts is how long this process itself has seen the file
+//! unchanged, on a clock that stands still while the machine sleeps.
 
 use std::time::Duration;
 
 use crate::terms::Terms;
 use rootlock_sys::{FileId, Nanos, Stat};
 
-/// What a contender sees of a lock file. Two equal sightings: nobody was granted the lock and
-/// nobody refreshed it in between. The change time is here because nobody can set it back, so an
-/// old modification time can't be made to come round again.
+/// What a contender sees of a lock file. Two equal sightings mean that nobody was granted the lock
+/// and nobody refreshed it in between. They include the change time because nobody can set it back:
+/// an old modification time can't be made to recur unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     id: FileId,
@@ -20,7 +20,7 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// That there is no lock file.
+    /// There is no lock file.
     pub const MISSING: Self = Self { id: FileId { volume: 0, index: 0 }, modified: 0, changed: 0 };
 }
 
@@ -44,11 +44,11 @@ impl Watch {
         Self { sighting, looked: now, watched: Duration::ZERO }
     }
 
-    /// Looks again, at `now`, with [`needed`] as it stands. Anything new restarts the stopwatch.
+    /// Looks again, at `now`, with [`needed`] as it stands. Any change restarts the stopwatch.
     ///
-    /// Counts at most one [`interval`] since the last look, however long ago that was: a process that
-    /// was itself stopped, perhaps together with the holder, did not watch during that time. So a live
-    /// holder always has the chance to beat before its lock is taken over.
+    /// Counts at most one [`interval`] since the last look, however long ago that was: a process
+    /// that was itself stopped, perhaps together with the holder, did not watch during that time.
+    /// So a live holder always gets the chance to beat before its lock is taken over.
     pub fn look(&mut self, sighting: Sighting, now: Duration, needed: Duration) {
         if sighting == self.sighting {
             self.watched += now.saturating_sub(self.looked).min(interval(needed));
@@ -64,7 +64,7 @@ impl Watch {
     }
 }
 
-/// How much of the time between two looks counts at most, and so how often a waiter looks.
+/// How much of the time between two looks counts at most; hence also how often a waiter looks.
 pub fn interval(needed: Duration) -> Duration {
     needed / 6
 }
@@ -73,18 +73,18 @@ pub fn interval(needed: Duration) -> Duration {
 #[derive(Clone, Copy, Debug)]
 pub struct HolderTerms {
     pub terms: Terms,
-    /// The record is that of the present holder, as far as can be told.
+    /// The record is the present holder's, as far as can be told.
     pub is_holders: bool,
 }
 
 /// How long a lock file must be watched unchanged before its lock may be taken over.
 ///
-/// The terms in the ledger are kept even by a contender with shorter ones: a lease is what its
+/// Even a contender with shorter terms respects those in the ledger: a lease lasts as long as its
 /// holder was promised.
 pub fn needed(own: Terms, holder: Option<HolderTerms>, wall_age: Nanos) -> Duration {
     match holder {
-        // Old by the wall clock: but that may have been set, or the file's time may. One beat must
-        // have been missed before our eyes, with a fifth to spare.
+        // Old by the wall clock; but that, or the file's time, may have been set. This process must
+        // itself see one beat missed, with a fifth to spare.
         Some(HolderTerms { terms, is_holders: true }) if is_old(own, terms, wall_age) => {
             terms.heartbeat * 6 / 5
         }
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_somebody_else_gives_the_full_time_even_if_old() {
+    fn a_file_without_its_holders_record_needs_the_full_time_even_if_old() {
         let hasty = Terms { heartbeat: SECOND / 20, stale: SECOND / 5 };
         let old_record = Some(HolderTerms { terms: TERMS, is_holders: false });
         assert_eq!(needed(hasty, old_record, Nanos::MAX), TERMS.stale);
     }
 
     #[test]
-    fn the_holders_longer_terms_are_kept() {
+    fn the_holders_longer_terms_are_respected() {
         let hasty = Terms { heartbeat: SECOND / 20, stale: SECOND / 5 };
         let age = SECOND.as_nanos() as Nanos;
         assert_eq!(needed(hasty, PROMISE, age), TERMS.stale);

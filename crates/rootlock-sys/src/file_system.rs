@@ -1,14 +1,14 @@
-//! How far a lock on a file system reaches: which other processes it excludes. Information for people;
-//! it only decides whether to warn.
+//! The reach of a lock on a file system: which other processes it excludes. Information for people;
+//! it decides only whether to warn.
 
 use crate::Locality;
 
-/// Where a directory's storage is, as the system tells.
+/// Where a directory's storage is, as the system reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystem {
-    /// The system's name for its kind: `ext4`, `nfs4`, `fuse.sshfs`, `NTFS`; empty when not known.
+    /// The system's name for its type: `ext4`, `nfs4`, `fuse.sshfs`, `NTFS`; empty if unknown.
     pub kind: String,
-    /// How it is mounted, where the system tells.
+    /// Its mount options, where the system reports them.
     pub options: String,
     /// Which processes a lock there excludes.
     pub reach: Reach,
@@ -19,12 +19,12 @@ pub struct FileSystem {
 pub enum Reach {
     /// All processes of this machine: it is the kernel's own file system.
     Machine,
-    /// All machines that have it mounted: the server keeps the locks.
+    /// All machines that mount it: the server keeps the locks.
     Server,
-    /// Only those who use this same mount: another mount of the same files, here or elsewhere,
-    /// gives the same lock again.
+    /// Only processes that use this same mount: through another mount of the same files, here or
+    /// elsewhere, the same lock can be acquired again.
     Mount,
-    /// Not known; only a test with two clients can tell.
+    /// Unknown; only a test with two clients can tell.
     Unknown,
 }
 
@@ -47,7 +47,7 @@ impl FileSystem {
     }
 }
 
-/// By what is written of `flock` in the kernel's own documentation of each file system.
+/// From the kernel's own documentation of `flock` on each file system.
 fn judge(kind: &str, options: &str, locality: Locality) -> Reach {
     let has = |wanted: &[&str]| options.split(',').any(|option| wanted.contains(&option));
     match kind {
@@ -59,9 +59,9 @@ fn judge(kind: &str, options: &str, locality: Locality) -> Reach {
         "ocfs2" if has(&["localflocks"]) => Reach::Mount,
         "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "ceph" | "gfs2" | "ocfs2" | "lustre"
         | "fuse.glusterfs" | "fuse.ceph" | "fuse.ceph-fuse" => Reach::Server,
-        // A share, as Windows sees it.
+        // A share, as Windows reports it.
         "NTFS" | "ReFS" | "CSVFS" if has(&["remote"]) => Reach::Server,
-        // Without a server that keeps locks, FUSE does so in the kernel, for the one mount.
+        // If the FUSE server keeps no locks, the kernel does, for this one mount only.
         "fuse" | "fuseblk" | "virtiofs" | "9p" | "vboxsf" | "prl_fs" => Reach::Mount,
         _ if kind.starts_with("fuse.") => Reach::Mount,
         _ => Reach::Unknown,
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_local_file_system_is_worth_the_machine() {
+    fn a_lock_on_a_local_file_system_reaches_the_machine() {
         assert_eq!(judge("ext4", "rw,relatime", Locality::Local), Reach::Machine);
     }
 
@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn two_mounts_by_fuse_do_not_meet() {
+    fn two_fuse_mounts_do_not_exclude_each_other() {
         assert_eq!(judge("fuse.sshfs", "rw", Locality::Remote), Reach::Mount);
     }
 
     #[test]
-    fn what_is_not_known_is_called_so() {
+    fn the_reach_of_an_unknown_file_system_is_unknown() {
         assert_eq!(judge("afs", "", Locality::Remote), Reach::Unknown);
         assert_eq!(judge("", "", Locality::Remote), Reach::Unknown);
     }

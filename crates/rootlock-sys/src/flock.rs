@@ -9,8 +9,7 @@ use fs4::{FileExt, TryLockError};
 use super::platform;
 use crate::Mode;
 
-/// Takes the kernel lock if it is free; `false` if it is held. Never blocks on a
-/// local file system.
+/// Takes the kernel lock if it is free; `false` if it is held. Never blocks on a local file system.
 pub fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
     loop {
         // Called by path: since Rust 1.89 `file.try_lock()` would be std's own method.
@@ -33,7 +32,7 @@ pub fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
 /// Waits in the kernel until the lock is granted; first come, first served on Linux.
 ///
 /// Ends with [`io::ErrorKind::Interrupted`] when another thread fires this thread's
-/// [`super::Interrupt`]. A caller that is not done waiting calls again and queues up anew.
+/// [`super::Interrupt`]. A caller that is not done waiting calls again, and joins the queue anew.
 pub fn lock(file: &File, mode: Mode) -> io::Result<()> {
     platform::interruptibly(|| match mode {
         Mode::Exclusive => FileExt::lock(file),
@@ -41,7 +40,7 @@ pub fn lock(file: &File, mode: Mode) -> io::Result<()> {
     })
 }
 
-/// Releases the kernel lock. Explicitly, rather than by `close`: a child that was just forked
+/// Releases the kernel lock. Explicit, rather than left to `close`: a child that was just forked
 /// shares the open file until it execs, and would keep the lock alive for that long.
 pub fn unlock(file: &File) -> io::Result<()> {
     loop {

@@ -6,14 +6,14 @@
 //!
 //! | item | what it does |
 //! | --- | --- |
-//! | [`Dir`] | a directory handle: opens, looks at and renames plain names inside it |
+//! | [`Dir`] | a directory handle: opens, stats and renames plain names inside it |
 //! | [`stat`], [`set_times`] | what the protocol needs to know of an open file; sets its times |
 //! | [`copy_access`], [`share_access`] | set who may use a file |
 //! | [`read_at`], [`write_at`], [`close`] | the other operations on a file |
 //! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
 //! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
 //! | [`waiters`] | whether another process waits |
-//! | [`process`] | who this process is; whether a recorded one is certainly gone |
+//! | [`process`] | who this process is; whether a recorded one has certainly ended |
 #![allow(unsafe_code, reason = "the one crate that talks to the operating system")]
 #![allow(missing_docs, reason = "inner crate: what each does stands in the table")]
 
@@ -67,27 +67,27 @@ pub enum Mode {
     Shared,
 }
 
-/// Names one file for as long as somebody has it open: volume and index (device and inode).
+/// Identifies a file for as long as somebody has it open: volume and index (device and inode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     pub volume: u64,
     pub index: u128,
 }
 
-/// Nanoseconds since 1970, before it negative; as fine as the file system keeps them.
+/// Nanoseconds since 1970, negative before; as precise as the file system keeps them.
 pub type Nanos = i128;
 
-/// What the protocol wants to know of a file.
+/// What the protocol needs to know of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     pub id: FileId,
-    /// A regular file; anything else is refused in the lock file's place.
+    /// Whether it is a regular file; the lock file must be.
     pub regular: bool,
-    /// How many names lead to it: a file of ours has one, or none any more.
+    /// How many names the file has: ours have one, or none any more.
     pub links: u64,
     /// In bytes.
     pub size: u64,
-    /// The access time, which says how long the last promise was (`rootlock-protocol`'s `promise`).
+    /// The access time, which carries the last promise (`rootlock-protocol`'s `promise`).
     pub accessed: Nanos,
     /// The modification time, which carries the heartbeat.
     pub modified: Nanos,
@@ -95,12 +95,12 @@ pub struct Stat {
     pub changed: Nanos,
 }
 
-/// Whether a call on the file system can take long for a reason outside this machine.
+/// Whether a call on the file system can take long for reasons outside this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locality {
     /// A file system of this machine: calls return at once.
     Local,
-    /// A network file system, FUSE, or one not known: nothing on it may block an event loop.
+    /// A network file system, FUSE, or an unknown one: nothing on it may block an event loop.
     Remote,
 }
 
@@ -112,23 +112,23 @@ pub struct KernelLock {
     pub mode: Mode,
 }
 
-/// What became of times that were to be set.
+/// The result of setting a file's times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimesSet {
-    /// What was asked for, as fine as the file system keeps it.
+    /// Set as requested, as precisely as the file system keeps them.
     AsAsked,
-    /// Both are now: whoever may write to somebody else's file may say no more.
+    /// Both were set to now: a process that may only write to somebody else's file can do no more.
     #[cfg_attr(windows, allow(dead_code, reason = "nothing is so half-allowed there"))]
     Now,
 }
 
-/// Opening for the lock file and the guard.
+/// How to open the lock file or the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
-    /// Only what is there.
+    /// Only if it exists.
     Never,
-    /// Make it when it is missing.
+    /// Create it if it is missing.
     IfMissing,
-    /// Make it; fail when it is there.
+    /// Create it; fail if it exists.
     New,
 }

@@ -1,4 +1,4 @@
-//! What `npm run check -- interleavings` uses instead of the system's threads, mutexes, condition
+//! What `npm run check -- interleavings` uses in place of the system's threads, mutexes, condition
 //! variables and clocks: those of [shuttle](https://docs.rs/shuttle), and clocks that a test sets.
 
 use std::collections::HashMap;
@@ -7,10 +7,10 @@ use std::time::Duration;
 pub use ::shuttle::sync::{Condvar, Mutex, MutexGuard};
 pub use ::shuttle::thread_local;
 
-/// When the waits that go on are over, by the condition's address.
+/// When the pending waits time out, by the condition's address.
 static WAITS: std::sync::Mutex<Option<HashMap<usize, Vec<Duration>>>> = std::sync::Mutex::new(None);
 
-/// A wait that goes on; shuttle's own never time out.
+/// A pending wait; shuttle's own never time out.
 pub struct Waiting {
     condition: usize,
     until: Duration,
@@ -34,7 +34,8 @@ impl Drop for Waiting {
     }
 }
 
-/// Ends waits for a condition, if the time of one is over. The caller has the condition's mutex.
+/// Wakes the waiters of a condition if one of their waits is over. The caller has the condition's
+/// mutex.
 pub fn time_passes(condition: &Condvar) {
     let over = {
         let waits = WAITS.lock().expect("no test panics here");
@@ -50,7 +51,7 @@ fn address(condition: &Condvar) -> usize {
     std::ptr::from_ref(condition).addr()
 }
 
-/// Threads that are counted.
+/// Counts the threads.
 pub mod thread {
     use std::io;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,7 +78,7 @@ pub mod thread {
             Self { inner: self.inner.name(name) }
         }
 
-        /// As it comes: shuttle's are of one size.
+        /// Ignored: shuttle's stacks have one size.
         pub fn stack_size(self, _size: usize) -> Self {
             self
         }
@@ -97,7 +98,7 @@ pub mod thread {
     }
 }
 
-/// The clocks, which stand still until a test sets them. Not the wall clock.
+/// The clocks, which stand still until a test sets them; all but the wall clock.
 pub mod clock {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, SystemTime};

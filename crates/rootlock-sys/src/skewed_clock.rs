@@ -1,4 +1,4 @@
-//! For tests: the system's clocks, plus what a test adds to them. The timer that waits by them is
+//! For tests: the system's clocks plus an offset that a test sets. The timer that waits by them is
 //! not woken; it reads them again when it wakes, as after a real sleep.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::platform::clock;
 use crate::Nanos;
 
-/// By how many nanoseconds each is ahead of the system's.
+/// How many nanoseconds each clock is ahead of the system's.
 static AWAKE: AtomicI64 = AtomicI64::new(0);
 static SINCE_BOOT: AtomicI64 = AtomicI64::new(0);
 static WALL: AtomicI64 = AtomicI64::new(0);
@@ -28,7 +28,7 @@ pub fn stop(time: Duration) {
     sleep(time);
 }
 
-/// The wall clock was set: forward, or back.
+/// The wall clock was set, forward or back.
 pub fn set(by: i64) {
     WALL.fetch_add(by, Ordering::SeqCst);
 }

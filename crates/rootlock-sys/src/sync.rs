@@ -1,5 +1,5 @@
-//! Mutexes that ignore poisoning: their data is valid between any two statements that touch it, and a
-//! lock manager that refuses to release a lock because something panicked helps nobody.
+//! Mutexes that ignore poisoning: their data is valid between any two statements that touch it, and
+//! a lock manager that refuses to release a lock because something panicked helps nobody.
 
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Acquires and releases as fast as it can: `cargo run --release --example pairs -- DIRECTORY`.
+//! Acquires and releases as fast as possible: `cargo run --release --example pairs -- DIRECTORY`.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Everything that can be seen of a lock from outside, for a person.
+//! Everything that a person can see of a lock from outside.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::{Mode, Options};
 /// The result of [`Root::diagnose`]; the lock may have changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// As [`Root::inspect`] reports it, but stale by the longer of the default and the holder's own
-    /// time.
+    /// As [`Root::inspect`] reports it, but stale by the longer of the default time and the
+    /// holder's own.
     pub state: LockState,
-    /// The terms that the holder wrote down, if it did: its heartbeat, and when it counts as stale.
+    /// The terms that the holder recorded, if any: its heartbeat, and when it counts as stale.
     pub terms: Option<(Duration, Duration)>,
-    /// The holders of the kernel lock; `None` where the system does not tell.
+    /// The holders of the kernel lock; `None` where the system does not report them.
     pub holders: Option<Vec<LockOwner>>,
-    /// The processes that wait for it in the kernel; `None` where the system does not tell.
+    /// The processes that wait for it in the kernel; `None` where the system does not report them.
     pub waiters: Option<Vec<LockOwner>>,
     /// The file system that the lock is on.
     pub file_system: FileSystem,
 }
 
-/// A process that holds a lock or waits for it, as reported by the system.
+/// A process that holds a lock or waits for it, as the system reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockOwner {
     /// Its process id.
@@ -39,8 +39,8 @@ pub struct LockOwner {
 }
 
 impl Root {
-    /// Looks at a lock and at what it is on, without taking it. Creates nothing, blocks for as long
-    /// as the file system does.
+    /// Looks at a lock, its directory and its file system, without taking it. Creates nothing;
+    /// blocks for as long as the file system does.
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
@@ -65,7 +65,7 @@ fn terms(ledger: &Ledger, stat: &Stat) -> Option<(Duration, Duration)> {
     Some((record.terms.heartbeat, record.terms.stale))
 }
 
-/// Who holds and who waits.
+/// The holders and the waiters.
 fn owners(stat: &Stat) -> Option<(Vec<LockOwner>, Vec<LockOwner>)> {
     let owner = |lock: process::KernelLock| LockOwner {
         pid: lock.pid,
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_known_by_its_terms_and_by_the_system() {
-        // Another test's wall clock would make this lock a stale one.
+    fn a_holder_is_reported_with_its_terms_and_by_the_system() {
+        // Setting the wall clock in another test would make this lock stale.
         #[cfg(not(shuttle))]
         let _alone = crate::sleep::alone();
         let dir = tempfile::tempdir().expect("made");
@@ -104,7 +104,7 @@ mod tests {
         let diagnosis = root.diagnose(Root::LOCK_FILE).expect("can be seen");
         assert_eq!(diagnosis.state.state, State::Exclusive);
         assert_eq!(diagnosis.terms, Some((options.heartbeat, options.stale)));
-        // Only Linux tells who has a file's lock.
+        // Only Linux reports who has a file's lock.
         let pids = diagnosis
             .holders
             .map(|holders| holders.iter().map(|holder| holder.pid).collect::<Vec<_>>());

@@ -1,7 +1,6 @@
 //! A cache of directories that are locked by path again and again: they stay open for a moment, with
 //! the guards of their locks, because opening and closing them takes as long as locking does.
-//!
-//! The path is looked up anew each time; the cached directory is used only if the path still leads to
+//! Each use resolves the path anew, and the cached directory serves only if the path still leads to
 //! it. A directory that is used once is not cached, so a caller can unlock and then unmount it.
 
 use std::collections::HashMap;
@@ -16,14 +15,14 @@ use crate::timer;
 use rootlock_sys::sync::{self, Mutex};
 use rootlock_sys::{FileId, clock};
 
-/// How long a directory stays cached after its last use, and how soon after a use it must be used
-/// again to be cached at all.
+/// How long a directory stays cached after its last use, and how soon after one use a second must
+/// follow for it to be cached at all.
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// The most directories that are cached: each takes two descriptors.
 const MOST: usize = 64;
 
-/// How many uses of directories that are not cached are remembered.
+/// How many uses of uncached directories are remembered.
 const VISITS: usize = 16;
 
 struct Cached {
@@ -32,7 +31,7 @@ struct Cached {
 }
 
 struct State {
-    /// By their paths, letter for letter: each is told by the one that it was opened by.
+    /// By path, character for character: callers are shown the path that they used.
     roots: Option<HashMap<OsString, Cached>>,
     visits: [Option<((u64, FileId), Duration)>; VISITS],
     next_visit: usize,
@@ -41,8 +40,8 @@ struct State {
 static STATE: Mutex<State> =
     Mutex::new(State { roots: None, visits: [const { None }; VISITS], next_visit: 0 });
 
-/// Opens a directory if that can't block: it is open here, or it is on a mount that is known to be this
-/// machine's own and the kernel has the path in memory. `None` says nothing about the directory.
+/// Opens a directory if that can't block: it is cached, or it is on a mount known to be local and
+/// the kernel has the path in memory. `None` says nothing about the directory.
 pub(crate) fn open(located: &Located) -> Option<Root> {
     let (dir, path) = (located.open_cached()?, located.shown());
     let (mount, id) = dir.mount_and_id()?;
@@ -54,8 +53,8 @@ pub(crate) fn open(located: &Located) -> Option<Root> {
     Some(root)
 }
 
-/// The directory that is kept under a path, if it is the one that the path leads to now, by the same
-/// mount: another one may have been put over it that is read-only.
+/// The directory cached under a path, if the path still leads to it, by the same mount: another,
+/// read-only mount may have been put over it.
 fn find(path: &Path, mount: u64, id: FileId) -> Option<Root> {
     let mut state = sync::lock(&STATE);
     let kept = state.roots.as_mut()?.get_mut(path.as_os_str())?;
@@ -66,7 +65,7 @@ fn find(path: &Path, mount: u64, id: FileId) -> Option<Root> {
     Some(kept.root.clone())
 }
 
-/// Keeps a directory that was just opened, if it had been open a moment before.
+/// Caches a directory that was just opened, if it had been open a moment before.
 fn visit(root: &Root) {
     let now = clock::awake();
     let replaced = {
@@ -87,17 +86,17 @@ fn visit(root: &Root) {
         if !again || !known && roots.len() >= MOST {
             return;
         }
-        // Nothing keeps the time where the timer can't be started, so nothing is kept.
+        // Without the timer nothing would evict it, so it is not cached.
         if roots.is_empty() && set_timer(now).is_err() {
             return;
         }
         roots.insert(root.path().as_os_str().to_owned(), Cached { root: root.clone(), used: now })
     };
-    // Closed outside of the mutex.
+    // Closed outside the mutex.
     drop(replaced);
 }
 
-/// Lets those go that nobody has asked for lately; on the pool, because the timer's thread closes no file.
+/// Evicts directories not used lately; on the pool, because the timer's thread closes no file.
 fn evict(now: Duration) {
     let mut state = sync::lock(&STATE);
     let roots = state.roots.get_or_insert_default();
@@ -108,7 +107,7 @@ fn evict(now: Duration) {
     }
     drop(state);
     if !idle.is_empty() {
-        // Without a thread they are closed here, by being dropped with the job.
+        // If the pool has no thread, dropping the job closes them here.
         let _ = pool::run(move || drop(idle));
     }
 }

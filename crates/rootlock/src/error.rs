@@ -1,4 +1,4 @@
-//! One error type: what was being done, to which path, and why it did not work.
+//! One error type: the operation, the path, and why it failed.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
@@ -7,7 +7,7 @@ use rootlock_protocol::{Fault, FaultKind};
 
 use crate::Holder;
 
-/// Why a lock was not taken, not released, or not looked at.
+/// Why a lock was not acquired, released or inspected.
 #[derive(Debug)]
 pub struct Error {
     operation: Operation,
@@ -17,12 +17,12 @@ pub struct Error {
     refusal: Option<Box<Refusal>>,
 }
 
-/// What was being done.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Opening the directory.
     Open,
-    /// Taking the lock, or waiting for it.
+    /// Acquiring the lock, or waiting for it.
     Acquire,
     /// Releasing it.
     Release,
@@ -30,7 +30,7 @@ pub enum Operation {
     Inspect,
 }
 
-/// Why it did not work.
+/// Why the operation failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -40,26 +40,26 @@ pub enum ErrorKind {
     Cancelled,
     /// The operating system refused; `call` names the system call.
     Io {
-        /// The system call, as its manual page is called.
+        /// The system call, by the name of its manual page.
         call: &'static str,
-        /// What it said.
+        /// The system's error.
         error: io::Error,
     },
-    /// Something that is not a regular file has the lock file's or the guard's name.
+    /// The lock file's or the guard's name belongs to something that is not a regular file.
     NotAFile,
-    /// A file that has the lock file's or the guard's name may be somebody else's; the text says by
-    /// what. Nothing was written to it.
+    /// The file with the lock file's or the guard's name may be somebody else's; the text says why.
+    /// Nothing was written to it.
     NotOurs(String),
     /// The caller's own argument is out of range; the text names it.
     InvalidArgument(String),
 }
 
-/// A takeover that the system did not allow: the lock is stale, and a person may have to look.
+/// A takeover that the system refused: the lock is stale, and a person may have to look into it.
 #[derive(Debug)]
 pub struct Refusal {
     /// The file that could not be replaced.
     pub path: PathBuf,
-    /// Why.
+    /// Why it could not.
     pub error: io::Error,
 }
 
@@ -68,7 +68,7 @@ impl Error {
         Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
     }
 
-    /// The system's error of a call for a lock, even one that another thread made.
+    /// An error of a system call made for a lock, even one made by another thread.
     pub fn io(operation: Operation, path: &Path, call: &'static str, error: io::Error) -> Self {
         Self::new(operation, path, ErrorKind::Io { call, error })
     }
@@ -95,17 +95,17 @@ impl Error {
         self
     }
 
-    /// What was being done.
+    /// The operation that failed.
     pub fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// The file or directory that it was done to.
+    /// The file or directory in question.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Why it did not work.
+    /// Why it failed.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
@@ -156,11 +156,11 @@ impl std::error::Error for Error {
     }
 }
 
-/// Adds what the caller knows: the operation, and the directory.
+/// Adds what the caller knows: the operation and the directory.
 pub(crate) trait FaultExt {
     fn into_error(self, operation: Operation, root: &Path) -> Error;
 
-    /// The same refusal may be told to several, each by its own path.
+    /// Several requests may get the same refusal, each with its own path.
     fn to_refusal(&self, root: &Path) -> Refusal;
 }
 
@@ -185,7 +185,7 @@ impl FaultExt for Fault {
     }
 }
 
-/// `io::Error` can't be cloned; its number and its text are all that matters of it.
+/// `io::Error` can't be cloned; only its number and its text matter.
 pub(crate) fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

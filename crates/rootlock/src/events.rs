@@ -3,7 +3,7 @@
 use crate::{Error, Holder, Lock};
 
 /// Receives the events of one user's locks and waits, each with the tag of its request. Called from
-/// any thread, but never while anything is locked that a call back into this crate would need; it must
+/// any thread, but never while a mutex is held that a call back into this crate would need. Must
 /// not block.
 pub trait Events: Send + Sync {
     /// The lock was not free at once. Called once for a wait, before it is settled.
@@ -25,7 +25,8 @@ pub trait Events: Send + Sync {
 /// Why a lock was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LostReason {
-    /// The lock file's name refers to another file: the lock was taken over, or the file was removed.
+    /// The lock file's name refers to another file: the lock was taken over, or the file was
+    /// removed.
     Hijacked,
     /// The file could not be refreshed for so long that another process may take the lock over.
     HeartbeatFailed,
@@ -41,7 +42,7 @@ impl LostReason {
     }
 }
 
-/// The message that is logged, before the grant, when a lock was taken over from a holder that had not
+/// The message logged, before the grant, when a lock was taken over from a holder that had not
 /// released it.
 pub const TOOK_OVER: &str = "took over a stale lock";
 

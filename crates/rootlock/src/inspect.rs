@@ -11,8 +11,8 @@ impl Root {
     /// Inspects a lock without taking it. Creates nothing.
     ///
     /// Blocks for as long as the file system does. Where the system does not report the holder of a
-    /// file's lock, the lock is tried for a moment, inside the guard, so that no attempt of this crate
-    /// fails because of it; an attempt of another program may.
+    /// file's lock, this tries the lock for a moment, inside the guard, so that no attempt of this
+    /// crate fails because of it; an attempt of another program may.
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.

@@ -1,6 +1,7 @@
-//! Tests that run several threads in thousands of orders. `npm run check -- interleavings` builds the
-//! crate with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables instead of
-//! the system's, and with a clock that a test sets. The files and the kernel locks are real.
+//! Tests that run several threads in thousands of orders. `npm run check -- interleavings` builds
+//! the crate with [shuttle](https://docs.rs/shuttle)'s threads, mutexes and condition variables in
+//! place of the system's, and with a clock that the test sets. The files and the kernel locks are
+//! real.
 //!
 //! A wait ends only by being woken, or when a test lets its time pass. So a missing wake-up is a
 //! deadlock, which shuttle reports with the order that leads to it.
@@ -41,7 +42,7 @@ mod tests {
             let run = move || {
                 clock::set(START);
                 test();
-                // All that is left ends when its time has passed.
+                // Everything that is left ends when its time has passed.
                 while alive() > 0 {
                     pass_time(Duration::from_secs(2));
                     thread::yield_now();
@@ -61,7 +62,7 @@ mod tests {
         pool::time_passes();
     }
 
-    /// Counts what it is told.
+    /// Counts the events.
     #[derive(Default)]
     struct Told {
         lost: AtomicUsize,
@@ -105,7 +106,7 @@ mod tests {
         }
     }
 
-    /// A lock that is held, and the same file opened once more.
+    /// A held lock, and its file opened once more.
     struct Held {
         directory: tempfile::TempDir,
         file: File,
@@ -135,7 +136,7 @@ mod tests {
         fs::metadata(path).and_then(|data| data.modified()).expect("is there")
     }
 
-    /// Lets what is due happen while the lock is released; both in a thread of their own.
+    /// Lets due timers fire while the lock is being released, each on its own thread.
     fn release_while_time_passes<const N: usize>(lock: Lock, times: [Duration; N]) -> Released {
         let time = thread::spawn(move || times.into_iter().for_each(pass_time));
         let release = thread::spawn(move || lock.unlock());
@@ -150,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Exactly one of the two that could have done it has given the lock back, and has said so.
+    /// Exactly one of the two that could have done it has given the lock back, and has reported it.
     fn is_given_back_once(released: &Released, told: &Told, file: &File) {
         match released {
             Released::Done(result) => {
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_meets_a_verdict_gives_the_lock_back_once() {
+    fn a_release_that_meets_an_expiry_gives_the_lock_back_once() {
         explore(|| {
             let Held { directory, file, told, lock } = held();
             // Somebody is stopped inside the guard: no beat gets through.
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preempted_holder_is_told_once_whatever_finds_it_first() {
+    fn a_preempted_holder_is_notified_once_whatever_finds_it_first() {
         explore(|| {
             let Held { directory, file: _file, told, lock } = held();
             fs::remove_file(directory.path().join(".lock")).expect("removes");
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_heart_wakes_earlier_for_who_beats_more_often() {
+    fn the_timer_wakes_earlier_for_a_shorter_heartbeat() {
         explore(|| {
             let directory = tempfile::tempdir().expect("temporary directory");
             let root = Root::open(directory.path()).expect("opens");
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heart_that_is_about_to_stop_beats_for_who_comes() {
+    fn a_timer_that_is_about_to_stop_serves_a_new_lock() {
         explore(|| {
             let directory = tempfile::tempdir().expect("temporary directory");
             let root = Root::open(directory.path()).expect("opens");
@@ -327,7 +328,7 @@ mod tests {
         }
     }
 
-    /// A session that has the lock, with two more requests behind.
+    /// A session that has the lock, with two more requests queued.
     fn queued() -> (tempfile::TempDir, File, Arc<Observed>, Arc<Session>) {
         let directory = tempfile::tempdir().expect("temporary directory");
         let root = Root::open(directory.path()).expect("opens");
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_over_that_meets_a_cancellation_settles_everybody_once() {
+    fn a_hand_over_that_meets_a_cancellation_settles_every_request_once() {
         explore(|| {
             let (_directory, file, observed, session) = queued();
             let cancels = {
@@ -376,7 +377,7 @@ mod tests {
             ends.join().expect("ends");
             until(|| is_free(&file));
             assert!(observed.granted().len() <= 1);
-            assert_eq!(observed.failed().len(), 0, "nobody is there to be told");
+            assert_eq!(observed.failed().len(), 0, "the user is gone");
         });
     }
 

@@ -1,8 +1,8 @@
 //! A held lock: its beats, its loss and its release.
 //!
-//! Only the thread that has `file` locked uses the descriptor: a beat on a thread of the pool, or the
-//! release. A release that meets a beat leaves its work to the beating thread; so the heartbeat is
-//! joined without anybody waiting for it.
+//! Only the thread that holds the mutex of `file` uses the descriptor: a beat on a thread of the
+//! pool, or the release. A release that meets a beat leaves its work to the beating thread, so the
+//! heartbeat is joined without anybody waiting for it.
 
 use std::io;
 use std::path::Path;
@@ -26,9 +26,9 @@ pub(crate) struct Lease {
     pub(crate) entry: Arc<LockEntry>,
     /// The key of the waiter that it was granted to.
     pub(crate) key: u64,
-    /// What its [`Events`] know it by.
+    /// How its [`Events`] identify it.
     tag: u64,
-    /// The directory, as it was named; for messages only.
+    /// The directory's path as the caller gave it; for messages only.
     pub(crate) path: Arc<Path>,
     pub(crate) mode: Mode,
     pub(crate) grant: Grant,
@@ -36,7 +36,7 @@ pub(crate) struct Lease {
     /// Since when it has been this process's turn, on the awake clock.
     pub(crate) turn_since: Duration,
     events: Arc<dyn Events>,
-    /// What the lock file's name must stand for.
+    /// What the lock file's name must refer to.
     id: FileId,
     /// `None` once released.
     file: Mutex<Option<LockFile>>,
@@ -53,14 +53,14 @@ enum Phase {
     },
 }
 
-/// When a lease was refreshed and what is due.
+/// When the lease was refreshed, and what is due.
 struct Held {
-    /// On the clock that counts sleep: others count the lease from then.
+    /// On the clock that counts sleep: others count the lease from here.
     refreshed: Duration,
     beat: Option<TimerKey>,
-    /// It counts as lost then, unless it was refreshed.
+    /// When it counts as lost, unless it is refreshed first.
     expiry: Option<TimerKey>,
-    /// The expiry was put off once because this process itself had been stopped, or slept.
+    /// The expiry was postponed once, because this process itself had been stopped, or slept.
     put_off: bool,
     /// A failing beat was reported; the next one is not, until one succeeds.
     reported: bool,
@@ -101,7 +101,7 @@ impl Lease {
         });
         let due = match grant.recorded {
             true => next_beat(grant.from.awake, terms.heartbeat),
-            // Most of a run are over before.
+            // Most grants of a run are over before.
             false => grant.record_due(),
         };
         if let Phase::Held(held) = &mut *sync::lock(&lease.phase) {
@@ -124,7 +124,7 @@ impl Lease {
         })
     }
 
-    /// A beat is about to be tried: sets the expiry for the case that it never comes back.
+    /// A beat is about to be tried: sets the expiry in case it never comes back.
     fn beat_begins(self: &Arc<Self>, now: Duration) {
         let mut phase = sync::lock(&self.phase);
         let Phase::Held(held) = &mut *phase else { return };
@@ -134,7 +134,7 @@ impl Lease {
         }
         let unrefreshed = clock::since_boot().saturating_sub(held.refreshed);
         let left = self.patience().saturating_sub(unrefreshed);
-        // After sleep or a stop the time may be over already: the beat gets its chance first.
+        // After a sleep or a stop the time may be over already: the beat gets its chance first.
         held.put_off |= left < self.grace();
         held.expiry = self.expiry_in(now, left.max(self.grace()));
     }
@@ -177,15 +177,14 @@ impl Lease {
         held.put_off = false;
         held.reported = false;
         let due = next_beat(at.awake, self.terms.heartbeat);
-        // The timer's thread is there: it stays for as long as there are timers, and this lease has
-        // one.
+        // The timer's thread exists: it stays as long as there are timers, and this lease has one.
         held.beat = self.beat_at(due).ok();
         if let Some(key) = held.expiry.take() {
             timer::clear(key);
         }
     }
 
-    /// Tries again after a tenth of a heartbeat, well before a watch of 1.2 heartbeats is over; the
+    /// Retries after a tenth of a heartbeat, well before a watch of 1.2 heartbeats is over; the
     /// expiry stands.
     fn beat_failed(self: &Arc<Self>, now: Duration) {
         if let Phase::Held(held) = &mut *sync::lock(&self.phase) {
@@ -206,8 +205,8 @@ impl Lease {
         );
     }
 
-    /// The expiry is due: lost, unless it was refreshed meanwhile, or this process was stopped and
-    /// its beat has not had a chance since.
+    /// The expiry is due: the lease is lost, unless it was refreshed meanwhile, or this process was
+    /// stopped and its beat has not had a chance since.
     fn expire(self: &Arc<Self>, now: Duration, late: Duration) {
         {
             let mut phase = sync::lock(&self.phase);
@@ -228,14 +227,14 @@ impl Lease {
         self.lose(LostReason::HeartbeatFailed);
     }
 
-    /// How long a beat may take after a stop before it counts as failed; with it the verdict is
-    /// still half a heartbeat before the earliest takeover.
+    /// How long a beat may take after a stop before it counts as failed. Even so, the lease counts
+    /// as lost half a heartbeat before the earliest takeover.
     fn grace(&self) -> Duration {
         self.terms.heartbeat / 2
     }
 
-    /// In a heartbeat at most: the machine may sleep in between, which the timer's clock does not
-    /// count and the lease does.
+    /// In a heartbeat at most: the machine may sleep in between, which the lease counts but the
+    /// timer's clock does not.
     fn expiry_in(self: &Arc<Self>, now: Duration, left: Duration) -> Option<TimerKey> {
         let lease = Arc::clone(self);
         let due = now + left.min(self.terms.heartbeat);
@@ -275,10 +274,10 @@ impl Lease {
 
     /// Why the lock was lost, as far as this process can know now.
     ///
-    /// A process that was stopped for longer than its lease wakes up with all of its threads at once, so
-    /// a caller may ask before the timer has run. Therefore this also checks the clock and, if the lease
-    /// has ended by it, the file: a takeover puts another file in its place. If it is still the same
-    /// file, that is no refresh; the beat and the expiry decide, with their grace.
+    /// All threads of a process that was stopped for longer than its lease wake up at once, so a
+    /// caller may ask before the timer has run. Therefore this also checks the clock and, if the
+    /// lease has ended by it, the file: a takeover puts another file in its place. The same file
+    /// still being there is no refresh; the beat and the expiry decide, with their grace.
     pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
         let unrefreshed = match &*sync::lock(&self.phase) {
             Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
@@ -290,7 +289,7 @@ impl Lease {
         }
         let reason = match self.entry.files.locality {
             Locality::Local => self.is_replaced().then_some(LostReason::Hijacked)?,
-            // To look may block for as long as the storage hangs.
+            // Looking may block for as long as the storage hangs.
             Locality::Remote if unrefreshed < self.patience() + self.grace() => return None,
             Locality::Remote => LostReason::HeartbeatFailed,
         };
@@ -298,14 +297,15 @@ impl Lease {
         Some(reason)
     }
 
-    /// Not by way of `file`, which a beat may have.
+    /// Not through `file`, which a beat may be using.
     fn is_replaced(&self) -> bool {
         let LockDir { dir, names, .. } = &self.entry.files;
         dir.stat(&names.lock).is_ok_and(|stat| stat.is_none_or(|stat| stat.id != self.id))
     }
 
-    /// Stops the heartbeat, releases the kernel lock, closes the descriptor; in that order, because
-    /// a beat after the release would refresh another holder's lease. Only the first call does it.
+    /// Stops the heartbeat, releases the kernel lock and closes the descriptor, in that order,
+    /// because a beat after the release would refresh another holder's lease. Only the first call
+    /// does it.
     pub(crate) fn release(self: &Arc<Self>) -> Released {
         {
             let mut phase = sync::lock(&self.phase);
@@ -344,7 +344,7 @@ impl Lease {
         }
     }
 
-    /// The rest of a release that has answered [`Released::Later`].
+    /// The rest of a release that has returned [`Released::Later`].
     pub(crate) fn finish_elsewhere(self: &Arc<Self>) {
         let file = sync::lock(&self.file).take();
         if let Some(file) = file {
@@ -376,8 +376,8 @@ impl Task for Lease {
     }
 }
 
-/// The moment of the beat that follows `now`: at most a heartbeat away, on a grid of an eighth, so
-/// that the beats of thousands of locks meet.
+/// When the beat after `now` is due: within a heartbeat, on a grid of an eighth of one, so that the
+/// beats of thousands of locks coincide.
 fn next_beat(now: Duration, heartbeat: Duration) -> Duration {
     let grid = (heartbeat / 8).as_nanos().max(1);
     let latest = (now + heartbeat).as_nanos();
@@ -389,7 +389,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beats_of_one_rhythm_meet_and_none_is_late() {
+    fn beats_of_one_interval_coincide_and_none_is_late() {
         let heartbeat = Duration::from_secs(10);
         let mut moments: Vec<_> = (0..1000)
             .map(|milli| {

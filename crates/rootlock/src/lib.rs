@@ -19,15 +19,16 @@
 //! long enough. No two leases that exclude each other are ever live at once. The protocol is in
 //! `docs/protocol.md`; its steps have the same names there and here.
 //!
-//! The lock is *advisory*: it excludes only those who ask for it. And a holder that was stopped, lost
-//! its lock and wakes up again may still write before it learns of the loss: only a resource that
-//! compares [`Lock::token`]s stops that.
+//! The lock is *advisory*: it excludes only those who ask for it. And a holder that was stopped,
+//! lost its lock and wakes up again may still write before it learns of the loss: only a resource
+//! that compares [`Lock::token`]s stops that.
 //!
 //! # Layout
-//! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `requests` and `queue` are pure
-//! state machines, which decide who is next and who is told what; `session` and `entry` carry that out
-//! with real files, threads and timers. `lease` is the life of a lock that is held, `timer` and `pool`
-//! are the threads. The steps on the files are in `rootlock-protocol`, the system in `rootlock-sys`.
+//! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `requests` and `queue` are
+//! pure state machines that decide which request is next and who is notified; `session` and `entry`
+//! carry that out with real files, threads and timers. `lease` is the life of a held lock; `timer`
+//! and `pool` are the threads. The steps on the files are in `rootlock-protocol`, the system in
+//! `rootlock-sys`.
 
 mod diagnose;
 mod dir_cache;

@@ -1,31 +1,32 @@
-//! A path, and where it begins: the system resolves it, also after a `chdir`.
+//! A path and where it begins: the system resolves it, even after a `chdir`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rootlock_sys::Dir;
 
-/// A path to a directory, as it was named at some moment.
+/// A path to a directory, as it was given at some moment.
 #[derive(Clone, Debug)]
 pub struct Located {
-    /// What was the current directory then, for a relative path.
+    /// For a relative path, the current directory at that moment.
     base: Option<Arc<Dir>>,
     path: PathBuf,
-    /// The same made absolute, if it is not; for messages only.
+    /// The absolute form, if the path is relative; for messages only.
     shown: Option<PathBuf>,
 }
 
 impl Located {
-    /// Names a directory from the current one. Opens nothing but that, for a relative path on Unix.
+    /// Captures a path from the current directory. Opens only that directory, and only for a
+    /// relative path on Unix.
     pub fn here(path: PathBuf) -> Self {
-        // Windows itself resolves paths as text. An empty path is the system's to refuse.
+        // Windows itself resolves paths as text. An empty path is left for the system to refuse.
         let relative = cfg!(unix) && path.is_relative() && !path.as_os_str().is_empty();
         let base = relative.then(|| Dir::open(Path::new(".")).ok().map(Arc::new)).flatten();
         let shown = path.is_relative().then(|| absolute(&path));
         Self { base, path, shown }
     }
 
-    /// How messages name it.
+    /// How messages show it.
     pub fn shown(&self) -> &Path {
         self.shown.as_deref().unwrap_or(&self.path)
     }
@@ -39,8 +40,8 @@ impl Located {
     }
 }
 
-/// A path as text behind the current directory's, if it is relative and that has a name: for messages,
-/// because no text tells where `link/..` leads.
+/// The path as text, joined to the current directory's if it is relative and that has a name: for
+/// messages only, because text can't tell where `link/..` leads.
 pub fn absolute(path: &Path) -> PathBuf {
     if path.is_absolute() || path.as_os_str().is_empty() {
         return path.to_owned();
@@ -50,7 +51,7 @@ pub fn absolute(path: &Path) -> PathBuf {
         return path.to_owned();
     };
     let Some(mut steps) = path.to_str() else { return here.join(path) };
-    // Steps that lead nowhere are left out in front.
+    // Leading `.` steps are left out.
     while let Some(rest) = steps.strip_prefix("./") {
         steps = rest.trim_start_matches('/');
     }

@@ -12,12 +12,12 @@ pub struct Lock {
     lease: Arc<Lease>,
 }
 
-/// What became of a release.
+/// The result of a release.
 #[derive(Debug)]
 pub enum Released {
-    /// It is done.
+    /// Done.
     Done(Result<(), Error>),
-    /// A beat has the descriptor, or the file system may block: another thread does it, and
+    /// A beat has the descriptor, or the file system may block: another thread finishes it, and
     /// [`Events::released`](crate::Events::released) is called then.
     Later,
 }
@@ -31,8 +31,8 @@ impl Lock {
         Arc::clone(&self.lease)
     }
 
-    /// The fencing token: strictly greater than the token of every earlier grant of this lock,
-    /// whoever it was given to.
+    /// The fencing token: strictly greater than the token of every earlier grant of this lock, to
+    /// anybody.
     pub fn token(&self) -> u64 {
         self.lease.grant.token
     }
@@ -42,7 +42,7 @@ impl Lock {
         self.lease.mode
     }
 
-    /// Whether it has not been found lost.
+    /// Whether the lock has not been found lost.
     pub fn is_held(&self) -> bool {
         self.lost().is_none()
     }
@@ -52,8 +52,8 @@ impl Lock {
         self.lease.lost()
     }
 
-    /// Stops and joins the heartbeat, releases the kernel lock, closes the descriptor, in that
-    /// order. Does not block on a local file system. That the lock was lost is not an error here.
+    /// Stops and joins the heartbeat, releases the kernel lock and closes the descriptor, in that
+    /// order. Does not block on a local file system. A lost lock is not an error here.
     pub fn unlock(self) -> Released {
         self.lease.release()
     }
@@ -61,7 +61,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Nobody is left to tell; a release that was done already does nothing.
+        // Nobody is left to tell, and releasing again does nothing.
         let _ = self.lease.release();
     }
 }

@@ -7,15 +7,15 @@ use rootlock_protocol::Terms;
 
 use crate::{Error, Operation};
 
-/// The times of a lease, and whether another holder's may be ended.
+/// The times of a lease, whether to wait, and whether another holder's lease may be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How often the lock file's modification time is refreshed while the lock is held.
     /// Default: 10 s. Minimum: [`Options::MIN_HEARTBEAT`].
     pub heartbeat: Duration,
     /// How long a lock file must have been left alone to count as abandoned. A holder that could
-    /// not refresh it for `stale - heartbeat` counts its own lock as lost.
-    /// Default: 30 s. Minimum: 3 × `heartbeat`.
+    /// not refresh it for `stale - heartbeat` counts its own lock as lost. Default: 30 s. Minimum:
+    /// 3 × `heartbeat`.
     pub stale: Duration,
     /// Whether to take over an abandoned lock, or to wait for the kernel to free it. Default: yes.
     pub recover: bool,
@@ -35,7 +35,8 @@ impl Options {
     /// The shortest interval between two beats.
     pub const MIN_HEARTBEAT: Duration = Terms::MIN_HEARTBEAT;
 
-    /// `stale` is at least so many heartbeats: one may be late, and one may just have been missed.
+    /// `stale` is at least this many heartbeats: one may be late, and one may just have been
+    /// missed.
     pub const MIN_STALE_IN_HEARTBEATS: u32 = Terms::MIN_STALE_IN_HEARTBEATS;
 
     pub(crate) fn check(&self, root: &Path) -> Result<(), Error> {

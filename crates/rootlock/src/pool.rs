@@ -1,6 +1,6 @@
-//! A pool of threads for what may take long: waits in the kernel, checks of files, beats. A thread is
-//! started when a job needs one, stays idle for a moment, and then ends. The pool knows nothing of
-//! locks.
+//! A pool of threads for work that may take long: waits in the kernel, looks at files, beats. A
+//! thread is started when a job needs one, stays idle for a moment, and then ends. The pool knows
+//! nothing of locks.
 //!
 //! A thread that hangs in a call on dead storage holds up only its own job.
 
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use rootlock_sys::sync::{self, Condvar, Mutex, thread};
 
-/// How long an idle thread stays: longer than the pauses of a busy program, short for one that is
-/// done.
+/// How long an idle thread stays: longer than the pauses of a busy program, but not long for one
+/// that is done.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Nothing here recurses or keeps much on its stack.
+/// Jobs do not recurse and keep little on the stack.
 const STACK: usize = 256 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -32,8 +32,8 @@ struct State {
 static POOL: Pool =
     Pool { state: Mutex::new(State { jobs: VecDeque::new(), idle: 0 }), wake: Condvar::new() };
 
-/// Runs a job on an idle thread or a new one. Fails when the system gives no more threads and none
-/// is idle.
+/// Runs a job on an idle thread or a new one. Fails when none is idle and the system gives no more
+/// threads.
 pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut state = sync::lock(&POOL.state);
     state.jobs.push_back(Box::new(job));
@@ -49,7 +49,7 @@ pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets waits time out that are due; nothing else does under shuttle.
+/// Lets waits that are due time out; nothing else does under shuttle.
 #[cfg(shuttle)]
 pub(crate) fn time_passes() {
     let _state = sync::lock(&POOL.state);

@@ -13,12 +13,12 @@
 //!                         ▼                     │
 //!                     cancelled ◀── requeue, failed, give_up: if cancelled meanwhile
 //!                         │
-//!                         └─ take_cancelled ─▶ (told)
+//!                         └─ take_cancelled ─▶ (notified)
 //! ```
 //!
-//! One thread of the process, the *wait*, blocks in the kernel for the first request. A signal stops
-//! it; a signal may come a moment too early, so it is sent again until the thread answers by looking
-//! at the queue. A thread that never does is abandoned, and another one starts.
+//! One thread of the process, the *wait*, blocks in the kernel for the first request. A signal
+//! stops it; the signal may come a moment too early, so it is sent again until the thread answers
+//! by looking at the queue. A thread that never does is abandoned, and another one starts.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
@@ -27,16 +27,16 @@ use std::time::Duration;
 use crate::Mode;
 use rootlock_sys::FileId;
 
-/// A request's place in the queue: unique in the process, rising with time.
+/// A request's place in the queue: unique in the process, and ascending.
 pub(crate) type Key = u64;
 
-/// Names a wait in the kernel; unique in the queue.
+/// Identifies a wait in the kernel; unique in the queue.
 pub(crate) type WaitId = u64;
 
-/// How long after a stop was asked for it is asked for again; then after twice as long, and so on.
+/// How long after a stop the thread is interrupted again; then after twice as long, and so on.
 const NUDGE: Duration = Duration::from_millis(1);
 
-/// After so many nudges, an eighth of a second, the thread is left to itself: it hangs in a call that
+/// After this many nudges, an eighth of a second, the thread is abandoned: it hangs in a call that
 /// no signal ends.
 const NUDGES: u32 = 7;
 
@@ -44,15 +44,15 @@ const NUDGES: u32 = 7;
 /// the thread is done by then.
 pub(crate) const GIVE_UP: Duration = Duration::from_millis(100);
 
-/// For how long this process may keep the lock to itself (from caller to caller, or by asking again
-/// at once) while another one waits; as in parking_lot's eventual fairness.
+/// How long this process may keep the lock to itself (passing it from caller to caller, or asking
+/// again at once) while another one waits; as in parking_lot's eventual fairness.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A process that asks again so soon has not given any other a chance: the kernel wakes the next one in
-/// its queue, but gives the lock to the first that asks.
+/// A process that asks again this soon has given no other a chance: the kernel wakes the next one
+/// in its queue, but gives the lock to the first that asks.
 const AT_ONCE: Duration = Duration::from_micros(200);
 
-/// How long to stay away after a turn, so that the process that was woken comes first.
+/// How long to stay away after a turn, so that the process that was woken goes first.
 const STEP_BACK: Duration = Duration::from_micros(200);
 
 /// What a request wants, as far as the order of requests depends on it.
@@ -63,31 +63,31 @@ pub(crate) struct Wants {
     pub(crate) recover: bool,
     /// Is to be notified that it waits.
     pub(crate) notify: bool,
-    /// How soon what it waits for is to be looked at.
+    /// How soon the lock is to be looked at for it.
     pub(crate) first_look: Duration,
 }
 
-/// What the machine wants done. Carried out in order.
+/// What the machine wants done, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Start the thread of a wait; [`Queue::wait_failed`] if there is none.
+    /// Start a thread for a wait; [`Queue::wait_failed`] if the system has none.
     StartWait(WaitId),
-    /// Interrupt the thread of a wait, and [`Queue::nudge`] after that time.
+    /// Interrupt the thread of a wait, and call [`Queue::nudge`] after that time.
     Interrupt(WaitId, Duration),
-    /// [`Queue::give_up`] after [`GIVE_UP`].
+    /// Call [`Queue::give_up`] after [`GIVE_UP`].
     GiveUpLater(Key),
-    /// [`Queue::take_cancelled`] on another thread, and tell them.
+    /// Call [`Queue::take_cancelled`] on another thread, and notify those requests.
     TellCancelled,
-    /// [`Queue::take_unnotified`] on another thread, and notify them.
+    /// Call [`Queue::take_unnotified`] on another thread, and notify those requests.
     Notify,
 }
 
 /// Who makes a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worker {
-    /// The thread of a wait, which may be blocked again.
+    /// The thread of a wait, which may block again.
     Wait(WaitId),
-    /// Somebody whose work is bounded on storage that answers: a thread of the pool that makes one
+    /// Somebody whose work is bounded on storage that answers: a thread of the pool making one
     /// attempt, or a release that hands over.
     Other,
 }
@@ -107,13 +107,13 @@ struct Granting<P> {
 /// What the thread of a wait is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
-    /// It is about to look at the queue, or works for nobody in particular.
+    /// About to look at the queue, or working for nobody in particular.
     Running,
-    /// It stands in the kernel's queue of those that wait.
+    /// In the kernel's queue of waiting processes.
     QueueingUp,
-    /// It waits for the lock.
+    /// Waiting for the lock.
     Locking(FileId, Mode),
-    /// It makes a grant.
+    /// Making a grant.
     Granting,
 }
 
@@ -122,52 +122,52 @@ struct Wait {
     /// It has not looked at the queue yet.
     fresh: bool,
     doing: Doing,
-    /// How often it was interrupted since it was asked to look at the queue again; `None` when it
-    /// was not asked, or has answered.
+    /// How often it was interrupted since it was asked to look at the queue again; `None` if it was
+    /// not asked, or has answered.
     stopping: Option<u32>,
-    /// It must not stand in the kernel's queue: the process at its head may be stopped.
+    /// It must stay out of the kernel's queue: the process at the head may be stopped.
     skip_queue: bool,
 }
 
-/// When what is waited for is looked at.
+/// When the lock is looked at next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// Not at all.
     Never,
-    /// Next at this time.
+    /// At this time.
     At(Duration),
     /// Somebody is looking, and looks again at this time at the latest.
     Now(Option<Duration>),
 }
 
-/// Times during which the lock was this process's, but for moments.
+/// The periods during which this process had the lock, but for moments.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Turns {
-    /// The last one: since when, and when it ended.
+    /// The last turn: since when, and when it ended.
     last: Option<(Duration, Duration)>,
-    /// When the next one may begin.
+    /// When the next turn may begin.
     not_before: Duration,
 }
 
 /// What the thread of a wait does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Waits in the kernel, for this mode.
+    /// Waits in the kernel, in this mode.
     Wait(Mode),
-    /// Closes its files, tells those who were cancelled, and ends.
+    /// Closes its files, notifies cancelled requests, and ends.
     Leave,
 }
 
-/// What a look is for.
+/// Whom a look is for.
 #[derive(Clone, Debug)]
 pub(crate) struct LookFor<P> {
-    /// The first in the queue.
+    /// The first request in the queue.
     pub(crate) first: P,
-    /// The first that may take over, unless this process itself has the lock.
+    /// The first request that may take over, unless this process itself has the lock.
     pub(crate) recoverer: Option<(Key, P)>,
 }
 
-/// A request that was taken out of the queue, for a grant.
+/// A request taken out of the queue for a grant.
 #[derive(Debug)]
 pub(crate) struct Claim<P> {
     pub(crate) key: Key,
@@ -178,11 +178,11 @@ pub(crate) struct Queue<P> {
     queued: BTreeMap<Key, Request<P>>,
     granting: BTreeMap<Key, Granting<P>>,
     cancelled: Vec<P>,
-    /// Somebody is about to tell them.
+    /// Somebody is about to notify the cancelled requests.
     telling: bool,
-    /// In the order in which they came; some may not wait any more.
+    /// In order of arrival; some may not wait any more.
     unnotified: Vec<Key>,
-    /// This process's own exclusive holder: while there is one, nobody waits in the kernel.
+    /// This process's own exclusive holder: while there is one, no thread waits in the kernel.
     holder: Option<Key>,
     wait: Option<Wait>,
     waits: WaitId,
@@ -213,8 +213,8 @@ impl<P: Clone> Queue<P> {
 
     // Asking.
 
-    /// Whether a newcomer may try the lock at once: it would overtake nobody, and not find the lock
-    /// taken by this process. Since when it would be this process's turn.
+    /// Whether a newcomer may try the lock at once: it would overtake nobody, and this process does
+    /// not have the lock. Returns since when it would be this process's turn.
     pub(crate) fn may_try(&self, now: Duration) -> Option<Duration> {
         if !self.queued.is_empty() || !self.granting.is_empty() || self.holder.is_some() {
             return None;
@@ -225,17 +225,17 @@ impl<P: Clone> Queue<P> {
         }
     }
 
-    /// A newcomer that tried has the lock.
+    /// A newcomer that tried has acquired the lock.
     pub(crate) fn took(&mut self, key: Key, mode: Mode) -> Vec<Effect> {
         if mode == Mode::Shared {
             return Vec::new();
         }
         self.holder = Some(key);
-        // Somebody may have begun to wait in the kernel meanwhile.
+        // A thread may have begun to wait in the kernel meanwhile.
         self.stop_wait().into_iter().collect()
     }
 
-    /// A request gets in line.
+    /// A request joins the queue.
     pub(crate) fn enqueue(
         &mut self,
         key: Key,
@@ -284,8 +284,9 @@ impl<P: Clone> Queue<P> {
         self.granting.insert(key, granting);
     }
 
-    /// Whether a request that is in line can't be granted before a lease of this process ends that is
-    /// held as `held`: one of them is exclusive, or somebody exclusive is in line between them.
+    /// Whether a queued request can't be granted before a lease of this process, held in the mode
+    /// `held`, ends: because one of the two is exclusive, or an exclusive request is queued between
+    /// them.
     pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
         self.queued.contains_key(&key) && self.excludes(held, ..key, key)
     }
@@ -315,7 +316,7 @@ impl<P: Clone> Queue<P> {
         Some(Claim { key, payload })
     }
 
-    /// The kernel has granted what a wait waited for: the first in line, if it wants that.
+    /// The kernel has granted a wait in this mode: claims the first request, if it wants that mode.
     pub(crate) fn claim_for_wait(&mut self, id: WaitId, mode: Mode) -> Option<Claim<P>> {
         let wait = self.wait.as_mut().filter(|wait| wait.id == id)?;
         let (&key, _) =
@@ -324,13 +325,13 @@ impl<P: Clone> Queue<P> {
         self.claim(key, Worker::Wait(id))
     }
 
-    /// The time for a takeover has come, for a request that may still be in line.
+    /// The time for a takeover has come, for a request that may still be queued.
     pub(crate) fn claim_for_takeover(&mut self, key: Key) -> Option<Claim<P>> {
         self.claim(key, Worker::Other)
     }
 
-    /// The holder is about to release: whether the lock can go on to somebody in line. If not, it
-    /// counts as released here.
+    /// The holder is about to release: whether the lock can go on to a queued request. If not, the
+    /// lock counts as released here.
     pub(crate) fn may_hand_over(&mut self, holder: Key) -> bool {
         if self.holder != Some(holder) {
             // Shared, or lost.
@@ -343,10 +344,10 @@ impl<P: Clone> Queue<P> {
         true
     }
 
-    /// The holder releases: to whom the lock goes on, if it may. This process keeps it.
+    /// The holder releases: the request that the lock goes on to, if it may. This process keeps it.
     pub(crate) fn claim_for_hand_over(&mut self, holder: Key, may: bool) -> Option<Claim<P>> {
         self.holder.take_if(|own| *own == holder)?;
-        // From exclusive to shared the kernel lock would be free for a moment.
+        // Going from exclusive to shared, the kernel lock would be free for a moment.
         if !may || !self.first_is_exclusive() {
             return None;
         }
@@ -359,13 +360,13 @@ impl<P: Clone> Queue<P> {
         self.queued.values().next().is_some_and(|first| first.wants.mode == Mode::Exclusive)
     }
 
-    /// Whether a request is wanted still, by whoever makes its grant.
+    /// Whether a request is still wanted; for whoever makes its grant.
     pub(crate) fn is_wanted(&self, key: Key) -> bool {
         self.granting.get(&key).is_some_and(|granting| !granting.cancelled)
     }
 
-    /// The grant is made: whether it is wanted. If not, whoever made it gives it back and then says
-    /// so by [`Queue::requeue`].
+    /// The grant is made: whether it is wanted. If not, its maker gives the lock back and then
+    /// calls [`Queue::requeue`].
     pub(crate) fn granted(&mut self, key: Key) -> (bool, Vec<Effect>) {
         if !self.is_wanted(key) {
             self.holder.take_if(|own| *own == key);
@@ -384,7 +385,7 @@ impl<P: Clone> Queue<P> {
         (true, interrupt.into_iter().collect())
     }
 
-    /// No grant came of it, and none was refused for good: back to its place.
+    /// The attempt led to no grant, but did not fail for good: the request returns to its place.
     pub(crate) fn requeue(&mut self, key: Key, now: Duration) -> Vec<Effect> {
         self.holder.take_if(|own| *own == key);
         let mut effects = Vec::new();
@@ -401,8 +402,8 @@ impl<P: Clone> Queue<P> {
         effects
     }
 
-    /// No grant will come of it: the request, if it is to be told why. One that was cancelled is
-    /// told that it was.
+    /// No grant will come of it. Returns the request if it is to be told why; a cancelled one is
+    /// told that it was cancelled.
     pub(crate) fn failed(&mut self, key: Key) -> (Option<P>, Vec<Effect>) {
         self.holder.take_if(|own| *own == key);
         let mut effects = Vec::new();
@@ -426,7 +427,7 @@ impl<P: Clone> Queue<P> {
         Some(request.payload)
     }
 
-    /// A lease ended, or was lost: it keeps nobody from waiting any more.
+    /// A lease ended, or was lost: it no longer keeps anybody from waiting.
     pub(crate) fn ended(&mut self, holder: Key) -> Vec<Effect> {
         self.holder.take_if(|own| *own == holder);
         self.wait_if_needed().into_iter().collect()
@@ -434,13 +435,13 @@ impl<P: Clone> Queue<P> {
 
     // Cancelling.
 
-    /// A request is not wanted any more. It is told when nothing is left of it.
+    /// A request is no longer wanted. It is notified when nothing of it is left.
     pub(crate) fn cancel(&mut self, key: Key) -> Vec<Effect> {
         if let Some(granting) = self.granting.get_mut(&key) {
             if std::mem::replace(&mut granting.cancelled, true) {
                 return Vec::new();
             }
-            // A wait may be blocked on the guard; one that was left to itself is not nudged again.
+            // A wait may be blocked on the guard; one that was abandoned is not nudged again.
             let interrupt = match (granting.worker, &mut self.wait) {
                 (Worker::Wait(id), Some(wait)) if wait.id == id => stop(wait),
                 (Worker::Wait(id), _) => Some(Effect::Interrupt(id, NUDGE)),
@@ -456,15 +457,15 @@ impl<P: Clone> Queue<P> {
         };
         let interrupt = stop(wait);
         if first.is_none() {
-            // The wait ends with the last request, and is the last thing that is left of it.
+            // The wait ends with the last request, and is the last that is left of it.
             self.cancelled.push(request.payload);
             return interrupt.into_iter().collect();
         }
         interrupt.into_iter().chain(self.end(request)).collect()
     }
 
-    /// Whoever makes a grant for a cancelled request has had its time: the request is told without
-    /// it. When the thread comes back, it finds that nobody wants what it brings.
+    /// The maker of a cancelled request's grant has had its time: the request is notified without
+    /// it. When the thread comes back, nobody wants what it brings.
     pub(crate) fn give_up(&mut self, key: Key) -> Vec<Effect> {
         match self.granting.remove(&key) {
             Some(Granting { cancelled: true, request, .. }) => self.end(request),
@@ -489,13 +490,13 @@ impl<P: Clone> Queue<P> {
         vec![Effect::TellCancelled]
     }
 
-    /// Those who are to be told that they were cancelled.
+    /// The requests to notify that they were cancelled.
     pub(crate) fn take_cancelled(&mut self) -> Vec<P> {
         self.telling = false;
         std::mem::take(&mut self.cancelled)
     }
 
-    /// Those who wait and have not been notified of it.
+    /// The requests that wait and have not been notified of it.
     pub(crate) fn take_unnotified(&mut self) -> Vec<P> {
         let keys = std::mem::take(&mut self.unnotified);
         let waiting = |key| {
@@ -526,7 +527,7 @@ impl<P: Clone> Queue<P> {
         self.wait.as_mut().filter(|wait| wait.id == id)
     }
 
-    /// The system has no thread for a wait: the first in line is told why, and the next gets another.
+    /// The system has no thread for a wait: the first request fails, and the next gets another try.
     pub(crate) fn wait_failed(&mut self, id: WaitId) -> (Option<P>, Vec<Effect>) {
         let failed = self.wait.take_if(|wait| wait.id == id).and_then(|_| self.fail_first());
         (failed, self.wait_if_needed().into_iter().collect())
@@ -544,7 +545,7 @@ impl<P: Clone> Queue<P> {
                 if std::mem::take(&mut wait.fresh) {
                     self.look_by(now + wants.first_look);
                 }
-                // Somebody may have got in line behind the last one, who left.
+                // A request may have joined behind the last one, which left.
                 (Next::Wait(wants.mode), self.tell_cancelled())
             }
             _ => {
@@ -554,7 +555,7 @@ impl<P: Clone> Queue<P> {
         }
     }
 
-    /// Whether the thread of a wait stands in the kernel's queue first; `None` when it is to look at
+    /// Whether the thread of a wait first joins the kernel's queue; `None` when it is to look at
     /// this queue again instead.
     pub(crate) fn queues_up(&mut self, id: WaitId) -> Option<bool> {
         let wait = self.current(id).filter(|wait| wait.stopping.is_none())?;
@@ -565,7 +566,7 @@ impl<P: Clone> Queue<P> {
         Some(true)
     }
 
-    /// Whether the thread of a wait blocks for the lock, or looks at the queue again instead.
+    /// Whether the thread of a wait blocks for the lock, rather than looking at the queue again.
     pub(crate) fn locks(&mut self, id: WaitId, file: FileId, mode: Mode) -> bool {
         let Some(wait) = self.current(id).filter(|wait| wait.stopping.is_none()) else {
             return false;
@@ -574,14 +575,14 @@ impl<P: Clone> Queue<P> {
         true
     }
 
-    /// The thread of a wait is not blocked any more.
+    /// The thread of a wait is no longer blocked.
     pub(crate) fn runs(&mut self, id: WaitId) {
         if let Some(wait) = self.current(id) {
             wait.doing = Doing::Running;
         }
     }
 
-    /// A while after an interrupt.
+    /// The time after an interrupt has passed.
     pub(crate) fn nudge(&mut self, id: WaitId) -> Vec<Effect> {
         let Some(wait) = self.current(id) else { return Vec::new() };
         let Some(nudges) = &mut wait.stopping else { return Vec::new() };
@@ -635,15 +636,16 @@ impl<P: Clone> Queue<P> {
         })
     }
 
-    /// Which file has the lock's name, as a look saw it.
+    /// A look saw this file under the lock's name.
     pub(crate) fn saw(&mut self, file: Option<FileId>) -> Vec<Effect> {
         let Some(wait) = &mut self.wait else { return Vec::new() };
-        // The process at the head of the kernel's queue may be stopped: nobody stays in it for long.
+        // The process at the head of the kernel's queue may be stopped: nobody stays in it for
+        // long.
         wait.skip_queue = true;
         let stops = match wait.doing {
             Doing::QueueingUp => true,
-            // It waits for a file that has no name any more.
-            // Until another file has the name, it may be that the directory is being removed.
+            // It waits for a file whose name refers to another by now. While no file has the name,
+            // somebody may be removing the directory, so it goes on waiting.
             Doing::Locking(id, _) => file.is_some_and(|file| file != id),
             Doing::Running | Doing::Granting => false,
         };
@@ -665,7 +667,7 @@ impl<P: Clone> Queue<P> {
         self.turns = Turns { last: None, not_before: now + STEP_BACK };
     }
 
-    /// This process has just had the lock; forgotten if its turn is over.
+    /// This process has just had the lock; forgotten if it is to stay away for now.
     pub(crate) fn end_turn(&mut self, since: Duration, now: Duration) {
         if self.turns.not_before <= now {
             self.turns.last = Some((since, now));
@@ -683,19 +685,20 @@ impl<P: Clone> Queue<P> {
 }
 
 impl Wait {
-    /// Whether what the thread waits for is what the first in line wants.
+    /// Whether the thread waits for what the first request wants.
     fn serves(&self, first: Option<Mode>) -> bool {
         match (first, self.doing) {
             (Some(first), Doing::Locking(_, mode)) => first == mode,
-            // It is about to look at the queue, or waits for its turn, or works for another.
+            // It is about to look at the queue, waits for its place in the kernel's, or works for
+            // another.
             (Some(_), _) | (None, Doing::Granting) => true,
             (None, _) => false,
         }
     }
 }
 
-/// Whether this process may go on having the lock that it has had since then: since when its turn
-/// counts now. `others_wait` is only asked when its turn is over, and may not know.
+/// Whether this process may go on having the lock, which it has had since `since`: returns since
+/// when its turn counts now. `others_wait` is asked only when the turn is over, and may not know.
 pub(crate) fn turn(
     since: Duration,
     now: Duration,

@@ -1,5 +1,5 @@
-//! The requests of one user, from the call that asks to the one that releases: a pure state machine
-//! like the [queue](crate::queue), which a request passes through once its directory is open.
+//! The requests of one user, from the call that asks for a lock to the one that releases it: a pure
+//! state machine like the [queue](crate::queue), which a request joins once its directory is open.
 //!
 //! ```text
 //!   ask ─▶ opening ─ begin ─▶ asking ─ waits ─▶ waiting ─ granted ─▶ held ─ release ─▶ (gone)
@@ -7,45 +7,44 @@
 //!            └ cancel: gone, told at once. Later: told when nothing of it is left.
 //! ```
 //!
-//! What may block in opening or asking is done by one thread for each line, so that whoever calls
-//! first is first.
+//! The work of opening or asking that may block is done by one thread for each line, so that
+//! whoever calls first is served first.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// What a user calls a request.
+/// The name that a user gives a request.
 pub(crate) type Tag = u64;
 
 enum Stage<Wait, Lock> {
-    /// Its directory is being opened, or will be; nothing was touched yet.
+    /// Its directory is being opened, or will be; nothing has been touched yet.
     Opening,
-    /// A thread is taking the lock or getting in line, and may be making files.
+    /// A thread is taking the lock or joining the queue, and may be creating files.
     Asking {
-        /// Not wanted any more.
+        /// No longer wanted.
         cancelled: bool,
     },
     Waiting(Wait),
     Held(Lock),
 }
 
-/// What a cancellation asks for.
+/// What a cancellation requires.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cancel<Wait> {
     /// Tell the user: nothing of it is left.
     Tell,
-    /// Cancel the wait, which tells.
+    /// Cancel the wait, which tells the user.
     Wait(Wait),
-    /// [`Requests::give_up`] in a while: the thread that asks tells before, unless it hangs.
+    /// [`Requests::give_up`] in a while: the asking thread tells the user first, unless it hangs.
     GiveUpLater,
     /// It has ended.
     Nothing,
 }
 
-/// What became of a grant.
 #[derive(Debug)]
 pub(crate) enum Granted<Lock> {
     Kept,
-    /// It was cancelled: release the lock, then tell.
+    /// It was cancelled: release the lock, then tell the user.
     Cancelled(Lock),
     /// The user is gone, or was told long ago: release the lock.
     Unwanted(Lock),
@@ -53,9 +52,9 @@ pub(crate) enum Granted<Lock> {
 
 pub(crate) struct Requests<Line, Job, Wait, Lock> {
     stages: HashMap<Tag, Stage<Wait, Lock>>,
-    /// The lines in which a thread works, with what it still has to do.
+    /// The lines that a thread works on, with the jobs still to do.
     lines: HashMap<Line, VecDeque<(Tag, Job)>>,
-    /// The user is gone: what comes now is given back.
+    /// The user is gone: what is granted now is given back.
     closed: bool,
 }
 
@@ -70,14 +69,14 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         }
     }
 
-    /// Whether somebody works in a line: then nobody may overtake. Its name is only asked for if
-    /// that can be.
+    /// Whether a thread works on a line: then nobody may overtake. The line's name is computed only
+    /// if needed.
     pub(crate) fn is_busy(&self, line: impl FnOnce() -> Line) -> bool {
         !self.lines.is_empty() && self.lines.contains_key(&line())
     }
 
-    /// Adds to a line. Whether nobody works there: then the caller has to see to it that somebody
-    /// does what [`Requests::next`] has, until that is nothing.
+    /// Appends to a line. Returns whether no thread works on it: then the caller must see to it
+    /// that a thread does the jobs from [`Requests::next`] until there are none.
     #[must_use]
     pub(crate) fn line_up(&mut self, line: Line, tag: Tag, job: Job) -> bool {
         let idle = !self.lines.contains_key(&line);
@@ -85,11 +84,11 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         idle
     }
 
-    /// The next in a line; `None` ends the line.
+    /// The next job in a line; `None` ends the line.
     pub(crate) fn next(&mut self, line: &Line) -> Option<(Tag, Job)> {
         let jobs = self.lines.get_mut(line)?;
         while let Some((tag, job)) = jobs.pop_front() {
-            // Nothing is opened for somebody who has left.
+            // Opens nothing for a request that has left.
             if matches!(self.stages.get(&tag), Some(Stage::Opening)) {
                 return Some((tag, job));
             }
@@ -98,7 +97,7 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         None
     }
 
-    /// The directory is open: whether the lock is to be asked for.
+    /// The directory is open: whether to ask for the lock.
     pub(crate) fn begin(&mut self, tag: Tag) -> bool {
         match self.stages.get_mut(&tag) {
             Some(stage @ Stage::Opening) => {
@@ -109,7 +108,7 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         }
     }
 
-    /// The lock was not free, and the request is in the queue: the wait, if it is to be cancelled.
+    /// The lock was not free, and the request is queued. Returns the wait if it is to be cancelled.
     pub(crate) fn waits(&mut self, tag: Tag, wait: Wait) -> Option<Wait> {
         match self.stages.get_mut(&tag) {
             Some(stage @ (Stage::Opening | Stage::Asking { .. })) => {
@@ -138,7 +137,7 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         }
     }
 
-    /// Whether the user is to be told.
+    /// Whether to tell the user.
     pub(crate) fn failed(&mut self, tag: Tag) -> bool {
         self.stages.remove(&tag).is_some()
     }
@@ -157,13 +156,13 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
                 }
             }
             Some(Stage::Waiting(wait)) => Cancel::Wait(wait.clone()),
-            // Granted: the user gives it back when it hears of it.
+            // Granted: the user gives it back on hearing of it.
             Some(Stage::Held(_)) | None => Cancel::Nothing,
         }
     }
 
-    /// The thread that asks for a cancelled request has had its time: whether the user is to be
-    /// told without it. What comes of it later is given back.
+    /// The thread that asks for a cancelled request has had its time: whether to tell the user
+    /// without it. What it brings later is given back.
     pub(crate) fn give_up(&mut self, tag: Tag) -> bool {
         let hangs = matches!(self.stages.get(&tag), Some(Stage::Asking { cancelled: true }));
         if hangs {
@@ -172,12 +171,12 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         hangs
     }
 
-    /// Whether it is not known yet what a request comes to.
+    /// Whether the request may still be granted at once, fail or wait.
     pub(crate) fn is_opening(&self, tag: Tag) -> bool {
         matches!(self.stages.get(&tag), Some(Stage::Opening | Stage::Asking { .. }))
     }
 
-    /// The wait of a request, if that is in line.
+    /// A request's wait, if it is queued.
     pub(crate) fn waiting(&self, tag: Tag) -> Option<&Wait> {
         match self.stages.get(&tag) {
             Some(Stage::Waiting(wait)) => Some(wait),
@@ -185,7 +184,7 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         }
     }
 
-    /// The lock of a request, if that is held.
+    /// A request's lock, if it is held.
     pub(crate) fn held(&self, tag: Tag) -> Option<&Lock> {
         match self.stages.get(&tag) {
             Some(Stage::Held(lock)) => Some(lock),
@@ -232,8 +231,8 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         }
     }
 
-    /// The user is gone. The waits are to be cancelled before the locks are released, or each lock
-    /// would go on to the next of them.
+    /// The user is gone. Cancel the waits before releasing the locks, or each lock would go on to
+    /// the next wait.
     pub(crate) fn close(&mut self) -> (Vec<Wait>, Vec<Lock>) {
         self.closed = true;
         let (mut waits, mut locks) = (Vec::new(), Vec::new());

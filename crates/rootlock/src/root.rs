@@ -1,4 +1,4 @@
-//! A directory that was opened once.
+//! A directory, opened once.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -25,13 +25,13 @@ pub struct Root {
 
 struct Inner {
     dir: Arc<Dir>,
-    /// The mount that the path led to it by.
+    /// The mount by which the path led to it.
     mount: u64,
     id: FileId,
-    /// As it was given.
+    /// As the caller gave it.
     path: Arc<Path>,
     locality: Locality,
-    /// The lock files that were used through this root; they keep their guard open.
+    /// The lock files used through this root; they keep their guards open.
     entries: Mutex<Vec<Arc<LockEntry>>>,
 }
 
@@ -42,11 +42,11 @@ pub struct Request<'a> {
     pub file_name: &'a str,
     /// Default: exclusive.
     pub mode: Mode,
-    /// Times, recovery, waiting.
+    /// Times, takeover, waiting.
     pub options: Options,
     /// Whether [`Events::waiting`] is wanted.
     pub notify_waiting: bool,
-    /// Whether [`Events::log`] is wanted. A warning that is logged only once is saved for a request
+    /// Whether [`Events::log`] is wanted. A warning that is logged only once waits for a request
     /// that has a logger.
     pub has_logger: bool,
 }
@@ -63,15 +63,14 @@ impl Default for Request<'_> {
     }
 }
 
-/// Mounts that are known to be this machine's own, so that a path on one can be opened without
-/// fear of blocking.
+/// Mounts known to be local, so that a path on one can be opened without fear of blocking.
 static LOCAL_MOUNTS: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
 
-/// Volumes for which the warning about their locks was logged.
+/// Volumes for which the warning about their locks has been logged.
 static DOUBTED: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
 
 impl Root {
-    /// The lock file's name unless the caller has one.
+    /// The default name of the lock file.
     pub const LOCK_FILE: &str = Names::DEFAULT;
 
     /// A lock file's name is at most so long.
@@ -80,13 +79,14 @@ impl Root {
     /// Opens a directory. Blocks for as long as the file system does.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io): it is not there, not a directory, not permitted.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io): the path does not exist, is not a directory, or is
+    /// not permitted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         Self::of(path, Dir::open(path))
     }
 
-    /// The same of a path that was named before.
+    /// The same for a path captured earlier.
     pub(crate) fn open_located(located: &Located) -> Result<Self, Error> {
         Self::of(located.shown(), located.open())
     }
@@ -104,8 +104,8 @@ impl Root {
         Ok(Self::new(dir, mount, id, path, locality))
     }
 
-    /// A directory that was opened without blocking, if it is on a mount that [`Root::open`] has found
-    /// to be this machine's own. `None` says nothing about the directory.
+    /// A directory that was opened without blocking, if it is on a mount that [`Root::open`] has
+    /// found to be local. `None` says nothing about the directory.
     pub(crate) fn of_local(dir: Dir, mount: u64, id: FileId, path: &Path) -> Option<Self> {
         let known = sync::lock(&LOCAL_MOUNTS).as_ref()?.contains(&mount);
         known.then(|| Self::new(dir, mount, id, path, Locality::Local))
@@ -124,12 +124,12 @@ impl Root {
         }
     }
 
-    /// Equal for two that can be used for the same.
+    /// Equal for two roots that are interchangeable.
     pub(crate) fn mount_and_id(&self) -> (u64, FileId) {
         (self.inner.mount, self.inner.id)
     }
 
-    /// The path that it was opened by.
+    /// The path by which it was opened.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
@@ -139,14 +139,14 @@ impl Root {
         self.inner.locality == Locality::Local
     }
 
-    /// Asks for the lock, under a tag of the caller's by which `events` will call it.
+    /// Asks for the lock; `events` refers to the request by the caller's `tag`.
     ///
     /// Does not wait for the lock. On a [local](Self::is_local) file system it does not block at
-    /// all. Requests of this process are served in order. If an [`Acquired::Later`] is settled before
-    /// this returns, `events` is called first.
+    /// all. Requests of this process are served in order. If an [`Acquired::Later`] is settled
+    /// before this returns, `events` is called first.
     ///
     /// # Errors
-    /// Any reason why the lock can't be taken, except that it is held.
+    /// Any reason why the lock can't be acquired, except that it is held.
     pub fn acquire(
         &self,
         tag: u64,
@@ -175,12 +175,12 @@ impl Root {
         events.log(tag, Level::Warn, "locks may not be seen by other mounts or machines", &details);
     }
 
-    /// Takes the lock, waiting for it if the options say so.
+    /// Acquires the lock, waiting for it if the options say so.
     ///
-    /// Blocks until it is taken; there is no way to cancel it but [`Root::acquire`].
+    /// Blocks until it is acquired, and can't be cancelled; [`Root::acquire`] can.
     ///
     /// # Errors
-    /// Any reason why the lock can't be taken; [`ErrorKind::Held`](crate::ErrorKind::Held) only if
+    /// Any reason why the lock can't be acquired; [`ErrorKind::Held`](crate::ErrorKind::Held) only if
     /// the options say not to wait.
     pub fn lock(&self, request: Request<'_>) -> Result<Lock, Error> {
         let blocking = Arc::new(Blocking::default());
@@ -238,7 +238,7 @@ impl Events for Blocking {
         self.settled.notify_one();
     }
 
-    /// [`Lock::is_held`] tells.
+    /// [`Lock::is_held`] reports it.
     fn lost(&self, _tag: u64, _reason: LostReason) {}
 
     fn released(&self, _tag: u64, _result: Result<(), Error>) {}

@@ -1,5 +1,5 @@
-//! One user of many locks, such as a JavaScript environment: its requests and locks, by numbers of
-//! its own, which end with it.
+//! One user of many locks, such as a JavaScript environment: its requests and locks, which end with
+//! it, under numbers that it chooses.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ pub struct Session {
 struct Inner {
     observer: Arc<dyn Observer>,
     requests: Mutex<Requests<Line, Job, Wait, Lock>>,
-    /// The locks inside of which requests were made that do not wait yet.
+    /// The locks inside which requests were made that do not wait yet.
     within: Mutex<HashMap<Tag, Vec<Tag>>>,
     /// The events of requests that the user's thread blocks for.
     mailbox: Mailbox<Event>,
@@ -98,7 +98,7 @@ struct Job {
 }
 
 impl Place {
-    /// The directory's path, as it was named.
+    /// The directory's path, as it was given.
     pub fn path(&self) -> &Path {
         match self {
             Self::Root(root) => root.path(),
@@ -134,7 +134,8 @@ impl Session {
     }
 
     /// Asks for a lock, under a tag that must not be in use. Never blocks, but for a few system
-    /// calls on a local file system; whoever asks first for a lock by the same path is first.
+    /// calls on a local file system. Of several requests by the same path, the first to ask is
+    /// served first.
     ///
     /// A wait that is longer than its limit, if it has one, fails with [`ErrorKind::Held`](crate::ErrorKind::Held). If the
     /// storage has not answered by then, and not in a second either, the request is
@@ -175,7 +176,7 @@ impl Session {
         let line = || (place.path().to_owned(), request.file_name.to_owned());
         let busy = self.inner.requests().is_busy(line);
         let place = match place {
-            // While somebody who came before is still opening or asking, nobody overtakes.
+            // Nobody overtakes an earlier request that is still opening or asking.
             Place::Path(path) if !busy => match dir_cache::open(&path) {
                 Some(root) => Place::Root(root),
                 None => Place::Path(path),
@@ -192,8 +193,8 @@ impl Session {
         }
     }
 
-    /// Ends a wait; [`Event::Failed`] or [`Event::Cancelled`] tells when nothing is left of it. Does
-    /// nothing if it has ended.
+    /// Ends a wait. [`Event::Failed`] or [`Event::Cancelled`] follows when nothing of it is left.
+    /// Does nothing if it has ended.
     pub fn cancel(&self, tag: u64) {
         self.inner.cancel(tag);
     }
@@ -201,12 +202,13 @@ impl Session {
     /// Why a lock was lost, if it was: see [`Lock::lost`].
     pub fn lost(&self, tag: u64) -> Option<LostReason> {
         let lease = self.inner.requests().held(tag)?.lease();
-        // Asked outside of the mutex: others may hear of the loss by this.
+        // Asked outside the mutex: this may notify others of the loss.
         lease.lost()
     }
 
-    /// Says that a request was made inside of what some locks of this user are held for: whether it
-    /// waits for one of them, and so for itself. [`Event::Deadlock`] tells if that turns out later.
+    /// Declares that a request was made while some locks of this user are held for it. Returns
+    /// whether it waits for one of them, and so for itself; [`Event::Deadlock`] follows if that
+    /// turns out later.
     pub fn is_within(&self, tag: u64, outer: Vec<u64>) -> bool {
         sync::lock(&self.inner.within).insert(tag, outer);
         let waits = self.inner.waits_for_itself(tag);
@@ -216,7 +218,7 @@ impl Session {
         waits
     }
 
-    /// Releases a lock; `None` when there is none to be released.
+    /// Releases a lock; `None` when there is none to release.
     pub fn release(&self, tag: u64) -> Option<Released> {
         let lock = self.inner.requests().release(tag)?;
         // Another thread may be done with it before this one hears that it is left to it.
@@ -256,7 +258,7 @@ impl Session {
         }
     }
 
-    /// Ends everything: waits are cancelled, locks released, and nobody is told.
+    /// Ends everything: waits are cancelled and locks released, and nobody is notified.
     pub fn close(&self) {
         let (waits, locks) = self.inner.requests().close();
         self.inner.limits.clear();
@@ -334,13 +336,13 @@ impl Inner {
         }
     }
 
-    /// Answered once, when the request is in line.
+    /// Reported once, when the request is queued.
     fn waits_for_itself(&self, tag: Tag) -> bool {
         let Some(wait) = self.requests().waiting(tag).cloned() else { return false };
         let outer = sync::lock(&self.within).remove(&tag).unwrap_or_default();
         outer.into_iter().any(|outer| {
             let lease = self.requests().held(outer).map(Lock::lease);
-            // One that was lost keeps nobody out.
+            // A lost lock keeps nobody out.
             lease.is_some_and(|lease| lease.lost().is_none() && wait.waits_for(&lease))
         })
     }
@@ -438,7 +440,7 @@ impl Inner {
         sync::lock(&self.within).remove(&tag);
     }
 
-    /// Opens and asks where that may block, when those who came before have.
+    /// Opens and asks where that may block, after earlier requests have.
     fn line_up(self: &Arc<Self>, place: Place, tag: Tag, request: Request<'_>) {
         let Request { file_name, mode, options, notify_waiting, has_logger } = request;
         let line = (place.path().to_owned(), file_name.to_owned());
@@ -475,7 +477,7 @@ impl Inner {
         let Job { place, file_name, mode, options, notify_waiting, has_logger } = job;
         let result = place.open().and_then(|root| {
             if !self.requests().begin(tag) {
-                // Nothing is created for a user who has left meanwhile.
+                // Creates nothing for a user who has left meanwhile.
                 return Ok(None);
             }
             let request =
@@ -497,7 +499,7 @@ impl Inner {
             Cancel::Wait(wait) => wait.cancel(),
             Cancel::GiveUpLater => {
                 let inner = Arc::clone(self);
-                // Without the timer the thread that asks tells, when it comes back.
+                // Without the timer, the asking thread reports it when it comes back.
                 let _ = timer::set(clock::awake() + GIVE_UP, move |_| {
                     if inner.requests().give_up(tag) {
                         inner.tell_cancelled(tag);

@@ -1,4 +1,4 @@
-//! The rules for sleep, stops and clocks that are set, with clocks that a test sets
+//! The rules for sleep, stops and clocks that are set, tested with clocks that a test sets
 //! ([`rootlock_sys::clock`]) and everything else real. The clocks are the process's: one test at a
 //! time.
 
@@ -16,7 +16,7 @@ use rootlock_sys::{clock, flock};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Nobody else sets the clocks meanwhile: for every test that judges by them.
+/// Keeps other tests from setting the clocks; for every test that judges by them.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -24,8 +24,8 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: i64 = 24 * 3600 * 1_000_000_000;
 
-/// Beats often, but leaves a busy machine the time for it; and has long to live: what happens soon
-/// happens because a clock was set.
+/// Beats often, but leaves a busy machine the time for it; and its lease is long: whatever happens
+/// soon happens because a clock was set.
 const HOLDER: Options = Options {
     heartbeat: Duration::from_millis(300),
     stale: Duration::from_secs(600),
@@ -33,7 +33,7 @@ const HOLDER: Options = Options {
     wait: true,
 };
 
-/// Comes to an end soon.
+/// Its lease ends soon.
 const CONTENDER: Options =
     Options { heartbeat: Duration::from_millis(50), stale: Duration::from_millis(600), ..HOLDER };
 
@@ -92,7 +92,7 @@ impl Scene {
         }
     }
 
-    /// A foreign program's lock, of a file that has been there.
+    /// A foreign program's lock, on a file that already exists.
     fn foreign(&self, name: &str) -> File {
         let file = File::create(self.file(name)).expect("made");
         assert!(flock::try_lock(&file, Mode::Exclusive).expect("locks"), "nobody has it");
@@ -114,7 +114,7 @@ impl Scene {
     }
 
     /// Asks for a lock that a foreign program holds, lets something happen to the clocks, and
-    /// returns how long it took to take it over.
+    /// returns how long the takeover took.
     fn taken_over_in(&self, meanwhile: impl FnOnce()) -> Duration {
         let _foreign = self.foreign(".lock");
         let begun = Instant::now();
@@ -140,7 +140,7 @@ fn eventually(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_holder_that_nobody_preempted_keeps_its_lock_over_any_sleep() {
+fn a_holder_that_nobody_preempted_keeps_its_lock_through_any_sleep() {
     let scene = Scene::open();
     let lock = scene.hold();
     for _ in 0..3 {
@@ -164,13 +164,13 @@ fn a_holder_that_was_stopped_for_long_and_not_preempted_keeps_its_lock() {
 }
 
 #[test]
-fn a_holder_that_was_preempted_in_its_sleep_is_told_so() {
+fn a_holder_that_was_preempted_while_asleep_is_notified() {
     let scene = Scene::open();
     let lock = scene.hold();
     clock::sleep(HOUR);
     fs::write(scene.file("other"), "").expect("made");
     fs::rename(scene.file("other"), scene.file(".lock")).expect("put in its place");
-    eventually("it is told", || scene.lost().is_some());
+    eventually("the loss is reported", || scene.lost().is_some());
     assert_eq!(scene.lost(), Some(LostReason::Hijacked));
     assert!(!lock.is_held());
 }
@@ -184,17 +184,17 @@ fn sleep_counts_for_a_holder_whose_beats_fail() {
     scene.beats(2);
     assert_eq!(scene.lost(), None, "ten minutes are not over");
     clock::sleep(HOLDER.stale);
-    eventually("it is told", || scene.lost().is_some());
+    eventually("the loss is reported", || scene.lost().is_some());
     assert_eq!(scene.lost(), Some(LostReason::HeartbeatFailed));
     assert!(!lock.is_held());
     drop(sitter);
 }
 
 #[test]
-fn a_wall_clock_that_is_set_does_not_end_a_lease_nor_stop_its_beats() {
+fn setting_the_wall_clock_neither_ends_a_lease_nor_stops_its_beats() {
     let scene = Scene::open();
     let lock = scene.hold();
-    // By less than an hour too: a file's time that is only a little ahead is gone on from.
+    // By less than an hour too: a file time only slightly ahead is kept and moved forward.
     for by in [DAY, -2 * DAY, DAY / 100, -DAY / 50, DAY + DAY / 100] {
         clock::set(by);
         scene.beats(3);
@@ -203,9 +203,9 @@ fn a_wall_clock_that_is_set_does_not_end_a_lease_nor_stop_its_beats() {
     assert!(lock.is_held());
 }
 
-/// A contender compares what it sees: an old time that came round again would be no sign of life.
+/// A contender compares what it sees: an old time that recurred would be no sign of life.
 #[test]
-fn no_beat_repeats_a_time_though_the_wall_clock_is_set_back_again_and_again() {
+fn no_beat_repeats_a_time_even_if_the_wall_clock_is_set_back_repeatedly() {
     let scene = Scene::open();
     let lock = scene.hold();
     let mut last = modified(&scene.file(".lock"));
@@ -223,7 +223,7 @@ fn no_beat_repeats_a_time_though_the_wall_clock_is_set_back_again_and_again() {
 }
 
 #[test]
-fn tokens_rise_though_the_wall_clock_is_set_back() {
+fn tokens_rise_even_if_the_wall_clock_is_set_back() {
     let scene = Scene::open();
     let mut last = 0;
     for by in [0, -DAY, DAY / 2, -3 * DAY, 3 * DAY + DAY / 2] {
@@ -235,7 +235,7 @@ fn tokens_rise_though_the_wall_clock_is_set_back() {
 }
 
 #[test]
-fn a_contender_watches_for_the_whole_time_though_the_wall_clock_is_set() {
+fn a_contender_watches_for_the_full_time_even_if_the_wall_clock_is_set() {
     for by in [DAY, -DAY] {
         let scene = Scene::open();
         let took = scene.taken_over_in(|| clock::set(by));
@@ -245,22 +245,22 @@ fn a_contender_watches_for_the_whole_time_though_the_wall_clock_is_set() {
 }
 
 #[test]
-fn a_contender_that_slept_has_not_watched_meanwhile() {
+fn time_asleep_does_not_count_as_watched() {
     let scene = Scene::open();
     let took = scene.taken_over_in(|| clock::sleep(HOUR));
     assert!(took >= CONTENDER.stale, "after {took:?}");
 }
 
-/// It counts what lies between two looks only as far as it would have looked anyway: a sixth.
+/// It counts the time between two looks only up to the interval at which it looks anyway: a sixth.
 #[test]
-fn a_contender_that_was_stopped_has_not_watched_meanwhile() {
+fn time_stopped_does_not_count_as_watched() {
     let scene = Scene::open();
     let took = scene.taken_over_in(|| clock::stop(HOUR));
     assert!(took >= CONTENDER.stale * 4 / 6, "after {took:?}");
 }
 
 #[test]
-fn a_file_time_in_the_future_neither_saves_nor_dooms_a_lock() {
+fn a_file_time_in_the_future_does_not_change_when_a_lock_is_taken_over() {
     let scene = Scene::open();
     let future = SystemTime::now() + HOUR * 24 * 365;
     let _foreign = scene.foreign(".lock");

@@ -1,10 +1,10 @@
-//! The timer: one thread that runs what is due, for all locks of the process, of which it knows
-//! nothing.
+//! The timer: one thread that runs what is due, for all locks of the process. It knows nothing of
+//! them.
 //!
-//! It never touches a file. It passes tasks that do (a beat, a check) to [`crate::pool`], those of
-//! one volume together, so that hung storage stops only its own beats, and so that this thread can
-//! notify a holder in time that its beats fail. Beats are aligned on a grid, so that thousands of
-//! locks need one wake-up.
+//! It never touches a file. It passes tasks that do (a beat, a look) to [`crate::pool`], grouped by
+//! volume, so that hung storage stops only its own beats, and so that this thread can notify a
+//! holder in time that its beats fail. Beats are aligned on a grid, so that thousands of locks need
+//! one wake-up.
 //!
 //! The thread starts with the first timer and ends a moment after the last one.
 
@@ -28,27 +28,27 @@ const FRESH: usize = 16;
 /// What to do when it is due. Runs on the timer's thread, so it must not block; it returns work that may.
 pub(crate) type Due = Box<dyn FnOnce(Moment) -> Option<Arc<dyn Task>> + Send>;
 
-/// When something due is done.
+/// The moment at which something due is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// On the awake clock.
     pub(crate) now: Duration,
-    /// For how long it has been due.
+    /// How long it has been due.
     pub(crate) late: Duration,
 }
 
-/// Something that touches files.
+/// Work that touches files.
 pub(crate) trait Task: Send + Sync {
-    /// The volume, on which tasks may hang together.
+    /// The volume, because tasks of one volume may hang together.
     fn volume(&self) -> u64;
 
     fn run(self: Arc<Self>);
 
-    /// The system has no thread for it.
+    /// Called when the system has no thread for it.
     fn has_no_thread(self: Arc<Self>, now: Duration);
 }
 
-/// Names a timer: when it is due on the awake clock, and which of those it is.
+/// Identifies a timer: when it is due on the awake clock, and a number.
 pub(crate) type TimerKey = (Duration, u64);
 
 struct State {
@@ -103,7 +103,7 @@ pub(crate) fn set(
     Ok(key)
 }
 
-/// Cancels a timer, unless it is just running.
+/// Cancels a timer, unless it is being run.
 pub(crate) fn clear(key: TimerKey) {
     let timer = sync::lock(&TIMER.state).remove(key);
     // Dropped outside of the mutex: it may own the last reference to something that sets timers.

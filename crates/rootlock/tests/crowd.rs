@@ -1,5 +1,5 @@
-//! A crowd of threads of one process, in and out of one lock in every way at once: what the
-//! sanitizers watch, and what must hold without them.
+//! A crowd of threads of one process uses one lock in every way at once: what the sanitizers watch,
+//! and what must hold without them.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,15 +14,15 @@ use rootlock::{
 
 const THREADS: u64 = 6;
 
-/// `ROOTLOCK_CROWD` is for longer runs.
+/// `ROOTLOCK_CROWD` makes longer runs.
 fn rounds() -> u64 {
     std::env::var("ROOTLOCK_CROWD").map_or(200, |rounds| rounds.parse().expect("a number"))
 }
 
-/// What nobody may hear: a panic on a thread of the crate's would go unnoticed.
+/// Collects panics on the crate's own threads, which would otherwise go unnoticed.
 static WRONG: AtomicBool = AtomicBool::new(false);
 
-/// Sends on what becomes of a wait.
+/// Forwards the outcome of a wait.
 struct Settled(Mutex<Sender<Result<Lock, Error>>>);
 
 impl Events for Settled {
@@ -64,11 +64,11 @@ impl Random {
     }
 }
 
-/// Who is inside: readers count up, a writer counts as a million down.
+/// Who is inside: each reader adds one, a writer subtracts a million.
 #[derive(Default)]
 struct Inside {
     count: AtomicI64,
-    /// Of the last writer: its grants are in an order.
+    /// The last writer's token: its grants are in order.
     token: AtomicU64,
 }
 
@@ -92,7 +92,7 @@ impl Inside {
 }
 
 #[test]
-fn a_crowd_that_waits_cancels_and_reads_is_kept_apart() {
+fn a_crowd_that_waits_cancels_and_reads_is_excluded_correctly() {
     let store = tempfile::tempdir().expect("made");
     let inside = Inside::default();
     let kept = Root::open(store.path()).expect("open");
@@ -113,7 +113,7 @@ fn a_crowd_that_waits_cancels_and_reads_is_kept_apart() {
         }
     });
     assert!(!WRONG.load(Ordering::SeqCst));
-    let lock = kept.lock(Request::default()).expect("free when all have gone");
+    let lock = kept.lock(Request::default()).expect("free when all have left");
     assert!(lock.token() > inside.token.load(Ordering::SeqCst));
 }
 

@@ -1,17 +1,17 @@
-//! The order of this crate's modules: none names one above it. The crates below it are kept apart by
-//! the compiler; within a crate nobody else does it.
+//! The order of this crate's modules: none names one above it. The compiler keeps the crates apart;
+//! within a crate, only this test does.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// From the top to the bottom. The modules of one line are a room: they may name each other.
+/// From top to bottom. The modules of one line are a room: they may name each other.
 const LAYERS: &[&[&str]] = &[
     &["lib"],
     &["session"],
     &["dir_cache", "diagnose", "inspect"],
     &["root"],
-    // A lock, from being asked for to being released.
+    // A lock, from request to release.
     &["entry", "lease", "lock", "events"],
     &["options"],
     &["located"],
@@ -31,7 +31,7 @@ fn layer_of(module: &str) -> usize {
     layer.unwrap_or_else(|| panic!("{module} is in no layer: give it one"))
 }
 
-/// Where a name that the crate's root exports is made.
+/// Where a name that the crate's root exports is defined.
 fn exported(lib: &str) -> BTreeMap<String, String> {
     let mut made = BTreeMap::new();
     for line in lib.lines().filter_map(|line| line.strip_prefix("pub use ")) {
@@ -44,7 +44,7 @@ fn exported(lib: &str) -> BTreeMap<String, String> {
     made
 }
 
-/// What a file names of its own crate, in code that is not a test.
+/// The modules of its own crate that a file names, in code that is not a test.
 fn named(text: &str, exports: &BTreeMap<String, String>) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().expect("one part at least");
     let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();

@@ -1,4 +1,5 @@
-//! Locks within one process: every lock has its own open file, so threads meet as processes do.
+//! Locks within one process: every lock has its own open file, so threads exclude each other as
+//! processes do.
 
 use std::sync::mpsc;
 use std::thread;
@@ -9,7 +10,7 @@ use rootlock::{ErrorKind, Lock, Mode, Options, Request, Root, State};
 /// Long enough for any machine; reached only when something never happens.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Short enough not to cost much; only ever proves that something blocks.
+/// Short, so as not to cost much; only ever proves that something blocks.
 const QUIET: Duration = Duration::from_millis(100);
 
 fn root() -> (tempfile::TempDir, Root) {
@@ -35,7 +36,7 @@ fn asks(root: &Root, request: Request<'static>) -> mpsc::Receiver<Lock> {
 }
 
 fn must_block(waiter: &mpsc::Receiver<Lock>) {
-    assert!(waiter.recv_timeout(QUIET).is_err(), "got a lock that somebody else holds");
+    assert!(waiter.recv_timeout(QUIET).is_err(), "acquired a lock that somebody else holds");
 }
 
 fn must_be_held(root: &Root, request: Request<'static>) {
@@ -73,7 +74,7 @@ fn readers_share_and_keep_out_a_writer() {
 }
 
 #[test]
-fn a_waiter_gets_the_lock_when_the_holder_releases() {
+fn a_waiter_acquires_the_lock_when_the_holder_releases() {
     let (_directory, root) = root();
     for (holds, asked) in [
         (Request::default(), Request::default()),
@@ -89,7 +90,7 @@ fn a_waiter_gets_the_lock_when_the_holder_releases() {
 }
 
 #[test]
-fn two_roots_of_one_directory_meet_at_one_lock() {
+fn two_roots_of_one_directory_share_one_lock() {
     let (directory, root) = root();
     let _holder = root.lock(Request::default()).expect("locks");
     let again = Root::open(directory.path().join(".")).expect("opens");
@@ -97,13 +98,13 @@ fn two_roots_of_one_directory_meet_at_one_lock() {
 }
 
 #[test]
-fn everybody_is_told_of_the_path_that_they_came_by() {
+fn every_caller_is_shown_the_path_that_it_used() {
     let (directory, root) = root();
     let holder = root.lock(Request::default()).expect("locks");
     let other = directory.path().join(".");
     let again = Root::open(&other).expect("opens");
     let error = again.lock(no_wait(Request::default())).expect_err("somebody holds it");
-    // As text: `Path` takes the two for equal.
+    // As text: `Path` considers the two equal.
     assert_eq!(error.path().as_os_str(), other.join(Root::LOCK_FILE).as_os_str());
     drop(holder);
     let holder = again.lock(Request::default()).expect("free");
@@ -112,7 +113,7 @@ fn everybody_is_told_of_the_path_that_they_came_by() {
 }
 
 #[test]
-fn locks_of_other_names_do_not_meet() {
+fn locks_of_different_names_are_independent() {
     let (_directory, root) = root();
     let _holder = root.lock(Request::default()).expect("locks");
     let other = Request { file_name: "other.lock", ..Request::default() };
@@ -139,7 +140,7 @@ fn an_exclusive_section_is_never_entered_twice() {
 }
 
 #[test]
-fn inspect_tells_how_the_lock_is_held_and_takes_nothing() {
+fn inspect_reports_how_the_lock_is_held_and_takes_nothing() {
     let (directory, root) = root();
     let stale = Options::default().stale;
     let look = || root.inspect(Root::LOCK_FILE, stale).expect("looks");
@@ -169,7 +170,7 @@ fn a_released_lock_leaves_no_descriptor_and_no_thread() {
         drop(root.lock(Request::default()).expect("locks"));
     }
     let begun = Instant::now();
-    // Other tests run beside this one and have descriptors of their own.
+    // Other tests run in parallel and have their own descriptors.
     while count("fd") > descriptors {
         assert!(begun.elapsed() < DEADLINE, "{} descriptors, were {descriptors}", count("fd"));
         thread::yield_now();

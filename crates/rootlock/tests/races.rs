@@ -1,8 +1,8 @@
-//! Many processes go for one lock at the same moment, many times, in the two situations in which
-//! a design that recovers stale locks can give one lock to two (R1 and R2 in docs/protocol.md).
+//! Many processes race for one lock, many times, in the two situations in which a design that
+//! recovers stale locks can give one lock to two (R1 and R2 in docs/protocol.md).
 //!
-//! The same harness runs against rootlock and against a naive variant: it must find the hole in
-//! the one, or it proves nothing about the other.
+//! The same harness runs against rootlock and against a naive variant: it must find the holes of
+//! the latter, or it proves nothing about the former.
 #![cfg(unix)]
 
 #[path = "races/naive.rs"]
@@ -19,8 +19,8 @@ use rootlock::{Options, Request, Root};
 
 const STALE: Duration = Duration::from_millis(150);
 
-/// Longer than a busy machine keeps a thread from beating: nobody shall be preempted for good reason.
-/// On an emulated processor that is longer.
+/// Longer than a busy machine keeps a thread from beating: nobody is to be preempted rightly. An
+/// emulated processor needs longer.
 fn options() -> Options {
     let times = if std::env::var_os("ROOTLOCK_EMULATED").is_some() { 5 } else { 1 };
     Options {
@@ -31,7 +31,7 @@ fn options() -> Options {
     }
 }
 
-/// Set in a child: the test `racer` is its main function then.
+/// Set in a child, whose main function is then the test `racer`.
 const DIRECTORY: &str = "ROOTLOCK_RACE_DIRECTORY";
 const DESIGN: &str = "ROOTLOCK_RACE_DESIGN";
 
@@ -42,16 +42,16 @@ enum Design {
     Naive,
 }
 
-/// What the lock file is like when they start.
+/// The state of the lock file at the start.
 #[derive(Clone, Copy, Debug)]
 enum Start {
-    /// R2: nobody holds it, and it is old because nobody did for long.
+    /// R2: nobody holds it, and it is old because nobody has held it for long.
     Cold,
     /// R1: held by somebody who does not beat.
     Abandoned,
 }
 
-/// A race that goes on until `rounds` are over or two were inside together.
+/// A race that goes on until `rounds` are over or two processes were inside together.
 struct Race {
     directory: tempfile::TempDir,
     racers: Vec<Racer>,
@@ -72,7 +72,7 @@ impl Race {
         Self { directory, racers, round: 0 }
     }
 
-    /// Whether anybody met somebody else inside.
+    /// Whether two processes were inside together.
     #[expect(clippy::disallowed_methods, reason = "the abandoned holder is a foreign program")]
     fn run(&mut self, start: Start) -> bool {
         let path = self.directory.path().join(".lock");
@@ -113,7 +113,7 @@ impl Racer {
         Self { child, commands, answers }
     }
 
-    /// The racer's next answer; what the test runner prints around it is passed over.
+    /// The racer's next answer; skips what the test runner prints around it.
     fn answer(&mut self) -> String {
         loop {
             let mut line = String::new();
@@ -149,7 +149,7 @@ fn racer() {
         rounds.read_exact_at(&mut number, 0).expect("reads");
         let before = number;
         say("ready");
-        // Spinning, not waiting: all shall go at the same moment.
+        // Spins instead of waiting: all must start at the same moment.
         while number == before {
             rounds.read_exact_at(&mut number, 0).expect("reads");
         }
@@ -170,7 +170,7 @@ fn racer() {
     }
 }
 
-/// Is inside for a moment; says whether nobody else was.
+/// Is inside for a moment; returns whether nobody else was.
 fn be_inside(directory: &Path) -> bool {
     let marker = directory.join("inside");
     let alone = File::options().write(true).create_new(true).open(&marker).is_ok();
@@ -179,14 +179,14 @@ fn be_inside(directory: &Path) -> bool {
         let _ = File::open("/dev/zero").and_then(|mut zero| zero.read_exact(&mut nothing));
         std::thread::yield_now();
     }
-    // Whoever was first may have removed it already, if two were inside.
+    // If two were inside, the first may have removed it already.
     alone && fs::remove_file(&marker).is_ok()
 }
 
 fn nobody_meets(racers: usize, start: Start, rounds: u32) {
     let mut race = Race::new(Design::Rootlock, racers);
     for round in 0..rounds {
-        assert!(!race.run(start), "two held one lock, {start:?}, round {round}");
+        assert!(!race.run(start), "two held one lock: {start:?}, round {round}");
     }
 }
 

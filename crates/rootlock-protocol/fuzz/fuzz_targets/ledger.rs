@@ -1,4 +1,5 @@
-//! Any bytes as the content of the guard file, once as they are and once with right checksums.
+//! Feeds arbitrary bytes as the guard file's content, once as they are and once with correct
+//! checksums.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

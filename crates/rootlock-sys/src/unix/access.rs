@@ -12,7 +12,7 @@ const OF_GROUP: u32 = 0o070;
 const OF_OTHERS: u32 = 0o007;
 const OF_OWNER: u32 = 0o600;
 
-/// Gives `to` exactly the access rights of `from`; an error where the system does not allow that.
+/// Gives `to` exactly the access rights of `from`; fails where the system does not allow that.
 pub fn copy_access(from: &File, to: &File) -> io::Result<()> {
     let wanted = stat(from)?;
     let own = stat(to)?;
@@ -23,15 +23,15 @@ pub fn copy_access(from: &File, to: &File) -> io::Result<()> {
     }
     list::copy(from, to)?;
     set_mode(to, permissions(&wanted))?;
-    // Some file systems take what they don't keep.
+    // Some file systems accept what they don't keep.
     let now = stat(to)?;
     let same = (now.st_uid, now.st_gid, permissions(&now))
         == (wanted.st_uid, wanted.st_gid, permissions(&wanted));
     if same { Ok(()) } else { Err(rustix::io::Errno::PERM.into()) }
 }
 
-/// The same as far as the system allows, for a file that is only made beside the other: whoever
-/// makes it may always use it.
+/// The same as far as the system allows, for a new file beside the other; whoever creates it may
+/// always use it.
 pub fn share_access(from: &File, to: &File) {
     let (Ok(wanted), Ok(own)) = (stat(from), stat(to)) else { return };
     let (owner, group) = (Uid::from_raw(wanted.st_uid), Gid::from_raw(wanted.st_gid));
@@ -41,7 +41,7 @@ pub fn share_access(from: &File, to: &File) {
         && own.st_gid != wanted.st_gid
         && retry_on_intr(|| fchown(to, None, Some(group))).is_err()
     {
-        // Another group than the one that is meant: its members are anybody.
+        // The file has another group than intended, whose members count as others.
         mode = mode & !OF_GROUP | (mode & OF_OTHERS) << 3;
     } else {
         let _ = list::copy(from, to);
@@ -80,13 +80,13 @@ mod list {
         match (get(from)?, get(to)?) {
             (wanted, own) if wanted == own => Ok(()),
             (Some(list), _) => Ok(fsetxattr(to, NAME, &list, XattrFlags::empty())?),
-            // One that the directory has given it.
+            // The file inherited one from the directory.
             (None, _) => Ok(fremovexattr(to, NAME)?),
         }
     }
 
     fn get(file: &File) -> io::Result<Option<Vec<u8>>> {
-        // The most that an attribute can be.
+        // The largest size of an attribute.
         let mut list = vec![0; 1 << 16];
         match fgetxattr(file, NAME, &mut list[..]) {
             Ok(length) => {
@@ -108,7 +108,7 @@ mod list {
     use std::ptr;
 
     pub(super) fn copy(from: &File, to: &File) -> io::Result<()> {
-        // SAFETY: both descriptors are open for the call, and it may do without a state.
+        // SAFETY: both descriptors are open for the call, and a null state is allowed.
         let result = unsafe {
             libc::fcopyfile(from.as_raw_fd(), to.as_raw_fd(), ptr::null_mut(), libc::COPYFILE_ACL)
         };
@@ -116,7 +116,7 @@ mod list {
     }
 }
 
-/// Elsewhere lists are not copied.
+/// Lists are not copied elsewhere.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 mod list {
     use std::fs::File;
@@ -138,7 +138,7 @@ mod tests {
 
     const LIST: &str = "system.posix_acl_access";
 
-    /// That a certain user may read and write it, beside its owner.
+    /// A certain user may read and write it, beside its owner.
     fn list() -> Vec<u8> {
         const ANYBODY: u32 = u32::MAX;
         let entries = [
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_list_goes_with_the_file_and_one_that_is_not_its_own_goes_away() {
+    fn an_access_list_is_copied_and_an_inherited_one_is_removed() {
         let files = || (tempfile::tempfile().expect("makes"), tempfile::tempfile().expect("makes"));
         let (from, to) = files();
         if fsetxattr(&from, LIST, &list(), XattrFlags::empty()).is_err() {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_goes_with_the_file_whatever_the_umask() {
+    fn a_mode_is_copied_whatever_the_umask() {
         for mode in [0o600, 0o660, 0o666, 0o444] {
             let from = tempfile::tempfile().expect("makes");
             let to = tempfile::tempfile().expect("makes");

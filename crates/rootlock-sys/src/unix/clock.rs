@@ -1,4 +1,4 @@
-//! The three clocks; each reading is a time since some fixed moment of its own.
+//! The three clocks. Each reading is a time since some fixed moment of that clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::Nanos;
 
-/// Counts only while the machine is awake: what a watcher has really watched.
+/// Counts only while the machine is awake: the time that a watcher has really watched.
 pub fn awake() -> Duration {
     // CLOCK_MONOTONIC stands still in sleep on Linux and the BSDs.
     #[cfg(not(target_vendor = "apple"))]
@@ -30,7 +30,7 @@ pub fn since_boot() -> Duration {
     return read(ClockId::Monotonic);
 }
 
-/// The wall clock, which people and other programs may set; never the sole judge.
+/// The wall clock, which people and other programs may set; it never decides alone.
 pub fn wall() -> Nanos {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_nanos() as Nanos,

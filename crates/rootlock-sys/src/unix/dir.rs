@@ -1,6 +1,6 @@
-//! A directory handle: everything is opened relative to it and by a plain name.
+//! A directory handle: everything is opened relative to it, by a plain name.
 //!
-//! On FUSE and network file systems a signal may interrupt any call; that is no error of the call.
+//! On FUSE and network file systems a signal may interrupt any call; the call has not failed then.
 
 use std::fs::File;
 use std::io;
@@ -14,13 +14,13 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::file_system::FileSystem;
 use crate::{Create, FileId, Locality, Stat};
 
-/// An open directory; renaming its path does not matter any more.
+/// An open directory; renaming its path no longer matters.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
 }
 
-/// For reaching into a directory the search permission is enough.
+/// Search permission is enough to open files inside a directory.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const HANDLE: OFlags = OFlags::PATH;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
@@ -31,7 +31,8 @@ const NOATIME: OFlags = OFlags::NOATIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const NOATIME: OFlags = OFlags::empty();
 
-/// How often a file that comes and goes is opened or made; somebody must remove it each time.
+/// How often opening or creating a file that comes and goes is tried; each time somebody must have
+/// removed it.
 const MAKE_TRIES: u32 = 100;
 
 impl Dir {
@@ -39,7 +40,7 @@ impl Dir {
         Self::open_from(None, path)
     }
 
-    /// The same, where a relative path begins at another directory than the current one.
+    /// The same with a relative path that begins at a directory other than the current one.
     pub fn open_from(base: Option<&Self>, path: &Path) -> io::Result<Self> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let base = base.map_or(rustix::fs::CWD, |base| base.fd.as_fd());
@@ -47,33 +48,33 @@ impl Dir {
         Ok(Self { fd })
     }
 
-    /// Opens a directory if that takes nothing but the kernel's memory: `None` when it would have
-    /// to ask a disk or a server, or can't tell.
+    /// Opens a directory if the kernel's memory suffices: `None` when that would have to ask a disk
+    /// or a server, or when the system can't tell.
     #[cfg(target_os = "linux")]
     pub fn open_cached(base: Option<&Self>, path: &Path) -> Option<Self> {
         let base = base.map_or(rustix::fs::CWD, |base| base.fd.as_fd());
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = rustix::fs::ResolveFlags::CACHED;
         let open = || rustix::fs::openat2(base, path, flags, Mode::empty(), resolve);
-        // `EAGAIN`: not in memory, or somebody renamed something anywhere just now; then the next
-        // try, which is cheap, is likely to do.
+        // `EAGAIN`: not in memory, or somebody renamed something anywhere just now; then the next,
+        // cheap try is likely to succeed.
         let tries = (0..3).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
         Some(Self { fd: tries?.ok()? })
     }
 
-    /// Only Linux can tell beforehand.
+    /// Only Linux can tell in advance.
     #[cfg(not(target_os = "linux"))]
     pub fn open_cached(_base: Option<&Self>, _path: &Path) -> Option<Self> {
         None
     }
 
-    /// Names the mount that the directory is on, and the directory, without asking a server: two
-    /// equal mounts are the same one, so what is known of one holds for the other. `None` when the
-    /// system can't tell.
+    /// Identifies the mount that the directory is on, and the directory, without asking a server.
+    /// Two equal mounts are the same one, so what is known of one holds for the other. `None` when
+    /// the system can't tell.
     #[cfg(target_os = "linux")]
     pub fn mount_and_id(&self) -> Option<(u64, FileId)> {
         use rustix::fs::StatxFlags;
-        /// `STATX_MNT_ID_UNIQUE`, since Linux 6.8: a number never used twice before a reboot.
+        /// `STATX_MNT_ID_UNIQUE`, since Linux 6.8: a number never reused before a reboot.
         const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let stat = rustix::fs::statx(&self.fd, c"", flags, UNIQUE | StatxFlags::INO).ok()?;
@@ -88,13 +89,14 @@ impl Dir {
         None
     }
 
-    /// A number of the mount that the directory is on, where [`Dir::mount_and_id`] has none: for as
-    /// long as the directory is open, no other mount has it. Zero where the system does not number
-    /// mounts: there a directory has another identity by each.
+    /// A number for the mount that the directory is on, where [`Dir::mount_and_id`] has none;
+    /// unique while the directory is open. Zero where the system does not number mounts: there a
+    /// directory has a different identity on each.
     #[cfg(target_os = "linux")]
     pub fn mount(&self) -> u64 {
         use rustix::fs::StatxFlags;
-        // It may have failed for once; another kind of number would look like another mount.
+        // This may have been a transient failure; a number of another kind would look like another
+        // mount.
         if let Some((mount, _)) = self.mount_and_id() {
             return mount;
         }
@@ -170,14 +172,14 @@ impl Dir {
         Locality::Remote
     }
 
-    /// What it is on, as the mount table has it.
+    /// Its file system, according to the mount table.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn file_system(&self) -> FileSystem {
         let (kind, options) = self.mounted().unwrap_or_default();
         FileSystem::new(kind, options, self.locality())
     }
 
-    /// The kind and the options of the mount that the directory is on.
+    /// The type and the options of the mount that the directory is on.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn mounted(&self) -> Option<(String, String)> {
         let id = self.mount_by_procfs()?;
@@ -214,8 +216,8 @@ impl Dir {
         FileSystem::new(String::new(), String::new(), self.locality())
     }
 
-    /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
-    /// (`ELOOP`), a FIFO is not waited for, and a child process inherits nothing.
+    /// Opens a plain name for reading, writing and locking. Does not follow a symbolic link
+    /// (`ELOOP`), does not block on a FIFO, and is not inherited by child processes.
     pub fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
         let flags =
             OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -225,8 +227,8 @@ impl Dir {
         match create {
             Create::Never => open(),
             Create::New => make(),
-            // Not by one call: where `fs.protected_regular` is set, asking to make what another
-            // user has made in a sticky directory is refused, though opening it is not.
+            // Two calls, not one: with `fs.protected_regular` set, `O_CREAT` on a file that another
+            // user owns in a sticky directory is refused, though opening it is not.
             Create::IfMissing => {
                 for _ in 0..MAKE_TRIES {
                     match open() {
@@ -243,14 +245,14 @@ impl Dir {
         }
     }
 
-    /// Opens a plain name for looking at it only, so that a read-only file system will do.
+    /// Opens a plain name for reading only, so that a read-only file system will do.
     pub fn open_to_look(&self, name: &str) -> io::Result<File> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         self.open_at(name, flags, Mode::empty())
     }
 
-    /// Reading the ledger must not write its access time: on a journaling file system that waits
+    /// Reading the ledger must not update its access time: on a journaling file system that waits
     /// for the journal. Only the file's owner may ask for that.
     fn open_at(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
         let open = |flags| retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, mode));
@@ -261,7 +263,7 @@ impl Dir {
         Ok(fd.into())
     }
 
-    /// What a plain name stands for now; `None` when there is nothing of that name.
+    /// The file that a plain name refers to now; `None` if there is none.
     pub fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
         match retry_on_intr(|| rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)) {
             Ok(stat) => Ok(Some(super::convert(&stat))),
@@ -270,12 +272,12 @@ impl Dir {
         }
     }
 
-    /// Puts `from` in the place of `to`, in one step.
+    /// Puts `from` in the place of `to`, atomically.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(retry_on_intr(|| rustix::fs::renameat(&self.fd, from, &self.fd, to))?)
     }
 
-    /// Removes a plain name; that there is none is fine.
+    /// Removes a plain name, if it exists.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())) {
             Err(errno) if errno != Errno::NOENT => Err(errno.into()),

@@ -22,15 +22,14 @@ pub use interrupt::{Interrupt, Interruptible};
 
 use super::{FileId, Nanos, Stat, TimesSet};
 
-/// Identity and times of an open file.
+/// The identity and times of an open file.
 pub fn stat(file: &File) -> io::Result<Stat> {
     Ok(convert(&retry_on_intr(|| rustix::fs::fstat(file))?))
 }
 
 /// Sets the access and the modification time.
 ///
-/// Where the file belongs to another user, only "now, both" is allowed: then that is what they are
-/// set to.
+/// On another user's file only "now" is allowed, for both: then they are set to that.
 pub fn set_times(file: &File, accessed: Nanos, modified: Nanos) -> io::Result<TimesSet> {
     let set = |last_access, last_modification| {
         let times = Timestamps { last_access, last_modification };
@@ -53,7 +52,7 @@ fn timespec(nanos: Nanos) -> Timespec {
     }
 }
 
-/// The errors by which `flock` says "held", beside `EWOULDBLOCK`: SMB answers `EACCES`.
+/// The errors by which `flock` says "held", besides `EWOULDBLOCK`: SMB answers `EACCES`.
 pub(crate) fn is_contended(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::ACCESS.raw_os_error())
 }
@@ -64,7 +63,7 @@ pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Resu
     call()
 }
 
-/// Reads from the start of a file; fewer bytes when it is shorter.
+/// Reads from the start of a file; returns fewer bytes if it is shorter.
 pub fn read_at(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.read_at(buffer, 0) {
@@ -74,20 +73,20 @@ pub fn read_at(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Writes all of the bytes.
+/// Writes all bytes.
 pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
 }
 
-/// Closes a file and says what the system says of it, which dropping it does not.
+/// Closes a file and returns the system's error, which dropping it ignores.
 pub fn close(file: File) -> io::Result<()> {
-    // SAFETY: the descriptor was just taken out of its owner and is closed once.
+    // SAFETY: the descriptor was just taken from its owner and is closed once.
     let result = unsafe { libc::close(file.into_raw_fd()) };
     if result == 0 {
         return Ok(());
     }
     match io::Error::last_os_error() {
-        // The descriptor is gone all the same (close(2), Linux and the BSDs).
+        // The descriptor is closed all the same (close(2), Linux and the BSDs).
         error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
         error => Err(error),
     }

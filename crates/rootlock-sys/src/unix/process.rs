@@ -45,23 +45,24 @@ pub fn boot() -> Option<String> {
     None
 }
 
-/// The name spaces by which this process's pid and start time are told, as one number; zero where
-/// there is only one of each. In another time name space the same process started at another time.
+/// The namespaces of this process's pid and start time, as one number; zero where there is only one
+/// of each. In another time namespace the same process has another start time.
 pub fn namespace() -> u64 {
     use std::os::unix::fs::MetadataExt;
     let of = |kind| fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |file| file.ino());
-    // The kernel's numbers of name spaces have 32 bits.
+    // The kernel's namespace numbers have 32 bits.
     of("pid") | of("time") << 32
 }
 
-/// When a process started, in units of the system's own; with the pid it names the process for
-/// ever, though pids are reused.
+/// When a process started, in the system's own units. With the pid, it identifies the process
+/// forever, even though pids are reused.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn start_time(pid: u32) -> Option<u64> {
-    // The main thread's, which is the process's: qemu's user mode (a container of another processor)
-    // makes up `/proc/PID/stat` for the process itself, so that others would take it for gone.
+    // The main thread's, which is the process's: qemu's user mode (a container of another
+    // processor) makes up `/proc/PID/stat` for the process itself, so that others would think it
+    // had ended.
     let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
-    // The second field is the name in parentheses and may itself hold spaces and parentheses.
+    // The second field is the name in parentheses and may itself contain spaces and parentheses.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
@@ -88,8 +89,8 @@ pub fn start_time(_pid: u32) -> Option<u64> {
     None
 }
 
-/// Whether the process with this pid and start time, of this boot and these name spaces, has
-/// certainly ended. Any doubt is a no.
+/// Whether the process with this pid and start time, of this boot and these namespaces, has
+/// certainly ended. Any doubt means no.
 pub fn is_gone(pid: u32, start: u64) -> bool {
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     match rustix::process::test_kill_process(id) {
@@ -98,7 +99,7 @@ pub fn is_gone(pid: u32, start: u64) -> bool {
     }
 }
 
-/// The command line of a process, as words; empty when not known.
+/// The command line of a process, as words; empty if unknown.
 pub fn arguments(pid: u32) -> Vec<String> {
     match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(line) => String::from_utf8_lossy(&line)
@@ -113,14 +114,14 @@ pub fn arguments(pid: u32) -> Vec<String> {
     }
 }
 
-/// The processes that hold a `flock` on a file, as the kernel tells: `None` where it does not.
-/// Holders in name spaces that this process can't see are left out.
+/// The processes that hold a `flock` on a file, according to the kernel; `None` where it does not
+/// report them. Leaves out holders in namespaces that this process can't see.
 pub fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
     let owners = kernel_locks(file)?.into_iter().filter(|lock| !lock.waits);
     Some(owners.map(|lock| (lock.pid, lock.mode)).collect())
 }
 
-/// The same, with those who wait for it; each process once.
+/// The same, with those that wait for it; each process once.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
@@ -144,8 +145,8 @@ pub fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
     };
     let mut found = Vec::new();
     for lock in locks.lines().filter_map(lock) {
-        // The kernel tells a page at a time, by numbers: a lock that comes elsewhere in between moves
-        // one that was told to the next page.
+        // The kernel reports a page at a time, by index: a lock added elsewhere in between shifts
+        // one that was already reported to the next page.
         if !found.contains(&lock) {
             found.push(lock);
         }

@@ -1,8 +1,9 @@
-//! The queue of the waiting processes, beside the kernel's own: a lock on a byte of the guard, of the
-//! kind that belongs to the open file (`F_OFD_SETLKW`). The kernel manages it, and removes processes
-//! that die. A process that waits without queueing announces that by a lock on another byte.
+//! The queue of waiting processes, beside the kernel's own: a lock on a byte of the guard, of the
+//! kind that belongs to the open file (`F_OFD_SETLKW`). The kernel manages it, and removes
+//! processes that die. A process that waits without queueing announces that by a lock on another
+//! byte.
 //!
-//! On Linux these locks have nothing to do with `flock`; where they do (macOS, NFS), nobody queues
+//! On Linux these locks are independent of `flock`; where they are not (macOS, NFS), nobody queues,
 //! and [`others_wait`] does not know.
 
 use std::fs::File;
@@ -10,7 +11,7 @@ use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 
-/// Far behind the content: the place at the head of the queue, and behind it the byte of those who
+/// Far behind the content: the byte for the head of the queue, followed by that of processes that
 /// wait without queueing.
 #[cfg(target_os = "linux")]
 const HEAD: i64 = 1 << 40;
@@ -29,8 +30,7 @@ pub fn queue_up(guard: &File) -> io::Result<bool> {
     }
 }
 
-/// Announces that this process waits, though not in the queue. A hint: if that fails, it is not
-/// announced.
+/// Announces that this process waits, though not in the queue. Only a hint: failures are ignored.
 pub fn announce(guard: &File) {
     #[cfg(target_os = "linux")]
     let _ = set(guard, libc::F_OFD_SETLK, libc::F_RDLCK, HEAD + 1, 1);
@@ -38,7 +38,7 @@ pub fn announce(guard: &File) {
     let _ = guard;
 }
 
-/// Leaves the queue, and takes the announcement back.
+/// Leaves the queue, and withdraws the announcement.
 pub fn leave(guard: &File) {
     #[cfg(target_os = "linux")]
     let _ = set(guard, libc::F_OFD_SETLK, libc::F_UNLCK, HEAD, 2);
@@ -51,7 +51,7 @@ pub fn others_wait(guard: &File) -> Option<bool> {
     #[cfg(target_os = "linux")]
     {
         let mut lock = bytes(libc::F_WRLCK, HEAD, 2);
-        // SAFETY: the descriptor is open for the call, the pointer is to a local.
+        // SAFETY: the descriptor is open for the call, and the pointer is to a local.
         let result = unsafe { libc::fcntl(guard.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
         (result == 0).then(|| i32::from(lock.l_type) != libc::F_UNLCK)
     }
@@ -71,7 +71,7 @@ fn set(
     length: i64,
 ) -> io::Result<()> {
     let mut lock = bytes(kind, start, length);
-    // SAFETY: the descriptor is open for the call, the pointer is to a local.
+    // SAFETY: the descriptor is open for the call, and the pointer is to a local.
     match unsafe { libc::fcntl(guard.as_raw_fd(), call, &raw mut lock) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

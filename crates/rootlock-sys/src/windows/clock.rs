@@ -1,6 +1,6 @@
-//! The three clocks; each reading is a time since some fixed moment of its own.
+//! The three clocks. Each reading is a time since some fixed moment of that clock.
 //!
-//! The precise variants, because the others move by up to 16 ms at a time.
+//! These are the precise variants, because the others advance by up to 16 ms at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,10 +10,10 @@ use windows_sys::Win32::System::WindowsProgramming::{
 
 use crate::Nanos;
 
-/// Counts only while the machine is awake: what a watcher has really watched.
+/// Counts only while the machine is awake: the time that a watcher has really watched.
 pub fn awake() -> Duration {
     let mut ticks = 0;
-    // SAFETY: there is a number to be filled.
+    // SAFETY: the pointer is to a local that the call fills.
     unsafe { QueryUnbiasedInterruptTimePrecise(&mut ticks) };
     from_ticks(ticks)
 }
@@ -21,12 +21,12 @@ pub fn awake() -> Duration {
 /// Counts sleep too: how long others have seen no beat of ours.
 pub fn since_boot() -> Duration {
     let mut ticks = 0;
-    // SAFETY: there is a number to be filled.
+    // SAFETY: the pointer is to a local that the call fills.
     unsafe { QueryInterruptTimePrecise(&mut ticks) };
     from_ticks(ticks)
 }
 
-/// The wall clock, which people and other programs may set; never the sole judge.
+/// The wall clock, which people and other programs may set; it never decides alone.
 pub fn wall() -> Nanos {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_nanos() as Nanos,
@@ -34,7 +34,7 @@ pub fn wall() -> Nanos {
     }
 }
 
-/// Of 100 ns.
+/// In units of 100 ns.
 fn from_ticks(ticks: u64) -> Duration {
     const TICKS_PER_SECOND: u64 = 10_000_000;
     Duration::new(ticks / TICKS_PER_SECOND, (ticks % TICKS_PER_SECOND) as u32 * 100)

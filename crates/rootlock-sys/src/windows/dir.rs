@@ -1,7 +1,7 @@
-//! A directory handle: everything is opened relative to it and by a plain name.
+//! A directory handle: everything is opened relative to it, by a plain name.
 //!
-//! By `NtCreateFile`: the Win32 calls know no handles to start from, follow links, and change
-//! names (`nul`, a dot at the end).
+//! Uses `NtCreateFile`: the Win32 calls can't start from a handle, follow links, and change names
+//! (`nul`, a trailing dot).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -42,24 +42,24 @@ use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 use crate::file_system::FileSystem;
 use crate::{Create, FileId, Locality, Stat};
 
-/// An open directory. Renaming its path does not matter any more, where the system allows that:
-/// not while a file in it is open.
+/// An open directory. Renaming its path no longer matters, where the system allows it: not while a
+/// file in it is open.
 #[derive(Debug)]
 pub struct Dir {
     handle: File,
 }
 
-/// Keeps nobody from anything, deleting and replacing included.
+/// Excludes no other access, deleting and replacing included.
 const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
-/// What stands in the place of a file is opened itself, a link too, and nothing behind it.
+/// Opens whatever has the name itself, even a link, and nothing behind it.
 const NOT_FOLLOWED: NTCREATEFILE_CREATE_OPTIONS =
     FILE_OPEN_REPARSE_POINT | FILE_SYNCHRONOUS_IO_NONALERT;
 
 impl Dir {
     pub fn open(path: &Path) -> io::Result<Self> {
         let handle = OpenOptions::new()
-            // As on Unix, searching is enough.
+            // As on Unix, search permission is enough.
             .access_mode(FILE_TRAVERSE | FILE_READ_ATTRIBUTES)
             .share_mode(SHARE_ALL)
             // Without it no directory is opened; with it files are too.
@@ -76,7 +76,7 @@ impl Dir {
         Self::open(path)
     }
 
-    /// Only Linux can tell beforehand.
+    /// Only Linux can tell in advance.
     pub fn open_cached(_base: Option<&Self>, _path: &Path) -> Option<Self> {
         None
     }
@@ -86,7 +86,7 @@ impl Dir {
         None
     }
 
-    /// A directory has one mode here, whatever path it was opened by.
+    /// A directory has the same access rights here by whatever path it was opened.
     pub fn mount(&self) -> u64 {
         0
     }
@@ -95,7 +95,7 @@ impl Dir {
         super::file_id(&self.handle)
     }
 
-    /// Local is what is no network device and is called like the system's own file systems: one
+    /// Local means: not a network device, and named like one of the system's own file systems. One
     /// that runs as a program (WinFsp, Dokan) has a name of its own.
     pub fn locality(&self) -> Locality {
         const LOCAL: [&str; 7] = ["NTFS", "ReFS", "CSVFS", "exFAT", "FAT32", "FAT", "UDF"];
@@ -105,14 +105,14 @@ impl Dir {
         }
     }
 
-    /// What it is on: a share is called by the file system behind it.
+    /// Its file system; a share is reported under the file system behind it.
     pub fn file_system(&self) -> FileSystem {
         let options = if self.is_remote().unwrap_or(false) { "remote" } else { "" };
         FileSystem::new(self.volume_kind().unwrap_or_default(), options.into(), self.locality())
     }
 
-    /// Opens a plain name for reading, writing and locking. A symbolic link is not followed
-    /// (`ELOOP`, as Node calls it), and a child process inherits nothing.
+    /// Opens a plain name for reading, writing and locking. Does not follow a symbolic link
+    /// (`ELOOP`, as Node calls it), and is not inherited by child processes.
     pub fn open_file(&self, name: &str, create: Create) -> io::Result<File> {
         let access = FILE_READ_DATA
             | FILE_WRITE_DATA
@@ -127,15 +127,15 @@ impl Dir {
         self.open_no_link(name, access, disposition)
     }
 
-    /// Opens a plain name for looking at it only, so that a read-only file system will do.
+    /// Opens a plain name for reading only, so that a read-only file system will do.
     pub fn open_to_look(&self, name: &str) -> io::Result<File> {
         self.open_no_link(name, FILE_READ_DATA | FILE_READ_ATTRIBUTES | SYNCHRONIZE, FILE_OPEN)
     }
 
-    /// What a plain name stands for now; `None` when there is nothing of that name.
+    /// The file that a plain name refers to now; `None` if there is none.
     pub fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
         let access = FILE_READ_ATTRIBUTES | SYNCHRONIZE;
-        // Once: who only looks is kept out by nobody.
+        // Tried once: no other handle excludes one that only reads attributes.
         match self.open_once(name, access, FILE_OPEN, NOT_FOLLOWED) {
             Ok(file) => super::stat(&file).map(Some),
             Err(status) if status.is_missing() => Ok(None),
@@ -143,10 +143,10 @@ impl Dir {
         }
     }
 
-    /// Puts `from` in the place of `to`, in one step.
+    /// Puts `from` in the place of `to`, atomically.
     ///
-    /// NTFS does so even while others have `to` open, as on Unix, since Windows 10 1709. Where it
-    /// is not known how (FAT, old servers, Wine) it is done in the old way, which refuses that.
+    /// Since Windows 10 1709, NTFS does so even while others have `to` open, as on Unix. File
+    /// systems that can't (FAT, old servers, Wine) use the older call, which refuses that.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let file = self.open_at(from, DELETE | SYNCHRONIZE, FILE_OPEN, NOT_FOLLOWED)?;
         let flags = FILE_RENAME_REPLACE_IF_EXISTS | FILE_RENAME_POSIX_SEMANTICS;
@@ -160,9 +160,10 @@ impl Dir {
         }
     }
 
-    /// Removes a plain name; that there is none is fine.
+    /// Removes a plain name, if it exists.
     ///
-    /// Where it is known how, the name is gone at once; else when the last one closes the file.
+    /// Where the file system supports it, the name is gone at once; otherwise when the last handle
+    /// is closed.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         let options = NOT_FOLLOWED | FILE_NON_DIRECTORY_FILE;
         let file = match self.open_at(name, DELETE | SYNCHRONIZE, FILE_OPEN, options) {
@@ -174,7 +175,7 @@ impl Dir {
             Flags: FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS,
         };
         let classic = FILE_DISPOSITION_INFORMATION { DeleteFile: true };
-        // SAFETY: both are what their class says.
+        // SAFETY: both are what their class requires.
         match unsafe { set(&file, FileDispositionInformationEx, &posix) } {
             Err(status) if status.is_unknown() => {
                 // SAFETY: as above.
@@ -198,8 +199,8 @@ impl Dir {
         Ok(file)
     }
 
-    /// Opens a plain name. What passes by itself is waited for, for some tens of milliseconds at
-    /// most: a virus scanner's short look that shares nothing; a file that is being deleted.
+    /// Opens a plain name. Retries transient failures for some tens of milliseconds: a virus
+    /// scanner's brief exclusive look; a file that is being deleted.
     fn open_at(
         &self,
         name: &str,
@@ -238,14 +239,14 @@ impl Dir {
             Length: size_of::<OBJECT_ATTRIBUTES>() as u32,
             RootDirectory: self.handle.as_raw_handle(),
             ObjectName: &name,
-            // As every other program's names. Without OBJ_INHERIT.
+            // Case-insensitive, like every other program's names. Without OBJ_INHERIT.
             Attributes: OBJ_CASE_INSENSITIVE,
             ..OBJECT_ATTRIBUTES::default()
         };
         let mut handle = ptr::null_mut();
         let mut block = IO_STATUS_BLOCK::default();
-        // SAFETY: `object`, `name` and the buffer of it live until the call returns, and are only
-        // read; there is room for the handle and the status.
+        // SAFETY: `object`, `name` and its buffer live until the call returns, and are only read;
+        // there is room for the handle and the status.
         Status::check(unsafe {
             NtCreateFile(
                 &mut handle,
@@ -261,7 +262,7 @@ impl Dir {
                 0,
             )
         })?;
-        // SAFETY: the handle was just made, is nobody else's, and is a file's.
+        // SAFETY: the handle was just opened, belongs to nobody else, and is a file's.
         Ok(unsafe { File::from_raw_handle(handle) })
     }
 
@@ -275,12 +276,12 @@ impl Dir {
         const NAME: usize = mem::offset_of!(FILE_RENAME_INFORMATION, FileName);
         let to: Vec<u16> = to.encode_utf16().collect();
         let size = NAME + size_of_val(to.as_slice());
-        // Of words, so that it is aligned as the structure at its beginning must be.
+        // An array of words, so that it is aligned as the structure at its beginning must be.
         let words = size.max(size_of::<FILE_RENAME_INFORMATION>()).div_ceil(size_of::<u64>());
         let mut buffer = vec![0_u64; words];
         let info: *mut FILE_RENAME_INFORMATION = buffer.as_mut_ptr().cast();
-        // SAFETY: the buffer has room for the structure and for the name that its end grows by,
-        // and is aligned for both.
+        // SAFETY: the buffer has room for the structure and the name that extends it, and is
+        // aligned for both.
         unsafe {
             info.write(FILE_RENAME_INFORMATION {
                 Anonymous: how,
@@ -290,14 +291,14 @@ impl Dir {
             });
             info.byte_add(NAME).cast::<u16>().copy_from_nonoverlapping(to.as_ptr(), to.len());
         }
-        // SAFETY: the buffer is what both classes want.
+        // SAFETY: the buffer is what both classes require.
         unsafe { set_bytes(file, class, buffer.as_ptr().cast(), size_of_val(buffer.as_slice())) }
     }
 
     fn is_remote(&self) -> Result<bool, Status> {
         let mut info = FILE_FS_DEVICE_INFORMATION::default();
         let mut block = IO_STATUS_BLOCK::default();
-        // SAFETY: the handle is open, `info` is what the class says, of the size given.
+        // SAFETY: the handle is open, and `info` has the type and size that the class requires.
         Status::check(unsafe {
             NtQueryVolumeInformationFile(
                 self.handle.as_raw_handle(),
@@ -311,9 +312,10 @@ impl Dir {
     }
 
     fn volume_kind(&self) -> io::Result<String> {
-        // What MAX_PATH allows for; every known name is much shorter.
+        // As long as MAX_PATH allows; every known name is much shorter.
         let mut name = [0_u16; 261];
-        // SAFETY: the handle is open, the buffer as long as said, nothing else is asked.
+        // SAFETY: the handle is open, the buffer is as long as stated, and nothing else is
+        // requested.
         super::succeeded(unsafe {
             GetVolumeInformationByHandleW(
                 self.handle.as_raw_handle(),
@@ -334,14 +336,16 @@ impl Dir {
 /// Sets one of the fixed-size classes of information.
 ///
 /// # Safety
-/// `info` is what `class` wants.
+///
+/// `info` is what `class` requires.
 unsafe fn set<T>(file: &File, class: FILE_INFORMATION_CLASS, info: &T) -> Result<(), Status> {
-    // SAFETY: the caller's; the pointer and the size are of one value.
+    // SAFETY: guaranteed by the caller; the pointer and the size are of one value.
     unsafe { set_bytes(file, class, (&raw const *info).cast(), size_of::<T>()) }
 }
 
 /// # Safety
-/// There are `size` bytes at `info`, which are what `class` wants.
+///
+/// There are `size` bytes at `info`, which are what `class` requires.
 unsafe fn set_bytes(
     file: &File,
     class: FILE_INFORMATION_CLASS,
@@ -349,13 +353,13 @@ unsafe fn set_bytes(
     size: usize,
 ) -> Result<(), Status> {
     let mut block = IO_STATUS_BLOCK::default();
-    // SAFETY: the handle is open; the caller vouches for the rest.
+    // SAFETY: the handle is open; the caller guarantees the rest.
     Status::check(unsafe {
         NtSetInformationFile(file.as_raw_handle(), &mut block, info, size as u32, class)
     })
 }
 
-/// What went wrong, in the kernel's finer distinctions.
+/// The status of a failed call, in the kernel's finer distinctions.
 #[derive(Clone, Copy, Debug)]
 struct Status(NTSTATUS);
 
@@ -364,7 +368,7 @@ impl Status {
         if status < 0 { Err(Self(status)) } else { Ok(()) }
     }
 
-    /// There is nothing of that name, or nothing that will stay.
+    /// Nothing has that name, or nothing that will stay.
     fn is_missing(self) -> bool {
         matches!(
             self.0,
@@ -375,7 +379,7 @@ impl Status {
         )
     }
 
-    /// It may be otherwise in a moment.
+    /// A retry may succeed.
     fn is_passing(self) -> bool {
         matches!(self.0, STATUS_DELETE_PENDING | STATUS_SHARING_VIOLATION)
     }
@@ -399,7 +403,7 @@ impl From<Status> for io::Error {
             // Both would become "access denied", which they are not.
             STATUS_FILE_IS_A_DIRECTORY => ERROR_DIRECTORY_NOT_SUPPORTED,
             STATUS_DELETE_PENDING => ERROR_DELETE_PENDING,
-            // SAFETY: has no preconditions.
+            // SAFETY: no preconditions.
             status => unsafe { RtlNtStatusToDosError(status) },
         };
         Self::from_raw_os_error(code as i32)
@@ -444,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_made_only_when_asked_for() {
+    fn a_file_is_created_only_on_request() {
         let (_directory, dir) = directory();
         let kind = |create| dir.open_file("file", create).map(drop).map_err(|error| error.kind());
         assert_eq!(kind(Create::Never), Err(io::ErrorKind::NotFound));
@@ -459,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_no_file() {
+    fn a_directory_is_not_opened_as_a_file() {
         let (directory, dir) = directory();
         fs::create_dir(directory.path().join("file")).expect("makes");
         let error = dir.open_file("file", Create::IfMissing).expect_err("a directory");
@@ -474,12 +478,12 @@ mod tests {
         let link = directory.path().join("link");
         let made = std::os::windows::fs::symlink_file(directory.path().join("target"), link);
         if let Err(error) = made {
-            // Not everybody may make links.
+            // Not everybody may create links.
             assert_eq!(error.raw_os_error(), Some(ERROR_PRIVILEGE_NOT_HELD as i32));
             return;
         }
         if is_wine() {
-            // It follows links whatever it is told; to nowhere, here.
+            // Wine follows links regardless; here, to nowhere.
             dir.open_file("link", Create::Never).expect_err("there is no target");
             return;
         }
@@ -492,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_file_and_its_name_say_the_same() {
+    fn an_open_file_and_its_name_report_the_same() {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
         let other = dir.open_file("other", Create::New).expect("makes");
@@ -505,13 +509,13 @@ mod tests {
     }
 
     #[test]
-    fn the_modification_time_is_what_it_was_set_to_and_the_change_time_moves() {
+    fn the_modification_time_is_set_exactly_and_the_change_time_moves() {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
         let before = crate::stat(&file).expect("looks");
         let wanted = before.modified - 3_600_000_000_000;
         thread::park_timeout(Duration::from_millis(20));
-        // A beat is made under the kernel lock of either mode.
+        // A beat happens under the kernel lock in either mode.
         assert!(flock::try_lock(&file, Mode::Shared).expect("locks"));
         crate::set_times(&file, wanted + 1_000, wanted).expect("sets");
         let after = dir.stat("file").expect("looks").expect("is there");
@@ -520,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_lock_reads_and_writes() {
+    fn the_holder_reads_and_writes() {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
         assert!(flock::try_lock(&file, Mode::Exclusive).expect("locks"));
@@ -563,7 +567,7 @@ mod tests {
         assert_eq!(dir.stat("new").expect("looks"), None);
     }
 
-    /// What a takeover does.
+    /// As a takeover does.
     #[test]
     fn a_file_that_somebody_has_locked_is_replaced_or_left_as_it_is() {
         let (_directory, dir) = directory();
@@ -582,7 +586,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_file_is_gone_though_somebody_has_it_open() {
+    fn a_removed_file_is_gone_even_while_it_is_open() {
         let (_directory, dir) = directory();
         let file = dir.open_file("file", Create::New).expect("makes");
         dir.remove("file").expect("removes");

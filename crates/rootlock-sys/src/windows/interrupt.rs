@@ -1,9 +1,9 @@
-//! Ends a blocked `LockFileEx` of another thread, by `CancelSynchronousIo`, which ends any call on a
-//! file that the thread is in. So it is called only while the thread says that it waits for a lock: it
-//! must not end a write to the ledger, or what a program does in a callback.
+//! Ends a blocked `LockFileEx` of another thread, with `CancelSynchronousIo`. That ends any call on
+//! a file that the thread is in, so it is used only while the thread says that it waits for a lock:
+//! it must not end a write to the ledger, or what a program does in a callback.
 //!
-//! Overlapped calls, which `CancelIoEx` would end, are not used: a file opened for them can't be used
-//! by anything that waits, std's `File` included, and a cancelled request can still be granted.
+//! Overlapped calls, which `CancelIoEx` would end, are not an option: a file opened for them can't
+//! be used by blocking code, std's `File` included, and a cancelled request can still be granted.
 
 use std::cell::RefCell;
 use std::io;
@@ -19,25 +19,25 @@ use windows_sys::Win32::System::Threading::{
 };
 
 thread_local! {
-    /// This thread's, while it has one.
+    /// This thread's interrupt, if it has one.
     static INTERRUPT: RefCell<Option<Arc<Interrupt>>> = const { RefCell::new(None) };
 }
 
-/// Lets a thread be interrupted for as long as this value lives on it.
+/// Makes this thread interruptible for as long as the value lives.
 pub struct Interruptible {
     interrupt: Arc<Interrupt>,
-    /// Names the thread that made it, so it must not leave it.
+    /// Refers to the thread that created it, so it must stay there.
     not_send: PhantomData<*const ()>,
 }
 
 /// Interrupts that thread; harmless when it does not wait for a lock, or is gone.
 #[derive(Debug)]
 pub struct Interrupt {
-    /// `None` when the system gave no handle; then [`Interrupt::fire`] does nothing, and a waiter
-    /// that is not wanted any more gives its lock back as soon as the kernel grants it.
+    /// `None` when the system gave no handle: then [`Interrupt::fire`] does nothing, and a
+    /// cancelled waiter gives its lock back as soon as the kernel grants it.
     thread: Option<OwnedHandle>,
-    /// Whether the thread is in [`interruptibly`]. Guarded, so that it stays there during the call
-    /// that ends its own.
+    /// Whether the thread is in [`interruptibly`]. The mutex keeps it there during the call that
+    /// interrupts it.
     waits: Mutex<bool>,
 }
 
@@ -60,12 +60,12 @@ impl Drop for Interruptible {
 }
 
 impl Interrupt {
-    /// May come just before the thread enters the call and is then lost: fire again until the
+    /// May come just before the thread enters the call, and is then lost: fire again until the
     /// thread has answered.
     pub fn fire(&self) {
         let waits = self.waits();
         if let (Some(thread), true) = (&self.thread, *waits) {
-            // SAFETY: the handle is open and has the right that the call asks for.
+            // SAFETY: the handle is open and has the required access right.
             unsafe { CancelSynchronousIo(thread.as_raw_handle()) };
         }
     }
@@ -75,7 +75,7 @@ impl Interrupt {
     }
 }
 
-/// Makes a call that this thread's [`Interrupt`] may end, if it has one: with
+/// Makes a call that this thread's [`Interrupt`], if it has one, may end with
 /// [`io::ErrorKind::Interrupted`].
 pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let interrupt = INTERRUPT.with_borrow(Clone::clone);
@@ -93,24 +93,24 @@ pub(crate) fn interruptibly<T>(call: impl FnOnce() -> io::Result<T>) -> io::Resu
     })
 }
 
-/// A handle that means this thread wherever it is used; `GetCurrentThread` means the thread that uses it.
+/// A handle that refers to this thread wherever it is used; `GetCurrentThread` refers to its user.
 fn this_thread() -> Option<OwnedHandle> {
     let mut handle = ptr::null_mut();
-    // SAFETY: the pseudo handles need no care, and there is room for the new one.
+    // SAFETY: pseudo handles need no care, and there is room for the new one.
     let duplicated = unsafe {
         DuplicateHandle(
             GetCurrentProcess(),
             GetCurrentThread(),
             GetCurrentProcess(),
             &mut handle,
-            // The right that `CancelSynchronousIo` needs, oddly.
+            // `CancelSynchronousIo` needs this right, oddly.
             THREAD_TERMINATE,
             // Not inherited by child processes.
             0,
             0,
         )
     };
-    // SAFETY: the handle was just made and is nobody else's.
+    // SAFETY: the handle was just created and belongs to nobody else.
     (duplicated != 0).then(|| unsafe { OwnedHandle::from_raw_handle(handle) })
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use crate::{Create, Dir, flock};
 
     #[test]
-    fn a_blocked_lock_ends_and_can_be_asked_for_again() {
+    fn a_blocked_lock_can_be_interrupted_and_retried() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let dir = Dir::open(directory.path()).expect("opens");
         let holder = dir.open_file("file", Create::IfMissing).expect("opens");
@@ -153,7 +153,7 @@ mod tests {
         }
         flock::unlock(&holder).expect("unlocks");
         let ended = waiting.join().expect("ends");
-        // Wine cancels no lock: there the wait ends when the holder lets go.
+        // Wine can't cancel a lock: there the wait ends when the holder releases.
         let expected = if is_wine() { Ok(()) } else { Err(io::ErrorKind::Interrupted) };
         assert_eq!(ended, expected);
     }

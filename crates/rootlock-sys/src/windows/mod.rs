@@ -1,9 +1,9 @@
 //! Windows 10 and later.
 //!
-//! The lock is `LockFileEx` over the whole range of a file opened for synchronous use. There it is
-//! mandatory: while one handle has it exclusively, no other can read the bytes, and a shared lock
-//! prevents all writes, its owner's too. The lock file has no content, and the guard's is written only
-//! under the exclusive lock. Times are not content, so a beat can set them.
+//! The lock is `LockFileEx` over the whole range of a file opened for synchronous use. It is
+//! mandatory there: while one handle has it exclusively, no other can read the bytes, and a shared
+//! lock prevents all writes, its owner's included. The lock file has no content, and the guard's is
+//! written only under the exclusive lock. Times are not content, so a beat can set them.
 
 mod dir;
 mod interrupt;
@@ -34,17 +34,17 @@ pub use interrupt::{Interrupt, Interruptible};
 
 use super::{FileId, Nanos, Stat, TimesSet};
 
-/// Identity and times of an open file.
+/// The identity and times of an open file.
 pub fn stat(file: &File) -> io::Result<Stat> {
     const OTHER: u32 =
         FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DEVICE;
     let basic = basic_info(file)?;
     let mut standard = FILE_STANDARD_INFO::default();
-    // SAFETY: `standard` is what the class says.
+    // SAFETY: `standard` is what the class requires.
     unsafe { query(file, FileStandardInfo, &mut standard) }?;
     let id = file_id(file)?;
-    // What is answered where there are no identities. Then a file that was replaced can't be told
-    // from the one that replaced it, and two could hold one lock.
+    // The answer on file systems without identities. There a replaced file can't be told from its
+    // replacement, and two processes could hold one lock.
     if [0, u128::from(u64::MAX), u128::MAX].contains(&id.index) {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -75,19 +75,19 @@ pub fn set_times(file: &File, accessed: Nanos, modified: Nanos) -> io::Result<Ti
     Ok(TimesSet::AsAsked)
 }
 
-/// Who may use a file is the directory's to say here: a new file inherits its access list.
+/// On Windows the directory decides who may use a file: a new file inherits its access list.
 #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
 pub fn copy_access(_from: &File, _to: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// As [`copy_access`].
+/// See [`copy_access`].
 pub fn share_access(_from: &File, _to: &File) {}
 
-/// What is zero is left as it is. That is how the change time is left to the file system, which
-/// moves it.
+/// A zero leaves a field unchanged; so the change time is left to the file system, which advances
+/// it.
 fn set(file: &File, info: FILE_BASIC_INFO) -> io::Result<()> {
-    // SAFETY: the handle is open, and `info` is what the class says, of the size given.
+    // SAFETY: the handle is open, and `info` has the type and size that the class requires.
     succeeded(unsafe {
         SetFileInformationByHandle(
             file.as_raw_handle(),
@@ -98,19 +98,19 @@ fn set(file: &File, info: FILE_BASIC_INFO) -> io::Result<()> {
     })
 }
 
-/// Nothing beside `ERROR_LOCK_VIOLATION`, which is known for that. `ERROR_IO_PENDING` can't come
-/// from a file opened for synchronous use; from another it would be a lock that is granted later,
-/// behind our back, so it must not pass for an answer.
+/// None besides `ERROR_LOCK_VIOLATION`, which is handled elsewhere. `ERROR_IO_PENDING` can't come
+/// from a file opened for synchronous use; from another it would announce a lock granted later,
+/// behind our back, so it must not count as an answer.
 pub(crate) fn is_contended(_error: &io::Error) -> bool {
     false
 }
 
-/// Reads from the start of a file; fewer bytes when it is shorter.
+/// Reads from the start of a file; returns fewer bytes if it is shorter.
 pub fn read_at(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
     file.seek_read(buffer, 0)
 }
 
-/// Writes all of the bytes.
+/// Writes all bytes.
 pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let mut written = 0;
     while written < bytes.len() {
@@ -122,26 +122,26 @@ pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes a file and says what the system says of it, which dropping it does not.
+/// Closes a file and returns the system's error, which dropping it ignores.
 pub fn close(file: File) -> io::Result<()> {
-    // SAFETY: the handle was just taken out of its owner and is closed once.
+    // SAFETY: the handle was just taken from its owner and is closed once.
     succeeded(unsafe { CloseHandle(file.into_raw_handle()) })
 }
 
 fn basic_info(file: &File) -> io::Result<FILE_BASIC_INFO> {
     let mut info = FILE_BASIC_INFO::default();
-    // SAFETY: `info` is what the class says.
+    // SAFETY: `info` is what the class requires.
     unsafe { query(file, FileBasicInfo, &mut info) }?;
     Ok(info)
 }
 
 /// By 128 bits, which only ReFS needs; by 64 where the file system or the server knows no more.
 ///
-/// One file must always be named the same way, so the second is asked only if the first is refused
-/// as unknown, and not after just any error.
+/// One file must always get the same identity, so the second query is made only if the first is
+/// rejected as unknown, not after just any error.
 fn file_id(file: &File) -> io::Result<FileId> {
     let mut info = FILE_ID_INFO::default();
-    // SAFETY: `info` is what the class says.
+    // SAFETY: `info` is what the class requires.
     match unsafe { query(file, FileIdInfo, &mut info) } {
         Ok(()) => Ok(FileId {
             volume: info.VolumeSerialNumber,
@@ -154,7 +154,7 @@ fn file_id(file: &File) -> io::Result<FileId> {
 
 fn file_id_64(file: &File) -> io::Result<FileId> {
     let mut info = BY_HANDLE_FILE_INFORMATION::default();
-    // SAFETY: the handle is open and `info` is there to be filled.
+    // SAFETY: the handle is open, and `info` is there to be filled.
     succeeded(unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut info) })?;
     Ok(FileId {
         volume: info.dwVolumeSerialNumber.into(),
@@ -162,13 +162,14 @@ fn file_id_64(file: &File) -> io::Result<FileId> {
     })
 }
 
-/// Asks for one of the fixed-size classes of information.
+/// Queries one of the fixed-size classes of information.
 ///
 /// # Safety
+///
 /// `T` is plain data, and what `class` fills.
 unsafe fn query<T>(file: &File, class: FILE_INFO_BY_HANDLE_CLASS, info: &mut T) -> io::Result<()> {
     let size = size_of::<T>() as u32;
-    // SAFETY: the handle is open; the caller vouches for the rest.
+    // SAFETY: the handle is open; the caller guarantees the rest.
     succeeded(unsafe {
         GetFileInformationByHandleEx(file.as_raw_handle(), class, (&raw mut *info).cast(), size)
     })
@@ -199,14 +200,14 @@ fn to_nanos(ticks: i64) -> Nanos {
     (Nanos::from(ticks) - EPOCH) * NANOS_PER_TICK
 }
 
-/// Rounds up, so that a time a nanosecond after another one stays after it. What is too early to
-/// be said in ticks becomes the first tick: zero and less have meanings of their own.
+/// Rounds up, so that a time a nanosecond after another one stays after it. A time too early for
+/// ticks becomes the first tick: zero and negative values have special meanings.
 fn from_nanos(nanos: Nanos) -> i64 {
     let ticks = EPOCH - (-nanos).div_euclid(NANOS_PER_TICK);
     i64::try_from(ticks.max(1)).unwrap_or(i64::MAX)
 }
 
-/// Some of what the tests ask for can't be shown there.
+/// Wine can't pass some of the tests.
 #[cfg(test)]
 fn is_wine() -> bool {
     std::env::var_os("WINELOADER").is_some()
@@ -217,14 +218,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_stays_what_it_was() {
+    fn a_time_survives_the_conversion() {
         for nanos in [0, 100, -100, 1_795_430_520_123_456_700] {
             assert_eq!(to_nanos(from_nanos(nanos)), nanos);
         }
     }
 
     #[test]
-    fn a_time_between_two_ticks_becomes_the_later() {
+    fn a_time_between_two_ticks_becomes_the_later_one() {
         assert_eq!(to_nanos(from_nanos(1)), 100);
         assert_eq!(to_nanos(from_nanos(-1)), 0);
     }

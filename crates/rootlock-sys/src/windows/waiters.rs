@@ -1,4 +1,4 @@
-//! The queue of the waiting processes, of which there is none here: the kernel lock covers every byte
+//! The queue of waiting processes, which does not exist here: the kernel lock covers every byte
 //! that could be locked for it, and another file would be one more in the root.
 
 use std::fs::File;
@@ -9,13 +9,13 @@ pub fn queue_up(_guard: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Nothing to say it by.
+/// There is nowhere to announce it.
 pub fn announce(_guard: &File) {}
 
 /// Nothing to leave.
 pub fn leave(_guard: &File) {}
 
-/// Not known.
+/// Unknown.
 pub fn others_wait(_guard: &File) -> Option<bool> {
     None
 }

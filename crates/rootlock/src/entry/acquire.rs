@@ -1,5 +1,5 @@
-//! Acquires a lock: at once if it is free and nobody waits. Otherwise the request waits in the queue
-//! or, if it does not want to wait, another thread makes one full attempt.
+//! Acquires a lock: at once if it is free and nobody waits. Otherwise the request is queued or, if
+//! it does not want to wait, a thread of the pool makes one full attempt.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use rootlock_sys::sync;
 /// The result of an attempt on the fast path.
 enum Tried {
     Granted(Lock),
-    /// It is held, or this is not a moment for the fast path.
+    /// Held, or not a moment for the fast path.
     NotNow,
 }
 
 impl LockEntry {
-    /// Takes the lock at once if it is free and nobody waits; else joins the queue or, if the options
-    /// say not to wait, makes one full attempt on another thread.
+    /// Takes the lock at once if it is free and nobody waits. Otherwise joins the queue or, if the
+    /// options say not to wait, makes one full attempt on another thread.
     ///
-    /// Does not wait. On a local file system it does not block either.
+    /// Does not wait, and on a local file system does not block either.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         path: &Arc<Path>,
@@ -70,7 +70,7 @@ impl LockEntry {
         Ok(Acquired::Later(Wait::new(self, path, key)))
     }
 
-    /// Since when it is this process's turn, if a newcomer may try the lock.
+    /// If a newcomer may try the lock, since when it would be this process's turn.
     fn own_turn_since(&self) -> Option<Duration> {
         let now = clock::awake();
         let since = sync::lock(&self.state).queue.may_try(now)?;
@@ -146,8 +146,8 @@ impl LockEntry {
         })
     }
 
-    /// One attempt under the guard, and what comes of it. Whoever only looks (`inspect`) holds the
-    /// kernel lock for a moment, but does so in a section, and so can't be in the way here.
+    /// One attempt under the guard, and its consequences. An `inspect` holds the kernel lock for a
+    /// moment, but inside a section, so it can't be in the way here.
     pub(super) fn make_attempt(self: &Arc<Self>, claim: Claim) {
         match self.attempt(&claim) {
             Ok(Attempt::Granted { grant, file }) => self.settle_new(claim, grant, file),

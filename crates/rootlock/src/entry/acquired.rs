@@ -1,4 +1,4 @@
-//! What an attempt to acquire a lock answers at once.
+//! The immediate answer to a request for a lock.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::Lock;
 use crate::lease::Lease;
 use crate::queue::Key;
 
-/// What a request came to.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Acquired {
     /// The lock was free.
@@ -20,7 +20,7 @@ pub enum Acquired {
     Later(Wait),
 }
 
-/// A wait that is under way. Dropping it does not end it.
+/// A pending wait. Dropping it does not end it.
 #[derive(Clone)]
 pub struct Wait {
     entry: Arc<LockEntry>,

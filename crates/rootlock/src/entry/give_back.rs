@@ -1,4 +1,4 @@
-//! Gives a lock back: to the next request of this process if that is fair to other processes, else to
+//! Gives a lock back: to this process's next request if that is fair to other processes, else to
 //! the kernel.
 
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use rootlock_sys::sync;
 use rootlock_sys::{Locality, clock};
 
 impl LockEntry {
-    /// A lease of this entry was lost: it keeps nobody from waiting for the next.
+    /// A lease of this entry was lost: it no longer keeps anybody from waiting for the next one.
     pub(crate) fn lost(self: &Arc<Self>, lease: &Lease) {
         self.tell(|queue| queue.ended(lease.key));
     }
 
     /// The end of a release, after the heartbeat was stopped: hands the kernel lock to the next in
-    /// the queue if that is fair to other processes, else gives it to the kernel.
+    /// the queue if that is fair to other processes, else releases it.
     pub(crate) fn give_back(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Result<(), Error> {
         let Some(file) = self.hand_over(lease, file) else { return Ok(()) };
         let released = self.release(lease, file);
@@ -64,7 +64,7 @@ impl LockEntry {
             if since.is_none() {
                 state.queue.step_back(now);
             }
-            // It may have been lost, or nobody may want it any more, since the first look.
+            // Since the first check, the lease may have been lost, or the queue may have emptied.
             state.queue.claim_for_hand_over(lease.key, since.is_some())
         };
         let (Some(claim), Some(since)) = (claim, since) else { return Some(file) };

@@ -1,4 +1,5 @@
-//! Checks a lock that is waited for: watches it, takes it over when it is stale, and finds its holder.
+//! Looks at a lock that requests wait for: watches it, takes it over when it is stale, and finds
+//! its holder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +16,15 @@ use crate::queue::{Look, LookFor};
 use crate::timer::{self, TimerKey};
 use crate::{Holder, pool};
 
-/// When a waiter first checks the lock that it waits for: most waits are over by then.
+/// When a waiter first looks at the lock: most waits are over by then.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
 
-/// The timer for the next look, and when it is due. It may come too early: to set one for each wait
+/// The timer for the next look, and when it is due. It may fire too early: one timer for each wait
 /// would cost more than most waits.
 pub(super) type LookTimer = Option<TimerKey>;
 
 impl LockEntry {
-    /// Keeps a timer that comes no later than the next look is due.
+    /// Keeps a timer that fires no later than the next look is due.
     pub(super) fn keep_look_timer(self: &Arc<Self>, state: &mut State) {
         match (state.queue.look(), state.look_timer) {
             (Look::At(due), None) => self.set_look_timer(state, due),
@@ -31,7 +32,7 @@ impl LockEntry {
                 timer::clear(key);
                 self.set_look_timer(state, due);
             }
-            // One that is due soon may serve the next wait.
+            // A timer that is due soon may serve the next wait.
             (Look::Never, Some(key)) if key.0 > clock::awake() + FIRST_LOOK => {
                 timer::clear(key);
                 state.look_timer = None;
@@ -41,7 +42,7 @@ impl LockEntry {
     }
 
     fn set_look_timer(self: &Arc<Self>, state: &mut State, due: Duration) {
-        // Keeps nothing open for those who do not wait any more.
+        // Weak: keeps nothing open for requests that no longer wait.
         let entry = Arc::downgrade(self);
         let look = move |_| {
             if let Some(entry) = entry.upgrade() {
@@ -49,11 +50,11 @@ impl LockEntry {
             }
             None
         };
-        // Without the timer nobody looks until the queue changes, which tries again.
+        // Without the timer nobody looks until the queue changes, which sets it again.
         state.look_timer = timer::set(due, look).ok();
     }
 
-    /// Looks if it is time to, on a thread of the pool: the timer's touches no file.
+    /// Looks if it is time to, on a thread of the pool: the timer's thread touches no file.
     fn look_soon(self: &Arc<Self>) {
         let now = clock::awake();
         let what = {
@@ -78,11 +79,11 @@ impl LockEntry {
         });
     }
 
-    /// Looks at what is waited for, and takes it over when its time has come.
+    /// Looks at the lock, and takes it over when its time has come.
     fn look(self: &Arc<Self>, what: LookFor<Arc<Waiter>>) {
         let mut needed = what.first.terms.stale;
         let looked = clock::awake();
-        // An error here is one of the wait's too, and it is the wait that reports it.
+        // The wait meets the same error, and reports it.
         if let Ok(seen) = self.files.dir.stat(&self.files.names.lock) {
             self.tell(|queue| queue.saw(seen.as_ref().map(|stat| stat.id)));
             if let Some((key, waiter)) = what.recoverer {
@@ -113,7 +114,7 @@ impl LockEntry {
         self.judge(stat, looked, &ledger.or_promise(stat), waiter.terms)
     }
 
-    /// Judges what was seen at `looked` or after, for a contender with `terms`.
+    /// Judges what was seen at `looked` or later, for a contender with `terms`.
     pub(super) fn judge(
         &self,
         stat: &Stat,
@@ -146,7 +147,7 @@ impl LockEntry {
         waiter.log(Level::Warn, "could not take over a stale lock", &details);
     }
 
-    /// The present holder of the lock, as far as can be told. Reads files.
+    /// The lock's present holder, as far as can be told. Reads files.
     pub(super) fn find_holder(&self) -> Option<Holder> {
         self.find_holder_by(inspect::holder)
     }
@@ -159,8 +160,8 @@ impl LockEntry {
         holder
     }
 
-    /// The same for somebody who wants to go: where looking may take forever, who it was when
-    /// somebody last looked; and of a lock of this process its own record, without asking the kernel.
+    /// The same for a request that is leaving: where looking may take forever, the holder that the
+    /// last look found; and for a lock of this process its own record, without asking the kernel.
     pub(super) fn last_known_holder(&self) -> Option<Holder> {
         let (known, own) = {
             let state = sync::lock(&self.state);

@@ -1,9 +1,9 @@
-//! An entry is one lock file of one directory, as this process sees it. All requests of the process for
-//! that lock meet here, from whatever thread. The [queue](crate::queue) decides which is next; the entry
-//! carries out its decisions, with real files, threads and timers.
+//! An entry is one lock file of one directory, as this process sees it. All requests of the process
+//! for that lock meet here, from whatever thread. The [queue](crate::queue) decides which is next;
+//! the entry carries its decisions out, with real files, threads and timers.
 //!
-//! The state's mutex is a leaf but for the timer's: no call on a file and no call to
-//! [`crate::Events`] is made under it.
+//! While the state's mutex is held, only the timer's may be taken, no file is touched and no
+//! [`crate::Events`] is called.
 
 mod acquire;
 mod acquired;
@@ -44,7 +44,7 @@ pub(crate) struct LockEntry {
     kept: KeptFile,
 }
 
-/// The directory, the mount that it was reached by, and the lock file's name.
+/// The directory, the mount by which it was reached, and the lock file's name.
 type EntryId = (FileId, u64, Arc<str>);
 
 struct State {
@@ -52,7 +52,7 @@ struct State {
     /// The threads that wait in the kernel, or did and have not ended yet.
     interrupts: Vec<(WaitId, Arc<Interrupt>)>,
     look_timer: LookTimer,
-    /// The holder that the last check found.
+    /// The holder that the last look found.
     holder: Option<Holder>,
     /// A takeover that the system refused, for the message of a wait that ends without the lock.
     refusal: Option<Arc<Fault>>,
@@ -83,13 +83,13 @@ impl LockEntry {
         path.join(&*self.files.names.lock)
     }
 
-    /// Whether both are the same lock: by another mount it is another entry.
+    /// Whether both are the same lock, reached by the same mount: another mount has another entry.
     pub(crate) fn is_lock_of(&self, other: &Self) -> bool {
         let ((directory, _, name), (other, _, other_name)) = (&self.id, &other.id);
         directory == other && name == other_name
     }
 
-    /// One step of the queue, with what comes of it.
+    /// One step of the queue; carries out its effects.
     fn step<T>(
         self: &Arc<Self>,
         event: impl FnOnce(&mut Queue<Arc<Waiter>>) -> (T, Vec<Effect>),
@@ -104,14 +104,14 @@ impl LockEntry {
         result
     }
 
-    /// The same for a step that answers nothing.
+    /// The same for a step that returns only effects.
     fn tell(self: &Arc<Self>, event: impl FnOnce(&mut Queue<Arc<Waiter>>) -> Vec<Effect>) {
         self.step(|queue| ((), event(queue)));
     }
 
     fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
         let mut effects = effects;
-        // What a failure brings is carried out here too, not inside of another call.
+        // The effects of a failure are carried out here too, rather than recursively.
         while !effects.is_empty() {
             let mut more = Vec::new();
             for effect in effects {
@@ -127,7 +127,7 @@ impl LockEntry {
         }
     }
 
-    /// Runs what reads files on a thread of the pool, or here if there is none.
+    /// Runs a job that reads files on a thread of the pool, or here if there is none.
     fn on_pool(self: &Arc<Self>, job: impl FnOnce(&Arc<Self>) + Copy + Send + 'static) {
         let entry = Arc::clone(self);
         if pool::run(move || job(&entry)).is_err() {
@@ -159,7 +159,7 @@ impl LockEntry {
             interrupt.fire();
         }
         let entry = Arc::clone(self);
-        // Without the timer the one signal must do.
+        // Without the timer, one signal must do.
         let _ = timer::set(clock::awake() + again_after, move |_| {
             entry.tell(|queue| queue.nudge(id));
             None
@@ -178,11 +178,11 @@ impl LockEntry {
         }
     }
 
-    /// Whether another process says that it waits; `None` when that can't be known.
+    /// Whether another process announces that it waits; `None` when that can't be known.
     fn others_wait(&self) -> Option<bool> {
         match self.files.locality {
             Locality::Local => self.files.guard.others_wait(&self.files.dir, &self.files.names),
-            // Over a network the announcements would be locks like any other.
+            // Over a network, an announcement would be a lock like any other.
             Locality::Remote => None,
         }
     }

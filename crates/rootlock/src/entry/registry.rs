@@ -1,5 +1,5 @@
 //! All entries of the process, so that requests for one lock find the same entry; and what is
-//! remembered of entries that are not in use.
+//! remembered of entries no longer in use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -14,39 +14,39 @@ use super::kept::KeptFile;
 use super::{EntryId, LockEntry, State};
 use crate::queue::{Queue, Turns};
 
-/// All entries of the process that are in use, and what is remembered of those that are not.
+/// All entries that are in use, and what is remembered of those that are not.
 #[derive(Default)]
 struct Registry {
     entries: HashMap<EntryId, Weak<LockEntry>>,
     memories: HashMap<FileName, Memory>,
 }
 
-/// What an entry leaves to the next one that comes to the same place.
+/// What an entry leaves to its successor.
 struct Memory {
-    /// Repeated short tries add up.
+    /// Short tries, made again and again, add up.
     watch: Option<Watch>,
-    /// A caller that asks again at once does so through a new entry, if it locks by path.
+    /// A caller that locks by path and asks again at once does so through a new entry.
     turns: Turns,
     left: Duration,
 }
 
-/// What is remembered is the file's, by whatever mount.
+/// The memory belongs to the file, whatever the mount.
 type FileName = (FileId, Arc<str>);
 
 fn file_name((directory, _, name): &EntryId) -> FileName {
     (*directory, Arc::clone(name))
 }
 
-/// How many places are remembered; the oldest go first.
+/// How many files are remembered; the oldest are forgotten first.
 const MEMORIES: usize = 256;
 
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl LockEntry {
-    /// The entry of a lock file, shared by all who use it at the moment: by whatever path, because
-    /// the directory is open and nothing of the path is used, but not by whatever mount, because
-    /// that decides what the open directory may be used for. An entry of the same directory on
-    /// another mount is met in the kernel, as another process's would be.
+    /// The entry of a lock file, shared by all who use it at the moment. The path does not matter,
+    /// because the directory is open. The mount does, because it decides what the open directory
+    /// may be used for: an entry of the same directory on another mount is met in the kernel, like
+    /// another process's.
     pub(crate) fn of(
         dir: &Arc<Dir>,
         mount: u64,
@@ -77,11 +77,11 @@ impl LockEntry {
 }
 
 impl Drop for LockEntry {
-    /// Leaves what it knows to the next one that comes here.
+    /// Leaves what it knows to its successor.
     fn drop(&mut self) {
         let mut registry = sync::lock(&REGISTRY);
         let Some(registry) = registry.as_mut() else { return };
-        // Another one may have been made since this one's last reference went.
+        // A successor may have been created since this one's last reference was dropped.
         if registry.entries.get(&self.id).is_some_and(|entry| entry.strong_count() == 0) {
             registry.entries.remove(&self.id);
         }

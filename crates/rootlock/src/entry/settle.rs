@@ -16,13 +16,13 @@ use rootlock_sys::clock;
 use rootlock_sys::sync;
 
 rootlock_sys::sync::thread_local! {
-    /// The releases that were requested while a user was notified of a grant on this thread.
+    /// The releases requested while a user is being notified of a grant on this thread.
     static DEFERRED: RefCell<Option<VecDeque<Arc<Lease>>>> = const { RefCell::new(None) };
 }
 
 /// Notifies a user of a grant. A release that the user requests meanwhile, on this thread, happens
-/// afterwards: it may grant the lock to the next request, whose user may release it, and so on; with
-/// each call inside of the other, a queue of a few hundred would exhaust the stack.
+/// afterwards: it may grant the lock to the next request, whose user may release it, and so on. If
+/// these calls were nested, a queue of a few hundred would exhaust the stack.
 pub(super) fn deferring(call: impl FnOnce()) {
     /// Ends the deferral even if the call panics.
     struct Outermost;
@@ -45,7 +45,7 @@ pub(super) fn deferring(call: impl FnOnce()) {
     drop(outermost);
 }
 
-/// Whether a release on this thread must wait; then it is noted.
+/// Whether a release on this thread must be deferred; if so, it is noted.
 pub(crate) fn defers(lease: &Arc<Lease>) -> bool {
     DEFERRED.with(|deferred| match &mut *deferred.borrow_mut() {
         Some(deferred) => {
@@ -57,7 +57,7 @@ pub(crate) fn defers(lease: &Arc<Lease>) -> bool {
 }
 
 impl LockEntry {
-    /// A grant was made for a claim: `turn_since` says since when it is this process's turn.
+    /// A claim was granted; `turn_since` says since when it is this process's turn.
     pub(super) fn settle_granted(
         self: &Arc<Self>,
         claim: Claim,
@@ -67,7 +67,7 @@ impl LockEntry {
     ) {
         let Claim { key, payload: waiter } = claim;
         if !self.step(|queue| queue.granted(key)) {
-            // Given back before the wait's end is told.
+            // Given back before the end of the wait is reported.
             let _ = file.release(&self.files.names);
             self.requeue(key);
             return;
@@ -113,12 +113,12 @@ impl LockEntry {
         self.step(|queue| queue.fall_back(key, new, renew)).then_some(new)
     }
 
-    /// Ends a wait. Its end is told as for every other wait, when nothing of it is left.
+    /// Ends a wait; as for every wait, that is reported when nothing of it is left.
     pub(crate) fn cancel(self: &Arc<Self>, key: u64) {
         self.tell(|queue| queue.cancel(key));
     }
 
-    /// Tells those who were cancelled, with what is known of the holder.
+    /// Notifies cancelled requests, with what is known of the holder.
     pub(super) fn tell_cancelled(&self) {
         let cancelled = sync::lock(&self.state).queue.take_cancelled();
         if cancelled.is_empty() {
@@ -131,7 +131,7 @@ impl LockEntry {
         }
     }
 
-    /// Notifies those who wait that they do.
+    /// Notifies requests that they wait.
     pub(super) fn notify_waiting(&self) {
         let waiters = sync::lock(&self.state).queue.take_unnotified();
         if waiters.is_empty() {

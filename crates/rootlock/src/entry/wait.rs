@@ -1,8 +1,9 @@
-//! A wait in the kernel: one thread of an entry, blocked in `flock` for the first request in the queue.
+//! A wait in the kernel: one thread of an entry, blocked in `flock` for the first request in the
+//! queue.
 //!
-//! The kernel keeps the order between processes and wakes nobody before it is their turn; nothing
-//! is polled. The wait belongs to the entry, not to a waiter: when the first in the queue changes,
-//! it goes on for the next one.
+//! The kernel keeps the order between processes and wakes nobody before their turn; nothing is
+//! polled. The wait belongs to the entry, not to a waiter: when the first in the queue changes, it
+//! goes on for the next one.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +19,7 @@ use rootlock_protocol::lockfile::LockFile;
 use rootlock_sys::sync::{self, thread};
 use rootlock_sys::{Interruptible, Locality, clock, waiters};
 
-/// The thread's work: until nobody is in the queue.
+/// The thread's work, until the queue is empty.
 pub(super) fn run(entry: &Arc<LockEntry>, id: WaitId) {
     let interruptible = Interruptible::this_thread();
     sync::lock(&entry.state).interrupts.push((id, interruptible.interrupt()));
@@ -30,7 +31,7 @@ pub(super) fn run(entry: &Arc<LockEntry>, id: WaitId) {
         }
         match attempt(entry, id, mode, file.take()) {
             Ok(Some(kept)) => file = Some(kept),
-            // The next wait is one like any other's.
+            // The next wait queues like anybody else's.
             Ok(None) => place.leave(),
             Err(fault) => {
                 place.leave();
@@ -39,21 +40,22 @@ pub(super) fn run(entry: &Arc<LockEntry>, id: WaitId) {
         }
     }
     if entry.files.locality == Locality::Remote {
-        // Closing asks the server too, and may hang.
+        // Closing also asks the server, and may hang.
         entry.tell_cancelled();
     }
-    // The file is closed before cancelled requests are notified: an aborted wait leaves nothing behind.
+    // The file is closed before cancelled requests are notified: an aborted wait leaves nothing
+    // behind.
     drop(file);
     drop(place);
     sync::lock(&entry.state).interrupts.retain(|(wait, _)| *wait != id);
     entry.tell_cancelled();
 }
 
-/// This process's place among those that wait. Only the head of the queue waits for the lock itself,
-/// because the kernel wakes all who do at every release, though one gets it.
+/// This process's place in the queue of waiting processes. Only the process at its head waits for
+/// the lock itself, because at every release the kernel wakes all that do, though one gets it.
 struct Place {
     queue: Option<Arc<File>>,
-    /// At the head of the queue, or beside it: the lock may be waited for.
+    /// At the head of the queue, or outside it: the process may wait for the lock.
     taken: bool,
 }
 
@@ -62,7 +64,7 @@ impl Place {
         Self { queue, taken: false }
     }
 
-    /// Waits for the lock's turn to be waited for: `false` when the wait was stopped.
+    /// Waits until this process may wait for the lock; `false` when the wait was stopped.
     fn take(&mut self, entry: &Arc<LockEntry>, id: WaitId) -> bool {
         if self.taken {
             return true;
@@ -85,7 +87,8 @@ impl Place {
                         return true;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => return false,
-                    // There is none, or the kernel has no room for it: nobody needs it to be safe.
+                    // There is no queue, or the kernel has no room for one: safety does not need
+                    // it.
                     Ok(false) | Err(_) => {}
                 }
             }
@@ -110,7 +113,7 @@ impl Drop for Place {
     }
 }
 
-/// One wait and, if the kernel grants, one claim. Returns the file if it can be waited on again.
+/// One wait and, if the kernel grants it, one claim. Returns the file if it can be waited on again.
 fn attempt(
     entry: &Arc<LockEntry>,
     id: WaitId,
@@ -121,8 +124,8 @@ fn attempt(
     let file = match file.or_else(kept) {
         // It may have been replaced: that may be why the wait was stopped.
         Some(file) if file.check_identity(&entry.files.dir, &entry.files.names)?.is_some() => file,
-        // Nothing is made while somebody may be removing the directory: until another file has the
-        // name, this one is waited for.
+        // Creates nothing while somebody may be removing the directory: until the name refers to
+        // another file, wait for this one.
         Some(file) => {
             LockFile::open_existing(&entry.files.dir, &entry.files.names)?.unwrap_or(file)
         }
@@ -145,7 +148,7 @@ fn attempt(
     Ok(None)
 }
 
-/// Makes a grant of a kernel lock that was waited for.
+/// Makes a grant of a kernel lock that this thread waited for.
 fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
     let enough = || !sync::lock(&entry.state).queue.is_wanted(claim.key);
     let wanted = claim.payload.wanted();
@@ -155,7 +158,7 @@ fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
             // The thread that was woken may need this processor: cleaning up here can wait.
             thread::yield_now();
         }
-        // Closed before the waiter goes back in the queue, so that it does not wait for itself.
+        // Closed before the request returns to the queue, so that it does not wait for itself.
         Ok(Verdict::Moved | Verdict::GuardBusy) => {
             drop(file);
             entry.requeue(claim.key);
@@ -168,7 +171,7 @@ fn grant_to(entry: &Arc<LockEntry>, claim: Claim, file: LockFile) {
 }
 
 impl LockEntry {
-    /// A permanent error met while waiting: the first request fails with it.
+    /// The wait met a permanent error: the first request fails with it.
     fn fail_first(self: &Arc<Self>, fault: Fault) {
         let first = sync::lock(&self.state).queue.fail_first();
         if let Some(waiter) = first {
@@ -176,7 +179,7 @@ impl LockEntry {
         }
     }
 
-    /// Lets the process that was woken come first.
+    /// Lets the process that was woken go first.
     fn wait_for_turn(&self) {
         let not_before = sync::lock(&self.state).queue.not_before();
         let left = not_before.saturating_sub(clock::awake());
@@ -185,7 +188,7 @@ impl LockEntry {
         }
     }
 
-    /// What those who wait queue on; `None` where nobody does, because over a network it would be a
+    /// The file that waiting processes queue on; `None` over a network, where the queue would be a
     /// lock like any other.
     fn kernel_queue(&self) -> Option<Arc<File>> {
         match self.files.locality {

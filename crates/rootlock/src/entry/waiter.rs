@@ -18,22 +18,22 @@ use super::{look, settle};
 pub(crate) struct Waiter {
     /// Its place in the queue.
     pub(crate) key: Key,
-    /// What its [`Events`] know it by.
+    /// How its [`Events`] identify it.
     pub(crate) tag: u64,
-    /// The directory, as it was named; for messages only.
+    /// The directory's path as the caller gave it; for messages only.
     pub(crate) path: Arc<Path>,
     pub(crate) mode: Mode,
     pub(crate) terms: Terms,
     pub(crate) recover: bool,
-    /// Waits for the lock, or is content with one attempt.
+    /// Waits for the lock, or settles for one attempt.
     pub(crate) waits: bool,
     pub(crate) events: Arc<dyn Events>,
-    /// Whether it was notified that it waits; `None` when it does not want to be.
+    /// Whether it was notified that it waits; `None` if it does not want to be.
     pub(crate) notified: Option<Arc<Mutex<bool>>>,
 }
 
-/// A waiter for whom the caller makes a grant. It goes back by [`super::LockEntry::requeue`] or is
-/// settled.
+/// A waiter for whom the caller makes a grant. It must be settled, or go back by
+/// [`super::LockEntry::requeue`].
 pub(crate) type Claim = queue::Claim<Arc<Waiter>>;
 
 impl Waiter {
@@ -74,7 +74,7 @@ impl Waiter {
     /// Notifies, once, that the lock was not free.
     pub(super) fn notify(&self, holder: Option<&Holder>) {
         let Some(notified) = &self.notified else { return };
-        // Locked meanwhile, so that nobody settles the wait before.
+        // Locked meanwhile, so that nobody settles the wait first.
         let mut notified = sync::lock(notified);
         if !std::mem::replace(&mut *notified, true) {
             self.events.waiting(self.tag, holder);

@@ -1,5 +1,5 @@
-//! Every order of what may happen, against a small world: a kernel lock that others want too,
-//! threads that are interrupted, hang and come back, timers, and jobs that run late.
+//! Plays every order of events against a small world: a kernel lock that others want too, threads
+//! that are interrupted, hang and come back, timers, and jobs that run late.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,32 +13,32 @@ const FILE: FileId = FileId { volume: 1, index: 1 };
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// Gets in line.
+    /// Joins the queue.
     Ask {
         shared: bool,
         recover: bool,
         notify: bool,
     },
-    /// Tries at once if it may, else gets in line.
+    /// Tries at once if it may, else joins the queue.
     Try,
-    /// Is content with one attempt.
+    /// Settles for one attempt.
     TryOnce {
         shared: bool,
     },
     Cancel(u8),
     FallBack(u8),
-    /// A thread of a wait goes on by one step, if it is not blocked.
+    /// A wait's thread advances by one step, if it is not blocked.
     Step(u8),
     /// A thread hangs in a call that no signal ends, or comes back.
     Hang(u8),
     /// The system has no thread for the next wait.
     NoThread,
-    /// An attempt or a hand-over comes to its end.
+    /// An attempt or a hand-over ends.
     Work(u8, Outcome),
     Timer(u8),
     TellCancelled,
     Notify,
-    /// A lease is released; whether the turn of this process goes on.
+    /// A lease is released; whether this process's turn goes on.
     Release(u8, bool),
     Lose(u8),
     /// Another process takes or releases the kernel lock.
@@ -110,11 +110,11 @@ enum Timer {
     GiveUp(Key),
 }
 
-/// Somebody who makes a grant, and is no wait.
+/// Somebody who makes a grant, but is no wait.
 #[derive(Clone, Copy, Debug)]
 struct Work {
     key: Key,
-    /// The kernel lock is this process's already: a hand-over.
+    /// This process has the kernel lock already: a hand-over.
     has_lock: bool,
     /// Back to the queue if nothing comes of it.
     waits: bool,
@@ -160,7 +160,7 @@ struct World {
     other: bool,
     threads: BTreeMap<WaitId, Thread>,
     no_thread: bool,
-    /// Attempts and hand-overs under way; the latter have the kernel lock.
+    /// Attempts and hand-overs in progress; the latter have the kernel lock.
     work: Vec<Work>,
     timers: Vec<Timer>,
     tell: bool,
@@ -395,7 +395,7 @@ impl World {
         self.carry_out(effects);
     }
 
-    /// One step of a wait's thread, as [`crate::entry`]'s goes.
+    /// One step of a wait's thread, following [`crate::entry`]'s.
     fn step(&mut self, id: WaitId) {
         let Thread { at, interrupted, hangs } = self.threads[&id];
         if hangs {
@@ -504,15 +504,15 @@ impl World {
         let waits = self.queue.wait.is_some();
         assert!(
             self.queue.queued.is_empty() || self.queue.is_own() || waits,
-            "somebody is in line, and nobody waits for it"
+            "a request is queued, and no thread waits for it"
         );
         assert!(
             self.queue.queued.is_empty() || self.queue.look() != Look::Never,
-            "somebody is in line, and nobody will look"
+            "a request is queued, and nobody will look"
         );
     }
 
-    /// Lets all that is under way come to its end, without anything new.
+    /// Lets everything in progress come to its end, without anything new.
     fn come_to_rest(&mut self) {
         for _ in 0..10_000 {
             if self.other {

@@ -1,4 +1,4 @@
-//! Every order of what may happen to the requests of one user.
+//! Plays every order of events for the requests of one user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ enum Event {
     Ask(bool),
     /// Asks where that can't block.
     AskHere(Outcome),
-    /// A line's thread goes on by one step.
+    /// A line's thread advances by one step.
     Step(bool, Outcome),
     /// A wait comes to its end.
     EndWait(u8, bool),
@@ -60,10 +60,10 @@ struct World {
     tags: Tag,
     threads: BTreeMap<bool, At>,
     served: BTreeMap<bool, Vec<Tag>>,
-    /// In the queue of the lock; a cancelled wait still has to come to its end.
+    /// In the lock's queue; a cancelled wait still has to come to its end.
     waits: BTreeMap<Tag, bool>,
     give_ups: Vec<Tag>,
-    /// Locks that the user has, by the machine or by being told.
+    /// Locks that the user has, according to the machine or to what it was told.
     locks: BTreeSet<Tag>,
     released: BTreeSet<Tag>,
     told: BTreeSet<Tag>,
@@ -73,7 +73,7 @@ struct World {
 
 impl World {
     fn tell(&mut self, tag: Tag) {
-        assert!(!self.closed, "nobody is there to be told");
+        assert!(!self.closed, "the user is gone");
         assert!(self.told.insert(tag), "{tag} is told once");
     }
 

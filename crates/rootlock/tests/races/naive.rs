@@ -1,5 +1,5 @@
-//! The design that rootlock comes from, as it was: a stale lock file is unlinked, and nobody guards
-//! the unlinking. Here so that the harness can be seen to fail; never to be used.
+//! The design that rootlock replaces, unchanged: it unlinks a stale lock file, and nothing guards
+//! the unlink. It shows that the harness can fail, and must never be used.
 #![expect(clippy::disallowed_methods, reason = "it locks the way that rootlock must not")]
 
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ pub(crate) fn lock(root: &Path, stale: Duration) -> io::Result<File> {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         if fs4::FileExt::try_lock(&file).is_ok() {
             dawdle();
-            // Fresh first, then the check: the seed's own order.
+            // First fresh, then the check: the original's own order.
             file.set_modified(SystemTime::now())?;
             let named = std::fs::metadata(&path);
             if named.is_ok_and(|named| named.ino() == file.metadata().map_or(0, |own| own.ino())) {
@@ -32,8 +32,8 @@ pub(crate) fn lock(root: &Path, stale: Duration) -> io::Result<File> {
     }
 }
 
-/// Lets others in between now and then, where the seed writes to its log or is preempted: the holes
-/// are there without it, but take longer to find.
+/// Lets others in now and then, where the original writes to its log or is preempted: the holes are
+/// there without it, but take longer to find.
 fn dawdle() {
     static TURN: AtomicU32 = AtomicU32::new(0);
     let turn = TURN.fetch_add(1, Ordering::Relaxed).wrapping_mul(7) + std::process::id();
