@@ -1,10 +1,10 @@
-// A few words to say and check claims in any runtime, and to print the result as TAP.
+// Declares and checks claims in any runtime, and prints the results as TAP.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What is cleaned up after a claim, the last first. */
+/** What to clean up after a claim, last in, first out. */
 export type Later = (undo: () => unknown) => void
 
 interface Claim {
@@ -20,7 +20,7 @@ const DEADLINE = 30_000
 
 const claims: Claim[] = []
 
-/** Declares a claim; `run` gets a directory of its own. */
+/** Declares a claim; `run` receives a directory of its own. */
 export function claim(title: string, run: Claim['run']): void {
   claims.push({ title, run })
 }
@@ -75,7 +75,7 @@ export async function rejection<E>(promise: Promise<unknown>): Promise<E> {
   throw new Error(`it should reject, but resolved with ${String(value)}`)
 }
 
-/** Whether a promise stays pending for a short time; proves nothing else. */
+/** Whether a promise stays pending for a short time; proves nothing more. */
 export async function blocks(promise: Promise<unknown>): Promise<void> {
   const quiet = new Promise((resolve) => setTimeout(resolve, 80, 'quiet'))
   const first = await Promise.race([promise, quiet])
