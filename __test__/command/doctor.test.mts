@@ -136,16 +136,19 @@ withMounts('where only some files fit, the trial says that the disk is full', as
   t.notRegex(there.printed, /Locks do not work here/)
 })
 
-onLinux('the doctor reports a lock file that can not be opened despite its permissions', async (t) => {
-  const root = await temporaryRoot(t)
-  // Nobody may write to a program that is running.
-  await copyFile('/bin/sleep', join(root, '.lock'))
-  await chmod(join(root, '.lock'), 0o755)
-  program(t, join(root, '.lock'), ['600'])
-  const { code, out } = await run(t, 'doctor', root)
-  t.is(code, 1, out)
-  t.regex(out, /^fail {2}ETXTBSY.*\n {6}A lock opens it for reading and writing/m)
-})
+onLinux(
+  'the doctor reports a lock file that can not be opened despite its permissions',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    // Nobody may write to a program that is running.
+    await copyFile('/bin/sleep', join(root, '.lock'))
+    await chmod(join(root, '.lock'), 0o755)
+    program(t, join(root, '.lock'), ['600'])
+    const { code, out } = await run(t, 'doctor', root)
+    t.is(code, 1, out)
+    t.regex(out, /^fail {2}ETXTBSY.*\n {6}A lock opens it for reading and writing/m)
+  }
+)
 
 test('the doctor reports a lock file with a second hard link', async (t) => {
   const root = await temporaryRoot(t)

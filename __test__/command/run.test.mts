@@ -111,15 +111,18 @@ for (const [where, declare, start, printed] of [
   })
 }
 
-onUnix('when the lock is lost the command receives SIGTERM, and the exit code says so', async (t) => {
-  const root = await temporaryRoot(t)
-  const preempted = command(t, 'run', root, '--', ...untilTold)
-  await preempted.prints('ready')
-  await writeFile(join(root, 'other'), '')
-  await rename(join(root, 'other'), join(root, '.lock'))
-  t.is((await preempted.ends()).code, 76)
-  t.regex(preempted.printed, /rootlock: lock was lost: its file was replaced or removed/)
-})
+onUnix(
+  'when the lock is lost the command receives SIGTERM, and the exit code says so',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const preempted = command(t, 'run', root, '--', ...untilTold)
+    await preempted.prints('ready')
+    await writeFile(join(root, 'other'), '')
+    await rename(join(root, 'other'), join(root, '.lock'))
+    t.is((await preempted.ends()).code, 76)
+    t.regex(preempted.printed, /rootlock: lock was lost: its file was replaced or removed/)
+  }
+)
 
 test('a missing command exits with 127, and the lock is free again', async (t) => {
   const root = await temporaryRoot(t)

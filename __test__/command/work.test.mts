@@ -126,18 +126,15 @@ onUnix('run --quiet does not report that the lock is still held', async (t) => {
   await endsWith(t, root, file)
 })
 
-onUnix(
-  'with run --close, what the command leaves running does not keep the lock',
-  async (t) => {
-    for (const option of ['--close', '-o']) {
-      const root = await temporaryRoot(t)
-      const { line } = leaves(t, root, 'exit 3')
-      const { code, err } = await run(t, 'run', option, root, '--', ...line)
-      t.deepEqual([code, err], [3, ''])
-      await hold(t, root, { wait: false })
-    }
+onUnix('with run --close, what the command leaves running does not keep the lock', async (t) => {
+  for (const option of ['--close', '-o']) {
+    const root = await temporaryRoot(t)
+    const { line } = leaves(t, root, 'exit 3')
+    const { code, err } = await run(t, 'run', option, root, '--', ...line)
+    t.deepEqual([code, err], [3, ''])
+    await hold(t, root, { wait: false })
   }
-)
+})
 
 test('if nothing is left running, the lock is free as soon as the command has ended', async (t) => {
   const root = await temporaryRoot(t)
@@ -182,16 +179,19 @@ onLinux('descriptors that the run was given are passed on to the command', async
   t.is((await given.ends()).code, 0)
 })
 
-onLinux('a file and one end of a pipe, opened by a shell, are passed on to the command', async (t) => {
-  const root = await temporaryRoot(t)
-  const file = join(root, 'words')
-  await writeFile(file, 'one\n')
-  const script = `echo two | "$@" 4<"$0" 3<&0 </dev/null`
-  const work = ['sh', '-c', 'cat <&4; cat <&3']
-  const given = program(t, 'sh', ['-c', script, file, ...rootlock('run', root, '--', ...work)])
-  t.is((await given.ends()).code, 0)
-  t.is(given.printed, 'one\ntwo\n')
-})
+onLinux(
+  'a file and one end of a pipe, opened by a shell, are passed on to the command',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const file = join(root, 'words')
+    await writeFile(file, 'one\n')
+    const script = `echo two | "$@" 4<"$0" 3<&0 </dev/null`
+    const work = ['sh', '-c', 'cat <&4; cat <&3']
+    const given = program(t, 'sh', ['-c', script, file, ...rootlock('run', root, '--', ...work)])
+    t.is((await given.ends()).code, 0)
+    t.is(given.printed, 'one\ntwo\n')
+  }
+)
 
 onProcessor('nothing that Node opens for itself is passed on to the command', async (t) => {
   const root = await temporaryRoot(t)

@@ -136,20 +136,17 @@ withFlock(
   }
 )
 
-withFlockOnLinux(
-  'an aborted wait names flock(1), not an earlier holder of ours',
-  async (t) => {
-    const root = await temporaryRoot(t)
-    const ours = child(t, 'holder', { root })
-    await ours.says('held')
-    ours.tell('unlock')
-    await ours.says('unlocked')
-    const { held, holder } = await flock(t, root)
-    await held()
-    const { lock, abort } = waiter(t, root)
-    await mustBlock(lock)
-    abort()
-    const error = await t.throwsAsync<LockError>(inTime('the wait ends', lock))
-    t.is(error.holder!.pid, holder.pid)
-  }
-)
+withFlockOnLinux('an aborted wait names flock(1), not an earlier holder of ours', async (t) => {
+  const root = await temporaryRoot(t)
+  const ours = child(t, 'holder', { root })
+  await ours.says('held')
+  ours.tell('unlock')
+  await ours.says('unlocked')
+  const { held, holder } = await flock(t, root)
+  await held()
+  const { lock, abort } = waiter(t, root)
+  await mustBlock(lock)
+  abort()
+  const error = await t.throwsAsync<LockError>(inTime('the wait ends', lock))
+  t.is(error.holder!.pid, holder.pid)
+})

@@ -28,7 +28,7 @@ export const notEmulated: Missing = 'ROOTLOCK_EMULATED' in process.env && 'a rea
 /** Needed to become another user, or to mount. */
 export const superuser: Missing = process.getuid?.() !== 0 && 'the superuser'
 
-export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount name spaces'
+export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount namespaces'
 
 export function tool(name: string, ...probe: string[]): Missing {
   return !runs(name, ...probe) && name
