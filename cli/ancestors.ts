@@ -59,7 +59,7 @@ export async function deadlock(
 async function holds({ pid, token, mode, file }: Ancestor, directory: string): Promise<boolean> {
   // Of readers the record names only the last one that came.
   if (mode === 'shared' && lives(pid)) return true
-  // The record is proof enough: in another PID name space than ours the pid is nobody's.
+  // The record is proof enough: in another PID namespace than ours the pid is nobody's.
   const seen = await diagnose(directory, file).catch(() => undefined)
   return seen !== undefined && seen.state !== 'free' && seen.holder?.token === token
 }

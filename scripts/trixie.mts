@@ -35,7 +35,7 @@ export function trixie(...packages: string[]): void {
 
 /**
  * The command line that runs another one in there, in this project, which is at `/rootlock`. The
- * mounts are in a name space of its own and gone with it.
+ * mounts are in a namespace of its own and gone with it.
  */
 export function inTrixie(...command: string[]): string[] {
   const script = `

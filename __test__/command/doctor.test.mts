@@ -27,7 +27,7 @@ const withFifo = needing(test, unix, onPath('mkfifo'))
 const asSuperuser = needing(test, unix, superuser)
 const withMounts = needing(test, linux, superuser, namespaces)
 
-test('the doctor finds a directory well by trying with two processes, and leaves nothing', async (t) => {
+test('the doctor approves a directory after a trial with two processes, and leaves nothing', async (t) => {
   const root = await temporaryRoot(t)
   const { code, out, err } = await run(t, 'doctor', root)
   t.is(code, 0, out)
@@ -44,7 +44,7 @@ test('the doctor finds a directory well by trying with two processes, and leaves
   t.deepEqual(await readdir(root), [])
 })
 
-test('the doctor does not disturb a lock that is held, and says by whom', async (t) => {
+test('the doctor does not disturb a held lock, and names the holder', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root })
   await holder.says('held')
@@ -54,7 +54,7 @@ test('the doctor does not disturb a lock that is held, and says by whom', async 
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
 })
 
-test('the doctor says what is wrong with a directory that is none', async (t) => {
+test('the doctor says what is wrong with a path that is no directory', async (t) => {
   const root = await temporaryRoot(t)
   const missing = await run(t, 'doctor', join(root, 'missing'))
   t.is(missing.code, 1)
@@ -65,7 +65,7 @@ test('the doctor says what is wrong with a directory that is none', async (t) =>
   t.regex(file.out, /^fail {2}.*is not a directory\n {6}\S/m)
 })
 
-test('the doctor finds what is not a file in the place of the lock', async (t) => {
+test('the doctor reports anything but a file in the place of the lock', async (t) => {
   const root = await temporaryRoot(t)
   await mkdir(join(root, '.lock'))
   const { code, out } = await run(t, 'doctor', root)
@@ -73,7 +73,7 @@ test('the doctor finds what is not a file in the place of the lock', async (t) =
   t.regex(out, /^fail {2}.*\.lock is not a regular file\n {6}\S/m)
 })
 
-asSuperuser('the doctor finds files of another user', async (t) => {
+asSuperuser('the doctor reports files of another user', async (t) => {
   const root = await temporaryRoot(t)
   await chmod(root, 0o777)
   await writeFile(join(root, '.lock'), '', { mode: 0o600 })
@@ -86,7 +86,7 @@ asSuperuser('the doctor finds files of another user', async (t) => {
   t.regex(nobody.printed, /^fail {2}EACCES.*\n {6}It belongs to the user who locked first/m)
 })
 
-asSuperuser('the doctor finds a directory that one is not let into', async (t) => {
+asSuperuser('the doctor reports a directory that can not be entered', async (t) => {
   const root = await temporaryRoot(t)
   await chmod(root, 0o700)
   const line = ['--reuid=65534', '--clear-groups', ...rootlock('doctor', root)]
@@ -96,7 +96,7 @@ asSuperuser('the doctor finds a directory that one is not let into', async (t) =
   t.notRegex(nobody.printed, / at .*\.js:/, 'no stack')
 })
 
-withMounts('the doctor finds a directory read-only, and tries nothing there', async (t) => {
+withMounts('the doctor reports a read-only directory, and tries nothing there', async (t) => {
   const root = await temporaryRoot(t)
   const script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
   const line = ['--mount', 'sh', '-c', script, root, ...rootlock('doctor', root)]
@@ -136,18 +136,21 @@ withMounts('where only some files fit, the trial says that the disk is full', as
   t.notRegex(there.printed, /Locks do not work here/)
 })
 
-onLinux('the doctor finds a lock file that can not be opened though it is allowed', async (t) => {
-  const root = await temporaryRoot(t)
-  // What is running may not be written to, whoever asks.
-  await copyFile('/bin/sleep', join(root, '.lock'))
-  await chmod(join(root, '.lock'), 0o755)
-  program(t, join(root, '.lock'), ['600'])
-  const { code, out } = await run(t, 'doctor', root)
-  t.is(code, 1, out)
-  t.regex(out, /^fail {2}ETXTBSY.*\n {6}A lock opens it for reading and writing/m)
-})
+onLinux(
+  'the doctor reports a lock file that can not be opened despite its permissions',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    // Nobody may write to a program that is running.
+    await copyFile('/bin/sleep', join(root, '.lock'))
+    await chmod(join(root, '.lock'), 0o755)
+    program(t, join(root, '.lock'), ['600'])
+    const { code, out } = await run(t, 'doctor', root)
+    t.is(code, 1, out)
+    t.regex(out, /^fail {2}ETXTBSY.*\n {6}A lock opens it for reading and writing/m)
+  }
+)
 
-test('the doctor finds a lock file with another name elsewhere', async (t) => {
+test('the doctor reports a lock file with a second hard link', async (t) => {
   const root = await temporaryRoot(t)
   await writeFile(join(root, 'app.conf'), '')
   await link(join(root, 'app.conf'), join(root, '.lock.guard'))
@@ -156,7 +159,7 @@ test('the doctor finds a lock file with another name elsewhere', async (t) => {
   t.regex(out, /^fail {2}.*\.lock\.guard has 2 names \(hard links\)\n {6}\S/m)
 })
 
-test('the doctor finds a guard that is somebody else’s file, and leaves it as it is', async (t) => {
+test('the doctor reports a guard that is somebody else’s file, and leaves it alone', async (t) => {
   const root = await temporaryRoot(t)
   await writeFile(join(root, 'app.guard'), 'rules of the guard')
   const { code, out } = await run(t, 'doctor', '--file-name', 'app', root)
@@ -174,7 +177,7 @@ test('the doctor warns of a lock file with content', async (t) => {
   t.regex(out, /^warn {2}.*data\.json has content.*\n {6}\S/m)
 })
 
-test('the doctor looks at the lock file that it is asked for, and at no other', async (t) => {
+test('the doctor checks the lock file named by --file, and no other', async (t) => {
   const root = await temporaryRoot(t)
   await mkdir(join(root, 'app.lock'))
   t.is((await run(t, 'doctor', root)).code, 0)
@@ -190,7 +193,7 @@ test('the doctor looks at the lock file that it is asked for, and at no other', 
   t.regex((await run(t, 'doctor', root)).out, /^ok {4}the lock is free$/m)
 })
 
-onUnix('a signal ends the doctor by itself, and what it has made is removed', async (t) => {
+onUnix('a doctor ended by a signal dies of it, and removes what it has created', async (t) => {
   const root = await temporaryRoot(t)
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     await eventually(`${signal} comes before the doctor has ended`, async () => {
@@ -220,7 +223,7 @@ withFifo('the doctor opens no FIFO in the place of any file of the lock', async 
 test('the doctor reads no guard that is too large to be one', async (t) => {
   const root = await temporaryRoot(t)
   await writeFile(join(root, '.lock.guard'), '')
-  // Sparse: it is on no disk, but a copy would be read to its end.
+  // Sparse: it takes no space, but a copy would be read to its end.
   await truncate(join(root, '.lock.guard'), 1024 ** 3)
   const { code, out } = await run(t, 'doctor', root)
   t.is(code, 1, out)
@@ -228,7 +231,7 @@ test('the doctor reads no guard that is too large to be one', async (t) => {
   t.deepEqual(await readdir(root), ['.lock.guard'])
 })
 
-onUnix('the doctor finds what no takeover makes in the place of its file', async (t) => {
+onUnix('the doctor reports what no takeover makes in the temporary file’s place', async (t) => {
   for (const [make, says] of [
     [(path: string) => mkdir(path), 'is not a regular file'],
     [(path: string) => symlink('nowhere', path), 'is not a regular file'],

@@ -1,4 +1,4 @@
-// `rootlock run` inside `rootlock run`: what would wait for itself says so.
+// `rootlock run` inside `rootlock run`: a run that would wait for itself is refused.
 
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ test('a run inside a run of the same lock is refused at once, not silent forever
 })
 
 onUnix(
-  'so it is on another path to the directory, and through a run of something else',
+  'a nested run is refused by another path to the directory, and through a run of another lock',
   async (t) => {
     const root = await temporaryRoot(t)
     const between = join(root, 'between')
@@ -47,7 +47,7 @@ onUnix(
 )
 
 inNamespace(
-  'so it is in a PID name space of its own, where the outer run has no pid',
+  'a nested run is refused in a PID namespace of its own, where the outer run has no pid',
   async (t) => {
     const root = await temporaryRoot(t)
     const apart = ['unshare', '--fork', '--pid', '--mount-proc', '--kill-child']
@@ -61,7 +61,7 @@ inNamespace(
   }
 )
 
-test('a run inside a run goes on where it can', async (t) => {
+test('a run inside a run proceeds where it can', async (t) => {
   const root = await temporaryRoot(t)
   const below = join(root, 'below')
   await mkdir(below)
@@ -81,7 +81,7 @@ test('a run inside a run goes on where it can', async (t) => {
   }
 })
 
-test('a run inside a run that does not wait is told that the lock is held', async (t) => {
+test('a nested run with --no-wait fails because the lock is held', async (t) => {
   const root = await temporaryRoot(t)
   const inner = rootlock('run', '-n', root, '--', ...node('0'))
   const { code, err } = await run(t, 'run', root, '--', ...inner)
@@ -89,7 +89,7 @@ test('a run inside a run that does not wait is told that the lock is held', asyn
   t.regex(err, /^rootlock: store is locked by pid \d+/)
 })
 
-test('the environment of a run that is over, or of none, refuses nothing', async (t) => {
+test('an environment left by a run that is over, or forged, refuses nothing', async (t) => {
   const root = await temporaryRoot(t)
   const { out } = await run(t, 'run', root, '--', ...node('console.log(process.env.ROOTLOCK_HELD)'))
   t.is((JSON.parse(out) as unknown[]).length, 1)

@@ -15,7 +15,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 const onUnix = needing(test, unix)
 const withTerminal = needing(test, unix, tool('script', '--version'))
 
-test('run gives the command the lock and the token, and passes its exit code on', async (t) => {
+test('run gives the command the lock and the token, and passes on its exit code', async (t) => {
   const root = await temporaryRoot(t)
   const holding = command(
     t,
@@ -35,7 +35,7 @@ test('run gives the command the lock and the token, and passes its exit code on'
   t.true(after.token > Number(holding.printed))
 })
 
-test('run --shared lets readers in and keeps writers out', async (t) => {
+test('run --shared admits readers and excludes writers', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await tryRLock(root)
   t.is((await run(t, 'run', '--shared', '-n', root, '--', ...node('0'))).code, 0)
@@ -43,7 +43,7 @@ test('run --shared lets readers in and keeps writers out', async (t) => {
   await unlock()
 })
 
-test('a lock that is not got is said with its holder, what to do, and an exit code', async (t) => {
+test('a run that does not acquire the lock names its holder, advises, and has an exit code', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const mark = join(root, 'ran')
@@ -67,7 +67,7 @@ test('a lock that is not got is said with its holder, what to do, and an exit co
   await t.throwsAsync(access(mark), { code: 'ENOENT' })
 })
 
-test('run waits for the lock, and says on a pipe in one line for whom', async (t) => {
+test('run waits for the lock, and names its holder in one line on a pipe', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const waits = command(t, 'run', '--wait', '600', root, '--', ...node('console.log("mine")'))
@@ -79,7 +79,7 @@ test('run waits for the lock, and says on a pipe in one line for whom', async (t
   t.deepEqual(rest, ['mine', ''])
 })
 
-withTerminal('on a terminal a wait says who is waited for and for how long', async (t) => {
+withTerminal('on a terminal a wait names the holder and counts the time', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root })
   await holder.says('held')
@@ -111,17 +111,20 @@ for (const [where, declare, start, printed] of [
   })
 }
 
-onUnix('when the lock is lost the command gets SIGTERM, and the exit code says so', async (t) => {
-  const root = await temporaryRoot(t)
-  const preempted = command(t, 'run', root, '--', ...untilTold)
-  await preempted.prints('ready')
-  await writeFile(join(root, 'other'), '')
-  await rename(join(root, 'other'), join(root, '.lock'))
-  t.is((await preempted.ends()).code, 76)
-  t.regex(preempted.printed, /rootlock: lock was lost: its file was replaced or removed/)
-})
+onUnix(
+  'when the lock is lost the command receives SIGTERM, and the exit code says so',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const preempted = command(t, 'run', root, '--', ...untilTold)
+    await preempted.prints('ready')
+    await writeFile(join(root, 'other'), '')
+    await rename(join(root, 'other'), join(root, '.lock'))
+    t.is((await preempted.ends()).code, 76)
+    t.regex(preempted.printed, /rootlock: lock was lost: its file was replaced or removed/)
+  }
+)
 
-test('a command that is not there is 127, and the lock is free again', async (t) => {
+test('a missing command exits with 127, and the lock is free again', async (t) => {
   const root = await temporaryRoot(t)
   const missing = await run(t, 'run', root, '--', 'no-such-command-7')
   t.is(missing.code, 127)
@@ -129,21 +132,21 @@ test('a command that is not there is 127, and the lock is free again', async (t)
   await hold(t, root, { wait: false })
 })
 
-test('the name of a command that can not be started does not act on the terminal', async (t) => {
+test('the name of a command that can not be started is escaped', async (t) => {
   const root = await temporaryRoot(t)
   const { code, err } = await run(t, 'run', root, '--', 'no\x1b[2Jsuch\ncommand')
   t.is(code, 127)
   t.true(err.startsWith('rootlock: no\\x1b[2Jsuch\\ncommand: command not found\n'), err)
 })
 
-onUnix('a command that may not be run is 126', async (t) => {
+onUnix('a command without permission to run exits with 126', async (t) => {
   const root = await temporaryRoot(t)
   const file = join(root, 'plain')
   await writeFile(file, '#!/bin/sh\n', { mode: 0o600 })
   t.is((await run(t, 'run', root, '--', file)).code, 126)
 })
 
-test('a directory that can not be locked is 69, with what to do', async (t) => {
+test('a directory that can not be locked exits with 69, and advice', async (t) => {
   const root = await temporaryRoot(t)
   const missing = await run(t, 'run', join(root, 'missing'), '--', ...node('0'))
   t.is(missing.code, 69)
@@ -154,14 +157,14 @@ test('a directory that can not be locked is 69, with what to do', async (t) => {
   t.regex(file.err, /ENOTDIR.*\n  To lock a file: --file /)
 })
 
-test('--quiet hides no other failure, though it has the same exit code', async (t) => {
+test('--quiet hides no other failure with the same exit code', async (t) => {
   const root = join(await temporaryRoot(t), 'missing')
   const missing = await run(t, 'run', '-q', '-n', '-E', '69', root, '--', ...node('0'))
   t.is(missing.code, 69)
   t.regex(missing.err, /ENOENT/)
 })
 
-test('wrong usage is 64, says what is wrong and what to do, and runs nothing', async (t) => {
+test('wrong usage exits with 64, says what is wrong and what to do, and runs nothing', async (t) => {
   const root = await temporaryRoot(t)
   for (const [args, says] of [
     [[], /no verb given/],

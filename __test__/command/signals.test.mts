@@ -21,14 +21,14 @@ const inNamespace = needing(test, linux, superuser, namespaces)
 const withBash = needing(test, unix, onPath('bash'), onPath('nohup'))
 const withNohup = needing(test, linux, tool('script', '--version'), tool('nohup', '--version'))
 
-/** Counts a signal, says so when no more of it may come, and ends with 4 when it is told to. */
+/** Counts a signal, reports the count when no more can come, and exits with 4 on request. */
 const counts = (signal: NodeJS.Signals) =>
   node(`let times = 0
     process.on("${signal}", () => { if (times++ === 0) setTimeout(() => console.log("times " + times), 300) })
     process.stdin.on("data", (text) => { if (String(text).includes("end")) process.exit(4) })
     console.log("run " + process.ppid + " ready")`)
 
-/** The pid of the run, as its command has said. */
+/** The pid of the run, as reported by its command. */
 const runOf = (printed: string) => Number(/run (\d+) ready/.exec(printed)![1])
 
 async function waits(root: string) {
@@ -88,7 +88,7 @@ onLinux('a signal to the whole group reaches the command once', async (t) => {
   t.is((await wrapped.ends()).code, 4)
 })
 
-onLinux('a signal to the group reaches a command in a group of its own as well', async (t) => {
+onLinux('a signal to the group also reaches a command in a group of its own', async (t) => {
   const root = await temporaryRoot(t)
   const line = rootlock('run', root, '--', 'setsid', ...counts('SIGTERM'))
   const wrapped = program(t, line[0]!, line.slice(1), 'pipe', { detached: true })
@@ -112,7 +112,7 @@ onUnix('a signal to the pid that others see as the holder reaches the command', 
   t.is((await wrapped.ends()).code, 4)
 })
 
-onUnix('who runs the command sees by which signal it was ended', async (t) => {
+onUnix('the caller sees which signal ended the command', async (t) => {
   const root = await temporaryRoot(t)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL', 'SIGUSR2'] as const) {
     const ended = command(t, 'run', root, '--', 'sh', '-c', `kill -${signal.slice(3)} $$`)
@@ -121,12 +121,12 @@ onUnix('who runs the command sees by which signal it was ended', async (t) => {
   }
 })
 
-onUnix('a signal that dumps core is told by the exit code, and Node dumps none', async (t) => {
+onUnix('the exit code reports a signal that dumps core, and Node dumps none', async (t) => {
   const root = await temporaryRoot(t)
   t.is((await run(t, 'run', root, '--', 'sh', '-c', 'kill -SEGV $$')).code, 128 + 11)
 })
 
-withBash('a loop of a shell ends by Ctrl-C', async (t) => {
+withBash('Ctrl-C ends a shell’s loop', async (t) => {
   const root = await temporaryRoot(t)
   const [interpreter, main] = rootlock()
   const script = `for i in 1 2 3; do "$0" "$1" run "$2" -- sh -c 'echo round; kill -INT 0; sleep 9'; done; echo on`
@@ -149,7 +149,7 @@ onLinux('a signal before the lock is granted ends the wait', async (t) => {
   }
 })
 
-onLinux('who ends a wait by a signal is told nothing of who has the lock', async (t) => {
+onLinux('a signal that ends a wait prints nothing about the holder', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   for (const [options, says] of [
@@ -171,7 +171,7 @@ onLinux('a signal between the grant and the command is no loss', async (t) => {
   const waiting = command(t, 'run', '-q', root, '--', ...node('console.log("never")'))
   await waits(root)
   const { pid } = kernelLocks(root).find((lock) => lock.waits)!
-  // It hears of the signal and of the grant at once.
+  // It receives the signal and the grant at the same time.
   await waiting.freeze()
   process.kill(pid, 'SIGTERM')
   await quiet()
@@ -184,7 +184,7 @@ onLinux('a signal between the grant and the command is no loss', async (t) => {
   await hold(t, root)
 })
 
-inNamespace('as process 1, too, a signal ends the wait', async (t) => {
+inNamespace('a signal ends the wait even of process 1', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   for (const [signal, code] of [
@@ -200,7 +200,7 @@ inNamespace('as process 1, too, a signal ends the wait', async (t) => {
   }
 })
 
-/** Lives through SIGHUP, or does not; tells when it has lived for a while. */
+/** Survives SIGHUP, or does not; reports when it has survived for a while. */
 const hungUp = ['sh', '-c', 'echo "run $PPID ready"; read end; echo "still at work"; exit 4']
 
 async function livesThroughHangup(
@@ -212,12 +212,12 @@ async function livesThroughHangup(
   const group = runOf(there.printed)
   const { holder } = await inspect(root)
   for (const pid of [group, holder!.pid]) process.kill(pid, 'SIGHUP')
-  // Nothing shall happen: there is nothing else to wait for.
+  // Nothing must happen, and there is nothing else to wait for.
   await quiet()
   t.is((await run(t, 'run', '-n', root, '--', ...node('0'))).code, 75)
 }
 
-withBash('nohup keeps the run and its command from SIGHUP', async (t) => {
+withBash('nohup protects the run and its command from SIGHUP', async (t) => {
   const root = await temporaryRoot(t)
   const script = 'exec nohup "$@"'
   const line = ['-c', script, 'bash', ...rootlock('run', root, '--', ...hungUp)]
@@ -228,7 +228,7 @@ withBash('nohup keeps the run and its command from SIGHUP', async (t) => {
   t.regex(there.printed, /still at work/)
 })
 
-onLinux('a shell that ignores SIGHUP keeps the run and its command from it', async (t) => {
+onLinux('a shell that ignores SIGHUP protects the run and its command from it', async (t) => {
   const root = await temporaryRoot(t)
   const line = ['-c', 'trap "" HUP; "$@"; exit $?', 'sh', ...rootlock('run', root, '--', ...hungUp)]
   const there = program(t, 'sh', line)
@@ -237,7 +237,7 @@ onLinux('a shell that ignores SIGHUP keeps the run and its command from it', asy
   t.is((await there.ends()).code, 4)
 })
 
-withNohup('nohup on a terminal keeps the run and its command from SIGHUP', async (t) => {
+withNohup('nohup on a terminal protects the run and its command from SIGHUP', async (t) => {
   const root = await temporaryRoot(t)
   const said = join(root, 'said')
   const work = [
@@ -246,7 +246,7 @@ withNohup('nohup on a terminal keeps the run and its command from SIGHUP', async
     'echo "run $PPID ready" >> "$0"; while [ -e "$0" ] && [ ! -e "$0.end" ]; do sleep 0.05; done; exit 4',
     said
   ]
-  // To be seen by nohup's own doing, not by what a shell says.
+  // Must be inferred from what nohup does, not from what a shell leaves.
   const there = inTerminal(t, [
     'sh',
     '-c',
@@ -268,7 +268,7 @@ withNohup('nohup on a terminal keeps the run and its command from SIGHUP', async
   t.is((await there.ends()).code, 4)
 })
 
-onUnix('errors that nobody reads do not end it before the command', async (t) => {
+onUnix('a closed standard error does not end the run before the command', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const waiting = command(t, 'run', root, '--', ...node('process.exit(7)'))
@@ -279,7 +279,7 @@ onUnix('errors that nobody reads do not end it before the command', async (t) =>
   t.is((await waiting.ends()).code, 7)
 })
 
-onUnix('a loss that nobody reads of ends the command all the same', async (t) => {
+onUnix('a loss ends the command even if standard error is closed', async (t) => {
   const root = await temporaryRoot(t)
   const preempted = command(t, 'run', root, '--', ...counts('SIGTERM'))
   await preempted.prints('ready')

@@ -35,7 +35,7 @@ const ago = (ms: number) => new Date(Date.now() - ms)
 
 const parse = (line: string) => JSON.parse(line) as Status
 
-test('status of a directory without a lock is free, and makes nothing', async (t) => {
+test('status of a directory without a lock is free, and creates nothing', async (t) => {
   const root = await temporaryRoot(t)
   const { code, out } = await run(t, 'status', '--json', root)
   t.is(code, 0)
@@ -57,7 +57,7 @@ test('status --json is one line with the holder, its terms and the file system',
   t.true(['machine', 'server', 'mount', 'unknown'].includes(seen.fileSystem.worth))
 })
 
-onLinux('status tells every reader, and who waits', async (t) => {
+onLinux('status lists every reader and every waiter', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root, {}, tryRLock)
   const reader = child(t, 'holder', { root, shared: true })
@@ -74,14 +74,14 @@ onLinux('status tells every reader, and who waits', async (t) => {
   t.true(seen.holders!.every(({ mode }) => mode === 'shared'))
   t.is(seen.waiters!.length, 1)
   t.like(seen.waiters![0], { pid: writer.pid, mode: 'exclusive' })
-  // On an emulated processor it is the emulator's, with node as its argument.
+  // On an emulated processor it is the emulator's command, with node as its argument.
   t.regex(seen.waiters![0]!.command, notEmulated ? /\bnode .*holder\.mjs/ : /^node .*holder\.mjs/)
   const { out } = await run(t, 'status', root)
   t.regex(out, /^state +held by 2 readers$/m)
   t.regex(out, new RegExp(`^waiting +pid ${writer.pid} \\(.*\\) writes$`, 'm'))
 })
 
-withFlock('a holder that leaves no record is known by what the system tells', async (t) => {
+withFlock('a holder that keeps no record is known from the system', async (t) => {
   const root = await temporaryRoot(t)
   const other = program(t, 'flock', [join(root, '.lock'), 'sh', '-c', 'echo held; read end'])
   await other.prints('held')
@@ -97,7 +97,7 @@ withFlock('a holder that leaves no record is known by what the system tells', as
 /** A window title, a line of its own, a C1 control, and text from right to left. */
 const ACTS = '\x1b]0;title\x07\nrootlock: \x9bforged \u202etxt\u2028'
 
-/** A holder without a record, which the system knows by the name of its program. */
+/** A holder without a record, which the system knows by its program's name. */
 async function flockCalled(t: ExecutionContext, name: string, root: string) {
   const folder = await temporaryRoot(t)
   const { stdout } = await promisify(execFile)('sh', ['-c', 'command -v flock'])
@@ -106,7 +106,7 @@ async function flockCalled(t: ExecutionContext, name: string, root: string) {
   return program(t, join(folder, name), [join(root, '.lock'), ...work])
 }
 
-withFlock('what a holder calls itself is read, and does nothing to a terminal', async (t) => {
+withFlock('a holder’s name is shown escaped', async (t) => {
   const root = await temporaryRoot(t)
   const other = await flockCalled(t, ACTS, root)
   await other.prints('held')
@@ -129,7 +129,7 @@ withFlock('what a holder calls itself is read, and does nothing to a terminal', 
   }
 })
 
-withFlock('nor does it in the line of a wait on a terminal', async (t) => {
+withFlock('a holder’s name is escaped in the line of a wait on a terminal', async (t) => {
   const root = await temporaryRoot(t)
   const other = await flockCalled(t, ACTS, root)
   await other.prints('held')
@@ -139,7 +139,7 @@ withFlock('nor does it in the line of a wait on a terminal', async (t) => {
   t.false(waits.printed.includes('\x1b]0;title'))
 })
 
-onUnix('a frozen holder is called stale by its own terms', async (t) => {
+onUnix('a frozen holder is stale by its own terms', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: { heartbeatMs: 200, staleMs: 40_000 } })
   await holder.says('held')
@@ -151,7 +151,7 @@ onUnix('a frozen holder is called stale by its own terms', async (t) => {
   t.regex((await run(t, 'status', root)).out, /^state +stale: held, but/m)
 })
 
-test('status --watch --json says a line whenever something changes', async (t) => {
+test('status --watch --json prints a line whenever something changes', async (t) => {
   const root = await temporaryRoot(t)
   const watching = command(t, 'status', '--watch', '--json', root)
   const lines = () => watching.printed.split('\n').filter(Boolean).map(parse)
@@ -167,14 +167,14 @@ test('status --watch --json says a line whenever something changes', async (t) =
   watching.kill('SIGTERM')
 })
 
-withTerminal('on a terminal status --watch draws anew in place', async (t) => {
+withTerminal('on a terminal status --watch redraws in place', async (t) => {
   const root = await temporaryRoot(t)
   const watching = inTerminal(t, rootlock('status', '--watch', root))
   await eventually('it has drawn twice', () => watching.printed.split('\x1b[H').length > 2)
   t.regex(watching.printed, /state +free/)
 })
 
-test('status of what is not there says what to do', async (t) => {
+test('status of a missing directory says what to do', async (t) => {
   const root = await temporaryRoot(t)
   const { code, out, err } = await run(t, 'status', join(root, 'missing'))
   t.is(code, 69)

@@ -1,4 +1,4 @@
-// How long the lock of `rootlock run` lasts: as long as the work, whoever is ended meanwhile.
+// The lock of `rootlock run` lasts as long as the work, whichever process ends meanwhile.
 
 import { once } from 'node:events'
 import { rename, writeFile } from 'node:fs/promises'
@@ -19,7 +19,7 @@ const onLinux = needing(test, linux)
 const onProcessor = needing(test, linux, notEmulated)
 const withMake = needing(test, linux, onPath('make'))
 
-/** Work that a shell leaves running, on streams of its own, until a file is there. */
+/** Work that a shell leaves running, with its own streams, until a file exists. */
 const leaves = (t: ExecutionContext, root: string, then: string) => {
   const file = join(root, 'end')
   t.teardown(() => writeFile(file, ''))
@@ -39,7 +39,7 @@ async function endsWith(t: ExecutionContext, root: string, file: string): Promis
   await hold(t, root)
 }
 
-onUnix('SIGTERM ends the command, and what it has started keeps the lock', async (t) => {
+onUnix('SIGTERM ends the command, and its children keep the lock', async (t) => {
   const root = await temporaryRoot(t)
   const { file, line } = leaves(t, root, 'wait')
   const wrapped = command(t, 'run', root, '--', ...line)
@@ -50,7 +50,7 @@ onUnix('SIGTERM ends the command, and what it has started keeps the lock', async
   await endsWith(t, root, file)
 })
 
-onUnix('so it is below a program of Node, such as npm', async (t) => {
+onUnix('SIGTERM to a Node program such as npm leaves the lock with its children', async (t) => {
   const root = await temporaryRoot(t)
   const { file, line } = leaves(t, root, 'wait')
   const script = `require('child_process').spawn(process.argv[1], process.argv.slice(2), { stdio: 'inherit' })`
@@ -71,7 +71,7 @@ onUnix('SIGKILL ends the run, and the command keeps the lock', async (t) => {
   await endsWith(t, root, file)
 })
 
-onUnix('SIGKILL of the run while it waits leaves nobody behind who keeps the lock', async (t) => {
+onUnix('SIGKILL of a waiting run leaves nobody behind who keeps the lock', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const waits = command(t, 'run', root, '--', ...node('0'))
@@ -84,7 +84,7 @@ onUnix('SIGKILL of the run while it waits leaves nobody behind who keeps the loc
   await t.notThrowsAsync(hold(t, root))
 })
 
-onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (t) => {
+onUnix('SIGKILL of the keeper is reported as a loss', async (t) => {
   const root = await temporaryRoot(t)
   const preempted = command(t, 'run', root, '--', ...untilTold)
   await preempted.prints('ready')
@@ -95,7 +95,7 @@ onUnix('SIGKILL of the process that keeps the lock is a loss, and told', async (
 })
 
 onUnix(
-  'a command that leaves something running ends at once, and that keeps the lock',
+  'a command that leaves something running ends at once, and what is left keeps the lock',
   async (t) => {
     const root = await temporaryRoot(t)
     const { file, line } = leaves(t, root, 'exit 3')
@@ -106,7 +106,7 @@ onUnix(
   }
 )
 
-onUnix('what is left running after a loss is not said to keep the lock', async (t) => {
+onUnix('after a loss, nothing left running is said to keep the lock', async (t) => {
   const root = await temporaryRoot(t)
   const { line } = leaves(t, root, 'wait')
   const wrapped = command(t, 'run', root, '--', ...line)
@@ -118,7 +118,7 @@ onUnix('what is left running after a loss is not said to keep the lock', async (
   t.notRegex(wrapped.printed, /keeps the lock of/)
 })
 
-onUnix('run --quiet says nothing of it', async (t) => {
+onUnix('run --quiet does not report that the lock is still held', async (t) => {
   const root = await temporaryRoot(t)
   const { file, line } = leaves(t, root, 'exit 3')
   const { code, err } = await run(t, 'run', '-q', root, '--', ...line)
@@ -126,20 +126,17 @@ onUnix('run --quiet says nothing of it', async (t) => {
   await endsWith(t, root, file)
 })
 
-onUnix(
-  'run --close does not let the lock be kept by what the command leaves running',
-  async (t) => {
-    for (const option of ['--close', '-o']) {
-      const root = await temporaryRoot(t)
-      const { line } = leaves(t, root, 'exit 3')
-      const { code, err } = await run(t, 'run', option, root, '--', ...line)
-      t.deepEqual([code, err], [3, ''])
-      await hold(t, root, { wait: false })
-    }
+onUnix('with run --close, what the command leaves running does not keep the lock', async (t) => {
+  for (const option of ['--close', '-o']) {
+    const root = await temporaryRoot(t)
+    const { line } = leaves(t, root, 'exit 3')
+    const { code, err } = await run(t, 'run', option, root, '--', ...line)
+    t.deepEqual([code, err], [3, ''])
+    await hold(t, root, { wait: false })
   }
-)
+})
 
-test('when nothing is left running, the lock is free as soon as the command has ended', async (t) => {
+test('if nothing is left running, the lock is free as soon as the command has ended', async (t) => {
   const root = await temporaryRoot(t)
   for (let times = 0; times < 5; times++) {
     const { code, err } = await run(t, 'run', '-n', root, '--', ...node('0'))
@@ -148,7 +145,7 @@ test('when nothing is left running, the lock is free as soon as the command has 
 })
 
 onLinux(
-  'a command that closes all that it did not open keeps the lock while it runs',
+  'a command that closes all inherited descriptors keeps the lock while it runs',
   async (t) => {
     const root = await temporaryRoot(t)
     const script = `const fs = require('fs')
@@ -164,7 +161,7 @@ onLinux(
   }
 )
 
-onLinux('descriptors that the run was given are the command’s', async (t) => {
+onLinux('descriptors that the run was given are passed on to the command', async (t) => {
   const root = await temporaryRoot(t)
   const line = rootlock('run', root, '--', 'sh', '-c', 'read word <&3; echo "word $word" >&5')
   const given = program(t, line[0]!, line.slice(1), [
@@ -182,18 +179,21 @@ onLinux('descriptors that the run was given are the command’s', async (t) => {
   t.is((await given.ends()).code, 0)
 })
 
-onLinux('a file and one end of a pipe, opened by a shell, are the command’s', async (t) => {
-  const root = await temporaryRoot(t)
-  const file = join(root, 'words')
-  await writeFile(file, 'one\n')
-  const script = `echo two | "$@" 4<"$0" 3<&0 </dev/null`
-  const work = ['sh', '-c', 'cat <&4; cat <&3']
-  const given = program(t, 'sh', ['-c', script, file, ...rootlock('run', root, '--', ...work)])
-  t.is((await given.ends()).code, 0)
-  t.is(given.printed, 'one\ntwo\n')
-})
+onLinux(
+  'a file and one end of a pipe, opened by a shell, are passed on to the command',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const file = join(root, 'words')
+    await writeFile(file, 'one\n')
+    const script = `echo two | "$@" 4<"$0" 3<&0 </dev/null`
+    const work = ['sh', '-c', 'cat <&4; cat <&3']
+    const given = program(t, 'sh', ['-c', script, file, ...rootlock('run', root, '--', ...work)])
+    t.is((await given.ends()).code, 0)
+    t.is(given.printed, 'one\ntwo\n')
+  }
+)
 
-onProcessor('nothing that Node opens for itself is handed to the command', async (t) => {
+onProcessor('nothing that Node opens for itself is passed on to the command', async (t) => {
   const root = await temporaryRoot(t)
   const list = ['sh', '-c', 'for f in /proc/self/fd/*; do readlink $f; done']
   const kinds = async (line: string[]) => {
@@ -208,7 +208,7 @@ onProcessor('nothing that Node opens for itself is handed to the command', async
   )
 })
 
-withMake('the jobserver of make is the command’s', async (t) => {
+withMake('the jobserver of make is passed on to the command', async (t) => {
   const root = await temporaryRoot(t)
   const line = rootlock('run', root, '--').join(' ')
   await writeFile(join(root, 'Makefile'), `all:\n\t+@${line} $(MAKE) -f below\n`)

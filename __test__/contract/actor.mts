@@ -1,5 +1,5 @@
-// Another process: does what it reads from its standard input, a word a line, and says what came of
-// it on its standard output, a JSON object a line. So it can be run by any runtime, beside any.
+// Another process: does what it reads from its standard input, a word per line, and reports the outcome
+// on its standard output, a JSON object per line. So any runtime can run it, beside any other.
 
 import { createInterface } from 'node:readline'
 
@@ -45,7 +45,7 @@ const words: Record<string, () => unknown> = {
     setTimeout(() => void unlock(), 50)
   },
   exit: () => process.exit(7),
-  /** Ends by itself, if a held lock does not keep it. */
+  /** Ends by itself, if a held lock does not keep it alive. */
   leave: () => input.close()
 }
 

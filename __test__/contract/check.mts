@@ -1,4 +1,4 @@
-// A few words to say and check claims in any runtime, and to print the result as TAP.
+// Declares and checks claims in any runtime, and prints the results as TAP.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ const DEADLINE = 30_000
 
 const claims: Claim[] = []
 
-/** Declares a claim; `run` gets a directory of its own. */
+/** Declares a claim; `run` receives a directory of its own. */
 export function claim(title: string, run: Claim['run']): void {
   claims.push({ title, run })
 }

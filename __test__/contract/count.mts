@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import { withLock } from 'rootlock'
 
-/** Adds to the number in the root, so that any two who do it at once lose a step. */
+/** Adds to the number in the root; two processes that do it at once lose a step. */
 export async function count(root: string, times: number): Promise<void> {
   const file = join(root, 'counter')
   for (let step = 0; step < times; step++) {

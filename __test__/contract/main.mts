@@ -1,4 +1,4 @@
-// What the package promises, checked with nothing but what every runtime has: run it by any.
+// What the package promises, checked with nothing but what every runtime has.
 
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -40,7 +40,7 @@ import type { Next } from './worker.mjs'
 
 const QUICK = { heartbeatMs: 200, staleMs: 1_000 }
 
-claim('a lock keeps another process out, which gets it next', async (root, later) => {
+claim('a lock excludes another process, which acquires it next', async (root, later) => {
   const unlock = await tryLock(root)
   const waiter = new Actor(later, { root })
   await waiter.says('waiting')
@@ -101,14 +101,14 @@ claim('AbortSignal.timeout ends a wait', async (root) => {
   await unlock()
 })
 
-claim('a call with an aborted signal makes nothing', async (root) => {
+claim('a call with an aborted signal creates nothing', async (root) => {
   const signal = AbortSignal.abort()
   const error = await rejection<LockError>(tryLock(root, { signal }))
   assert.equal(error.cause, signal.reason)
   assert.deepEqual(readdirSync(root), [])
 })
 
-claim('one attempt at a held lock says who holds it', async (root, later) => {
+claim('one attempt at a held lock names the holder', async (root, later) => {
   const holder = new Actor(later, { root })
   const token = (await holder.says('held')).token!
   const error = await rejection<LockError>(tryLock(root, { wait: false }))
@@ -119,7 +119,7 @@ claim('one attempt at a held lock says who holds it', async (root, later) => {
   assert.ok(error.holder?.acquiredAt instanceof Date)
 })
 
-claim('tokens rise over processes, modes and crashes', async (root, later) => {
+claim('tokens rise across processes, modes and crashes', async (root, later) => {
   let last = 0
   for (let round = 0; round < 3; round++) {
     const holder = new Actor(later, { root, shared: round === 1 })
@@ -133,7 +133,7 @@ claim('tokens rise over processes, modes and crashes', async (root, later) => {
   }
 })
 
-claim('a holder whose lock file is moved away is told', async (root) => {
+claim('a holder whose lock file is moved away is notified', async (root) => {
   const unlock = await tryLock(root, { heartbeatMs: 50, staleMs: 30_000 })
   const { signal } = unlock
   renameSync(join(root, '.lock'), join(root, 'elsewhere'))
@@ -146,7 +146,7 @@ claim('a holder whose lock file is moved away is told', async (root) => {
 })
 
 if (process.platform !== 'win32') {
-  claim('a frozen holder is preempted, and told when it wakes', async (root, later) => {
+  claim('a frozen holder is preempted, and notified when it wakes up', async (root, later) => {
     const holder = new Actor(later, { root, options: QUICK })
     const token = (await holder.says('held')).token!
     holder.kill('SIGSTOP')
@@ -186,7 +186,7 @@ claim('a call that blocks gets the lock that another process releases', async (r
   assert.ok(second.token > first.token)
 })
 
-claim('only the first unlock releases, and all are one promise', async (root) => {
+claim('only the first unlock releases, and all return one promise', async (root) => {
   const unlock = await tryLock(root)
   const first = unlock()
   assert.equal(unlock(), first)
@@ -197,7 +197,7 @@ claim('only the first unlock releases, and all are one promise', async (root) =>
   await next()
 })
 
-claim('the language disposes of a lock', async (root) => {
+claim('await using releases a lock', async (root) => {
   {
     await using lock = await tryLock(root)
     assert.ok(lock.token > 0)
@@ -208,7 +208,7 @@ claim('the language disposes of a lock', async (root) => {
   )()
 })
 
-claim('withLock unlocks, whatever comes of the work', async (root) => {
+claim('withLock unlocks, whether the work succeeds or fails', async (root) => {
   assert.equal(await withLock(root, (signal) => Promise.resolve(signal.aborted)), false)
   const failure = new Error('work')
   assert.equal(await rejection(withLock(root, () => Promise.reject(failure))), failure)
@@ -216,7 +216,7 @@ claim('withLock unlocks, whatever comes of the work', async (root) => {
   await withLock(root, async () => await (await tryRLock(root))(), { shared: true })
 })
 
-claim('a logger goes with what is asynchronous', async (root) => {
+claim('a logger follows the asynchronous context', async (root) => {
   const heard: string[] = []
   const logger = { warn: () => {}, error: (message: string) => void heard.push(message) }
   const beside = new AsyncLocalStorage<number>()
@@ -232,7 +232,7 @@ claim('a logger goes with what is asynchronous', async (root) => {
   await unlock()
 })
 
-claim('inspect tells how a lock stands, without taking it', async (root, later) => {
+claim('inspect reports the state of a lock without taking it', async (root, later) => {
   assert.equal((await inspect(root)).state, 'free')
   assert.deepEqual(readdirSync(root), [])
   const reader = await tryRLock(root)
@@ -249,7 +249,7 @@ claim('inspect tells how a lock stands, without taking it', async (root, later) 
   assert.equal((await inspect(root)).state, 'free')
 })
 
-claim('an opened root is meant, however its path is called', async (root, later) => {
+claim('an opened root stays the same directory when its path is renamed', async (root, later) => {
   const path = join(root, 'before')
   mkdirSync(path)
   const opened = await openRoot(pathToFileURL(path))
@@ -267,7 +267,7 @@ claim('an opened root is meant, however its path is called', async (root, later)
   later(() => opened.close())
 })
 
-claim('who has to wait is told once, and of whom', async (root, later) => {
+claim('a waiter is notified once, with the holder', async (root, later) => {
   const holder = new Actor(later, { root })
   await holder.says('held')
   const told: (number | undefined)[] = []
@@ -305,7 +305,7 @@ claim('wrong arguments are refused at once', async (root) => {
   assert.deepEqual(readdirSync(root), [])
 })
 
-claim('the event loop turns while a lock is waited for', async (root, later) => {
+claim('the event loop turns during a wait', async (root, later) => {
   const holder = new Actor(later, { root })
   await holder.says('held')
   const lock = tryLock(root)
@@ -340,7 +340,7 @@ claim('no step is lost between processes', async (root, later) => {
   assert.equal(readFileSync(join(root, 'counter'), 'utf8'), '150')
 })
 
-claim('a process that exits with a lock ends at once and frees it', async (root, later) => {
+claim('a process that exits with a held lock ends at once and frees it', async (root, later) => {
   const holder = new Actor(later, { root })
   await holder.says('held')
   const waiter = new Actor(later, { root })
@@ -354,7 +354,7 @@ claim('a process that exits with a lock ends at once and frees it', async (root,
   )()
 })
 
-claim('a held lock does not keep a process, a wait does', async (root, later) => {
+claim('a held lock does not keep a process alive, a wait does', async (root, later) => {
   const holder = new Actor(later, { root })
   await holder.says('held')
   const waiter = new Actor(later, { root })
@@ -374,7 +374,7 @@ claim('ES modules and CommonJS share one package', async (root) => {
   await unlock()
 })
 
-/** A worker thread, which is gone with the claim. */
+/** A worker thread that ends with the claim. */
 function thread(later: Later, root: string, next: Next) {
   const worker = new Worker(new URL('worker.mjs', import.meta.url), { workerData: { root, next } })
   const said: unknown[] = []
@@ -389,7 +389,7 @@ function thread(later: Later, root: string, next: Next) {
   }
 }
 
-claim('a worker thread and its process keep each other out', async (root, later) => {
+claim('a worker thread and its process exclude each other', async (root, later) => {
   const worker = thread(later, root, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
@@ -412,7 +412,7 @@ for (const next of ['end', 'exit'] as const) {
   })
 }
 
-claim('a worker thread that is terminated frees its lock', async (root, later) => {
+claim('a terminated worker thread frees its lock', async (root, later) => {
   const worker = thread(later, root, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
@@ -424,14 +424,14 @@ claim('a worker thread that is terminated frees its lock', async (root, later) =
 })
 
 claim(
-  'a busy worker thread that is terminated frees its lock, once it ends',
+  'a busy worker thread that is terminated frees its lock once it ends',
   async (root, later) => {
     const worker = thread(later, root, 'spin')
     await worker.says('busy')
     const lock = tryLock(root)
     await blocks(lock)
     await worker.terminate()
-    // Deno ends no thread that is busy: it says so, and the thread goes on, with its lock.
+    // Deno does not end a busy thread: it reports the end, and the thread goes on, with its lock.
     if (runtime === 'deno') await blocks(lock)
     else await (await inTime('the lock', lock))()
   }
@@ -467,7 +467,7 @@ claim('a worker thread can be terminated while it waits', async (root, later) =>
 })
 
 if (other) {
-  claim('another runtime is kept out, and keeps out', async (root, later) => {
+  claim('another runtime is excluded, and excludes', async (root, later) => {
     const unlock = await tryLock(root)
     const foreign = new Actor(later, { root }, other)
     await foreign.says('waiting')

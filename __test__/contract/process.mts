@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 import type { Part, Said } from './actor.mjs'
 import { inTime, runtime, type Later } from './check.mjs'
 
-/** How to run a script: by this runtime. */
+/** Runs a script in this runtime. */
 export const self = [process.execPath, ...(runtime === 'deno' ? ['run', '--allow-all'] : [])]
 
-/** How to run a script by another runtime, where the caller knows one. */
+/** Runs a script in another runtime, where the caller knows one. */
 export const other = process.env['ROOTLOCK_OTHER_RUNTIME']
   ? (JSON.parse(process.env['ROOTLOCK_OTHER_RUNTIME']) as string[])
   : undefined
@@ -68,7 +68,7 @@ export class Actor {
   }
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
-    // By its pid: to Deno a child that was sent one signal is gone.
+    // By its pid: Deno thinks that a child that was sent one signal has ended.
     try {
       process.kill(this.pid, signal)
     } catch (error) {

@@ -1,4 +1,4 @@
-// A worker thread that takes the lock and then does what its data says.
+// A worker thread that acquires the lock and then does what its data says.
 
 import { parentPort, workerData } from 'node:worker_threads'
 
@@ -29,7 +29,7 @@ switch (next) {
     break
   case 'spin':
     port.postMessage('busy')
-    // Not before the message is on its way.
+    // Not before the message has been sent.
     setTimeout(spin, 50)
     break
   case 'exit':

@@ -20,7 +20,7 @@ const RANGE = 'ERR_OUT_OF_RANGE'
 /** A value as a failing assertion names it. */
 const cut = (value: unknown) => show(value).slice(0, 20)
 
-test('options that are no object are refused', async (t) => {
+test('options that are not an object are refused', async (t) => {
   const root = await temporaryRoot(t)
   const expected = {
     instanceOf: TypeError,
@@ -39,7 +39,7 @@ test('options that are no object are refused', async (t) => {
   t.deepEqual(await readdir(root), [])
 })
 
-test('a root that is no path is refused', async (t) => {
+test('a root that is not a path is refused', async (t) => {
   for (const root of [
     undefined,
     null,
@@ -67,13 +67,13 @@ test('a root that is no path is refused', async (t) => {
   }
 })
 
-test('a root that is no path of this machine is refused', async (t) => {
+test('a root that is not a path on this machine is refused', async (t) => {
   const expected = { instanceOf: RangeError, code: RANGE, message: /"root" is out of range/ }
   await t.throwsAsync(tryLock(new URL('https://example.org/store')), expected)
   await t.throwsAsync(tryLock('/tmp/\0'), expected)
 })
 
-test('a function that is none is refused before anything is locked', async (t) => {
+test('a callback that is not a function is refused before anything is locked', async (t) => {
   const root = await temporaryRoot(t)
   const expected = {
     instanceOf: TypeError,

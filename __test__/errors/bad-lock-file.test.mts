@@ -13,9 +13,9 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 interface Thing {
   code: string
-  /** Puts it in the place; in a directory beside the root is what it may point to. */
+  /** Creates it in the place; it may point to something in a directory beside the root. */
   make(t: ExecutionContext, place: string, target: string): Promise<void>
-  /** It is as it was made. */
+  /** It is unchanged. */
   isLeftAlone(place: string, target: string): Promise<boolean>
 }
 

@@ -8,7 +8,7 @@ import { inTime } from '../helpers/eventually.mjs'
 import { needing, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** Every way to a bad root ends at once, with one error. */
+/** Every call on a bad root fails at once, with one error. */
 async function refuses(
   t: ExecutionContext,
   root: string,

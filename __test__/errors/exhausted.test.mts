@@ -13,7 +13,7 @@ const limited = needing(test, unix, tool('sh', '-c', 'ulimit -n 64'))
 const withDescriptors = (count: number) => ['sh', '-c', `ulimit -n ${count}; exec "$@"`, 'sh']
 
 limited(
-  'too many open files are an error at once, and forgotten when they are closed',
+  'too many open files are an error at once, and locking works again once they are closed',
   async (t) => {
     const root = await temporaryRoot(t)
     const greedy = child(t, 'greedy', { root }, withDescriptors(64))
@@ -30,7 +30,7 @@ limited(
 )
 
 limited(
-  'whatever number of descriptors is left, a lock is taken whole or not at all',
+  'with any number of descriptors left, a lock is acquired completely or not at all',
   async (t) => {
     const root = await temporaryRoot(t)
     const greedy = child(t, 'greedy', { root, spare: 8 }, withDescriptors(64))

@@ -7,7 +7,7 @@ import { linux, needing, superuser, tool } from '../helpers/needing.mjs'
 // A sample: `npm run check -- faults` makes every call fail in every way.
 const traced = needing(test, linux, superuser, tool('strace', '--version'))
 
-/** So many at once: most of the time of each goes by until idle threads have gone. */
+/** This many at once: each spends most of its time waiting for idle threads to end. */
 const AT_ONCE = 4
 
 async function each<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
@@ -50,7 +50,7 @@ for (const phase of PHASES.filter(({ name }) => ['first acquire', 'takeover'].in
 }
 
 const [first] = PHASES
-traced('no thread to be had is an error, and the process goes on', async (t) => {
+traced('a failure to start a thread is an error, and the process goes on', async (t) => {
   const outcome = await fault(first!, { name: 'clone3', when: '1+', what: 'error=EAGAIN' })
   t.deepEqual(outcome.met, ['clone3'])
   t.is(outcome.said, 'EAGAIN pthread_create')

@@ -101,7 +101,7 @@ test('what failed is what the message says', async (t) => {
   await t.throwsAsync(openRoot(missing), { message: /^could not open root: ENOENT: .+ open / })
 })
 
-test('who waits for this process is told so', async (t) => {
+test('the message says if the holder is this process', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const message = new RegExp(`^store is locked by pid ${process.pid} .+, which is this process$`)

@@ -44,7 +44,7 @@ const wrong: [option: string, code: string, values: unknown[]][] = [
       'a\0b',
       'x'.repeat(241),
       'ö'.repeat(121),
-      // What is derived from `x`, or could be taken for it.
+      // What is derived from `x`, or could be mistaken for it.
       'x.guard',
       'x.next',
       'X.Guard',
@@ -53,7 +53,7 @@ const wrong: [option: string, code: string, values: unknown[]][] = [
       'x.guard\ufeff',
       'x.guard.\u200b',
       '.guard',
-      // Another name of another lock's file.
+      // An alias of another lock's file.
       'x.',
       'x ',
       '.lock. .',
@@ -119,7 +119,7 @@ test('staleMs must be three times heartbeatMs', async (t) => {
   )()
 })
 
-test('a third of staleMs is a good heartbeatMs, whatever staleMs is', async (t) => {
+test('a third of staleMs is a valid heartbeatMs for any staleMs', async (t) => {
   const root = await temporaryRoot(t)
   const values = [150, 151, 1_000, 2_000, 5_000, 20_000, 1e3 / 6, 4_999.999_999, 2 ** 40 + 1]
   for (let value = 150; value < 2_000; value += 37) values.push(value, value + 1 / 3)
@@ -132,7 +132,7 @@ test('a third of staleMs is a good heartbeatMs, whatever staleMs is', async (t) 
   t.pass()
 })
 
-test('the smallest and the largest values are good', async (t) => {
+test('the smallest and the largest values are accepted', async (t) => {
   const root = await temporaryRoot(t)
   for (const options of [
     { heartbeatMs: 50, staleMs: 150 },
@@ -152,7 +152,7 @@ test('the smallest and the largest values are good', async (t) => {
   t.pass()
 })
 
-test('undefined is as good as nothing', async (t) => {
+test('undefined is the same as a missing option', async (t) => {
   const root = await temporaryRoot(t)
   const nothing = Object.fromEntries(wrong.map(([option]) => [option, undefined]))
   await (

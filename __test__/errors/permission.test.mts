@@ -23,7 +23,7 @@ async function publicRoot(t: ExecutionContext): Promise<string> {
   return root
 }
 
-/** Somebody without rights asks for the lock, and is refused at once. */
+/** A user without permission asks for the lock, and is refused at once. */
 async function refuses(t: ExecutionContext, root: string, code: string, path: string) {
   const error = await child(t, 'holder', { root, uid: NOBODY }).says('failed')
   t.is(error.name, 'LockError')
@@ -34,13 +34,13 @@ async function refuses(t: ExecutionContext, root: string, code: string, path: st
   t.true(error.cause.errno < 0)
 }
 
-asNobody('a directory that may not be written to', async (t) => {
+asNobody('a directory without permission to write', async (t) => {
   const root = await publicRoot(t)
   await refuses(t, root, 'EACCES', join(root, '.lock'))
   t.deepEqual(await readdir(root), [])
 })
 
-asNobody('a directory that may not be entered', async (t) => {
+asNobody('a directory without permission to enter', async (t) => {
   const root = await publicRoot(t)
   await chmod(root, 0o700)
   await refuses(t, join(root, 'below'), 'EACCES', join(root, 'below'))
@@ -48,7 +48,7 @@ asNobody('a directory that may not be entered', async (t) => {
   t.deepEqual(await readdir(root), [])
 })
 
-asNobody('a lock file of somebody else', async (t) => {
+asNobody('a lock file of another user', async (t) => {
   const root = await publicRoot(t)
   await chmod(root, 0o777)
   await (
@@ -69,7 +69,7 @@ asNobody('a guard of somebody else', async (t) => {
 })
 
 asNobody(
-  'a lock file of somebody else that everybody may write to is a lock for both',
+  'a lock file of another user that everybody may write to is a lock for both',
   async (t) => {
     const root = await publicRoot(t)
     const unlock = await hold(t, root)
@@ -110,7 +110,7 @@ mounting('a full file system', async (t) => {
   t.like(error.cause, { code: 'ENOSPC', path: join(root, '.lock.guard') })
 })
 
-asNobody('a directory that may be read only can be inspected', async (t) => {
+asNobody('a directory that may only be read can be inspected', async (t) => {
   const root = await publicRoot(t)
   await writeFile(join(root, '.lock'), '')
   await chmod(join(root, '.lock'), 0o644)

@@ -11,7 +11,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const TERMS = { heartbeatMs: 500, staleMs: 1_500 }
 
-// What a sleeping laptop, a paused container and a stopped shell job have in common.
+// A sleeping laptop, a paused container and a stopped shell job have this in common.
 for (const first of ['holder', 'waiter'] as const) {
   needing(test, unix)(
     `who sleeps together with those who wait keeps the lock: ${first} wakes first`,

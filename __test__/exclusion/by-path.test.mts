@@ -1,4 +1,4 @@
-// One directory by several paths, in one process: one lock, but each works by its own path and is told of that.
+// One directory by several paths, in one process: one lock, but each caller uses its own path, in messages too.
 
 import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ async function twoPaths(t: ExecutionContext): Promise<[string, string]> {
   return [root, link]
 }
 
-onUnix('an error names the path of whoever asked, not of whoever came first', async (t) => {
+onUnix('an error names the caller’s path, not the first caller’s', async (t) => {
   const [root, link] = await twoPaths(t)
   const unlock = await hold(t, root)
   for (const path of [link, `${root}/.`, root]) {
@@ -41,7 +41,7 @@ onUnix('an error names the path of whoever asked, not of whoever came first', as
   await unlock()
 })
 
-onUnix('an error of the system names the path of whoever asked', async (t) => {
+onUnix('a system error names the caller’s path', async (t) => {
   const [root, link] = await twoPaths(t)
   await mkdir(join(root, '.lock'))
   const opened = await Promise.all([root, link].map((path) => openRoot(path)))
@@ -56,7 +56,7 @@ onUnix('an error of the system names the path of whoever asked', async (t) => {
   await Promise.all(opened.map((at) => at.close()))
 })
 
-onUnix('a log names the path of whose lock it speaks', async (t) => {
+onUnix('a log message names the path of its lock’s caller', async (t) => {
   const [root, link] = await twoPaths(t)
   const terms = { heartbeatMs: 50, staleMs: 30_000 }
   const told: unknown[] = []
@@ -72,7 +72,7 @@ onUnix('a log names the path of whose lock it speaks', async (t) => {
   t.deepEqual(told.toSorted(), [`${link}/.lock`, `${root}/.lock`])
 })
 
-asSuperuser('a takeover that is refused is told to each by its own path', async (t) => {
+asSuperuser('a refused takeover is reported to each caller by its own path', async (t) => {
   const [root, link] = await twoPaths(t)
   for (const path of [join(root, '..'), root]) await chmod(path, 0o1777)
   const holder = child(t, 'holder', { root, options: QUICK })
@@ -113,7 +113,7 @@ async function threePaths(t: ExecutionContext) {
   return { root, again, readonly, start, shell: there.shell, party: await start() }
 }
 
-withMounts('a read-only mount that is open keeps nobody from the writable one', async (t) => {
+withMounts('an open read-only mount does not keep callers from the writable one', async (t) => {
   const { root, readonly, party } = await threePaths(t)
   party.tell('open', readonly)
   await party.says('opened')
@@ -131,7 +131,7 @@ withMounts('a read-only mount that is open keeps nobody from the writable one', 
   await party.says('unlocked')
 })
 
-withMounts('a writable mount that is open makes no read-only one writable', async (t) => {
+withMounts('an open writable mount does not make a read-only one writable', async (t) => {
   const { root, readonly, party } = await threePaths(t)
   party.tell('open', root)
   await party.says('opened')
@@ -141,14 +141,14 @@ withMounts('a writable mount that is open makes no read-only one writable', asyn
   t.is(path, `${readonly}/.lock`)
 })
 
-withMounts('a directory that is kept open is not used by a mount over it', async (t) => {
+withMounts('a cached directory is not used when something is mounted over it', async (t) => {
   const { root, party } = await threePaths(t)
   const over = `mount --bind ${root} ${root} && mount -o remount,bind,ro ${root}`
   party.tell('keep', { root, run: over })
   t.is((await party.says('failed')).cause.code, 'EROFS')
 })
 
-withMounts('one directory by two mounts is one lock, also within a process', async (t) => {
+withMounts('one directory by two mounts is one lock, even within a process', async (t) => {
   const { root, again, party, start } = await threePaths(t)
   party.tell('lock', { name: 'first', root })
   const { token } = await party.says('held')
@@ -175,7 +175,7 @@ withMounts('one directory by two mounts is one lock, also within a process', asy
   party.tell('unlock', 'first')
   let last = token
   for (let left = line; left.length > 0;) {
-    await eventually('one of those in line has it', () => left.some(({ to }) => to.hasSaid('held')))
+    await eventually('one of the waiters has it', () => left.some(({ to }) => to.hasSaid('held')))
     const { to } = left.find((one) => one.to.hasSaid('held'))!
     const held = await to.says('held')
     t.true(held.token > last)
@@ -192,7 +192,7 @@ withMounts('one directory by two mounts is one lock, also within a process', asy
   t.regex((await party.says('failed')).message, /^store is locked/)
 })
 
-withMounts('no step of anybody is lost, by whatever mount they come', async (t) => {
+withMounts('no update is lost, whatever the mount', async (t) => {
   const { root, again, party, start, shell } = await threePaths(t)
   shell(`printf 0 > ${root}/counter`)
   const counters = [party, await start()]

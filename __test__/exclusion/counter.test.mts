@@ -44,8 +44,8 @@ test.serial('no update is lost while processes are killed in the middle', async 
     const before = await read()
     victim.tell('start')
     await eventually('it goes on', async () => (await read()) > before + 5)
-    // In the middle of an update it may be, and then that one is lost with it: `writeFile` is not
-    // atomic. So it is stopped by a lock of our own, which it can't have in the middle of one.
+    // It may be in the middle of an update, which would be lost with it: `writeFile` is not
+    // atomic. So it is killed while we hold the lock: then it can't be in the middle of one.
     const unlock = await inTime('our turn comes', tryLock(root))
     victim.kill()
     await victim.ends()
@@ -55,7 +55,7 @@ test.serial('no update is lost while processes are killed in the middle', async 
   t.true((await read()) >= 120 + 4)
 })
 
-test.serial('readers never see an update half done', async (t) => {
+test.serial('readers never see a half-done update', async (t) => {
   const root = await temporaryRoot(t)
   const file = join(root, 'counter')
   await writeFile(file, '1000000')
@@ -66,7 +66,7 @@ test.serial('readers never see an update half done', async (t) => {
   const end = new AbortController()
   const reading = Array.from({ length: 3 }, async () => {
     while (!end.signal.aborted) {
-      // Without a pause there would always be a reader, and no turn for writers elsewhere.
+      // Without a pause there would always be a reader, and other processes’ writers would starve.
       await new Promise((resolve) => setTimeout(resolve, 5))
       const unlock = await tryRLock(root)
       // A file that is just being written is empty.

@@ -29,7 +29,7 @@ async function flock(t: ExecutionContext, root: string, ...options: string[]) {
   }
 }
 
-/** What flock(1) says of a lock it does not wait for. */
+/** What flock(1) reports of a lock that it does not wait for. */
 const attempt = (root: string, ...options: string[]) =>
   spawnSync('flock', ['--nonblock', ...options, join(root, '.lock'), 'true']).status
 
@@ -49,7 +49,7 @@ for (const recover of [true, false]) {
   })
 }
 
-withFlock('flock(1) with a shared lock keeps out our writer, not our reader', async (t) => {
+withFlock('a shared flock(1) excludes our writer, not our reader', async (t) => {
   const root = await temporaryRoot(t)
   const peer = await flock(t, root, '--shared')
   await peer.held()
@@ -63,7 +63,7 @@ withFlock('flock(1) with a shared lock keeps out our writer, not our reader', as
   t.pass()
 })
 
-withFlock('our writer keeps out flock(1), shared and exclusive', async (t) => {
+withFlock('our writer excludes flock(1), shared and exclusive', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   t.is(attempt(root, '--exclusive'), 1)
@@ -73,7 +73,7 @@ withFlock('our writer keeps out flock(1), shared and exclusive', async (t) => {
   t.is(attempt(root, '--shared'), 0)
 })
 
-withFlock('our reader keeps out an exclusive flock(1), not a shared one', async (t) => {
+withFlock('our reader excludes an exclusive flock(1), not a shared one', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root, {}, tryRLock)
   t.is(attempt(root, '--exclusive'), 1)
@@ -81,7 +81,7 @@ withFlock('our reader keeps out an exclusive flock(1), not a shared one', async 
 })
 
 withFlock(
-  'flock(1) that waits for us gets the lock when we unlock, and we get it back',
+  'a waiting flock(1) acquires the lock when we unlock, and we acquire it again',
   async (t) => {
     const root = await temporaryRoot(t)
     const unlock = await hold(t, root)
@@ -100,7 +100,7 @@ withFlock(
 
 withFlockOnLinux('flock(1) is named, with its pid and its command', async (t) => {
   const root = await temporaryRoot(t)
-  // What our own ledger still says of somebody who released the lock must not be believed.
+  // Our own ledger still has the record of a holder that released the lock, which must be ignored.
   await (
     await hold(t, root)
   )()
@@ -120,7 +120,7 @@ withFlockOnLinux('flock(1) is named, with its pid and its command', async (t) =>
 })
 
 withFlock(
-  'flock(1) that holds the lock for long is not preempted with recover: false',
+  'with recover: false, a flock(1) that holds the lock for long is not preempted',
   async (t) => {
     const root = await temporaryRoot(t)
     const peer = await flock(t, root)
@@ -136,20 +136,17 @@ withFlock(
   }
 )
 
-withFlockOnLinux(
-  'an aborted wait names flock(1), not one of ours that let go before',
-  async (t) => {
-    const root = await temporaryRoot(t)
-    const ours = child(t, 'holder', { root })
-    await ours.says('held')
-    ours.tell('unlock')
-    await ours.says('unlocked')
-    const { held, holder } = await flock(t, root)
-    await held()
-    const { lock, abort } = waiter(t, root)
-    await mustBlock(lock)
-    abort()
-    const error = await t.throwsAsync<LockError>(inTime('the wait ends', lock))
-    t.is(error.holder!.pid, holder.pid)
-  }
-)
+withFlockOnLinux('an aborted wait names flock(1), not an earlier holder of ours', async (t) => {
+  const root = await temporaryRoot(t)
+  const ours = child(t, 'holder', { root })
+  await ours.says('held')
+  ours.tell('unlock')
+  await ours.says('unlocked')
+  const { held, holder } = await flock(t, root)
+  await held()
+  const { lock, abort } = waiter(t, root)
+  await mustBlock(lock)
+  abort()
+  const error = await t.throwsAsync<LockError>(inTime('the wait ends', lock))
+  t.is(error.holder!.pid, holder.pid)
+})

@@ -39,7 +39,7 @@ for (const [what, take] of [
   })
 }
 
-withGo('a Go program that reads keeps out our writer, not our reader', async (t) => {
+withGo('a Go reader excludes our writer, not our reader', async (t) => {
   const root = await temporaryRoot(t)
   const peer = start(t, root, 'rlock')
   await peer.prints('held')
@@ -52,7 +52,7 @@ withGo('a Go program that reads keeps out our writer, not our reader', async (t)
   t.pass()
 })
 
-withGo('our writer keeps out a Go program, and our reader its writer', async (t) => {
+withGo('our writer excludes a Go program, and our reader its writer', async (t) => {
   const root = await temporaryRoot(t)
   const writer = await hold(t, root)
   t.is(attempt(root, 'try'), 'refused')
@@ -65,7 +65,7 @@ withGo('our writer keeps out a Go program, and our reader its writer', async (t)
   t.is(attempt(root, 'try'), 'held')
 })
 
-withGo('a Go program that waits for us gets the lock when we unlock', async (t) => {
+withGo('a waiting Go program acquires the lock when we unlock', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root, { fileName: '.posixage.lock' })
   const peer = start(t, root, 'lock', '.posixage.lock')

@@ -10,7 +10,7 @@ import { mustBlock } from '../helpers/must-block.mjs'
 import { needing, notWine, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-test('a lock can be taken, given back and taken again', async (t) => {
+test('a lock can be acquired, released and acquired again', async (t) => {
   const root = await temporaryRoot(t)
   for (const take of [tryLock, tryLock, tryRLock, tryRLock, tryLock]) {
     const unlock = await take(root)
@@ -19,7 +19,7 @@ test('a lock can be taken, given back and taken again', async (t) => {
   t.pass()
 })
 
-test('the lock file and its guard are all that is made, and they stay', async (t) => {
+test('only the lock file and its guard are created, and they stay', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await tryLock(root)
   t.deepEqual((await readdir(root)).toSorted(), ['.lock', '.lock.guard'])
@@ -61,14 +61,14 @@ needing(test, notWine)('two ways to one directory are one lock', async (t) => {
   t.pass()
 })
 
-test('a lock file with content in it keeps it', async (t) => {
+test('a lock file with content keeps it', async (t) => {
   const root = await temporaryRoot(t)
   await writeFile(join(root, '.lock'), 'a peer left this')
   await hold(t, root)
   t.is((await stat(join(root, '.lock'))).size, 16)
 })
 
-test('names and paths may be of any language, and long', async (t) => {
+test('names and paths may be in any language, and long', async (t) => {
   const root = join(await temporaryRoot(t), 'ein Lager für 倉庫')
   await mkdir(root)
   for (const fileName of ['замо́к 🔒', '-rf', ' ', 'x'.repeat(240)]) {

@@ -1,4 +1,4 @@
-// Paths are the system's to resolve. Where a link leads elsewhere, `link/..` is not what its text says.
+// The system resolves paths. Where a link leads elsewhere, `link/..` is not what its text says.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import {
@@ -44,7 +44,7 @@ function enter(t: ExecutionContext, directory: string): void {
   process.chdir(directory)
 }
 
-onUnix('a relative path leads where it leads fs, also through `..` behind a link', async (t) => {
+onUnix('a relative path resolves as it does in fs, even with `..` behind a link', async (t) => {
   const { here, there } = await linked(t)
   enter(t, here)
   for (const path of ['link/..', './link/..', 'link/../', 'link/../.', 'link/../data/..']) {
@@ -73,7 +73,7 @@ onUnix('a relative and an absolute path of one directory are one lock', async (t
   await t.throwsAsync(tryLock('link/..', { wait: false }), { message: /^store is locked/ })
 })
 
-onUnix('what is told of a path leads to the lock file', async (t) => {
+onUnix('a path in messages leads to the lock file', async (t) => {
   const { here, there } = await linked(t)
   enter(t, here)
   const failures: FailMessage[] = []
@@ -100,7 +100,7 @@ onUnix('what is told of a path leads to the lock file', async (t) => {
   t.is((refused.cause as NodeJS.ErrnoException).path, refused.path)
 })
 
-onUnix('the command names the lock file of where the system leads', async (t) => {
+onUnix('the command names the lock file that the system resolves', async (t) => {
   const { here, there } = await linked(t)
   const run = async (...args: string[]) => {
     const [node, ...line] = rootlock(...args)
@@ -118,7 +118,7 @@ onUnix('the command names the lock file of where the system leads', async (t) =>
   t.deepEqual((await readdir(there)).toSorted(), [...FILES, 'data'], 'the doctor leaves nothing')
 })
 
-onUnix('the doctor looks at the lock files of where the system leads', async (t) => {
+onUnix('the doctor checks the lock files that the system resolves', async (t) => {
   const { here, there } = await linked(t)
   await mkdir(join(there, '.lock'))
   const [node, ...line] = rootlock('doctor', 'link/..')
@@ -127,11 +127,11 @@ onUnix('the doctor looks at the lock files of where the system leads', async (t)
   t.regex(doctor.printed, /^fail {2}link\/\.\.\/\.lock is not a regular file/m)
 })
 
-onUnix('a current directory that was renamed is still where a relative path begins', async (t) => {
+onUnix('a relative path begins at the current directory even after that was renamed', async (t) => {
   const { folder, here } = await linked(t)
   await mkdir(join(here, 'store'))
   enter(t, here)
-  // Node remembers what it was called.
+  // Node caches its old name.
   t.true(process.cwd().endsWith('here'))
   const moved = join(folder, 'moved')
   await rename(here, moved)
@@ -143,7 +143,7 @@ onUnix('a current directory that was renamed is still where a relative path begi
   t.deepEqual(await readdir(here), ['store'])
 })
 
-onUnix('in a current directory that was removed there is nothing to lock', async (t) => {
+onUnix('a current directory that was removed can not be locked', async (t) => {
   const { here } = await linked(t)
   enter(t, here)
   t.true(process.cwd().endsWith('here'))
@@ -154,7 +154,7 @@ onUnix('in a current directory that was removed there is nothing to lock', async
   t.deepEqual(await readdir(join(here, 'store')), [])
 })
 
-onUnix('a path is told as short as it can be without resolving it', async (t) => {
+onUnix('a path in messages is as short as possible without resolving it', async (t) => {
   const folder = await realpath(await temporaryRoot(t))
   await mkdir(join(folder, 'store'))
   enter(t, folder)

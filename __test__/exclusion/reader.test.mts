@@ -21,7 +21,7 @@ test('readers in many processes share the lock', async (t) => {
   t.pass()
 })
 
-test('a reader keeps out a writer', async (t) => {
+test('a reader excludes a writer', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root, {}, tryRLock)
   await mustBlock(waiter(t, root).lock)
@@ -32,7 +32,7 @@ test('a reader keeps out a writer', async (t) => {
   })
 })
 
-test('a writer gets the lock when the last reader releases it', async (t) => {
+test('a writer acquires the lock when the last reader releases it', async (t) => {
   const root = await temporaryRoot(t)
   const [first, second] = [
     await hold(t, root, {}, tryRLock),
@@ -47,7 +47,7 @@ test('a writer gets the lock when the last reader releases it', async (t) => {
   t.pass()
 })
 
-test('a writer gets the lock when the last reader in another process releases it', async (t) => {
+test('a writer acquires the lock when the last reader in another process releases it', async (t) => {
   const root = await temporaryRoot(t)
   const readers = [1, 2].map(() => child(t, 'holder', { root, shared: true }))
   for (const reader of readers) await reader.says('held')
@@ -61,7 +61,7 @@ test('a writer gets the lock when the last reader in another process releases it
   t.pass()
 })
 
-test('readers that wait for a writer all get the lock together', async (t) => {
+test('readers that wait for a writer all acquire the lock together', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const readers = Array.from({ length: 10 }, () => waiter(t, root, {}, tryRLock).lock)

@@ -18,7 +18,7 @@ const withFuse = needing(test, ...system, remote.missing)
 
 const TERMS = { heartbeatMs: 200, staleMs: 2_000 }
 
-/** Storage that a process serves, in a name space of its own. */
+/** Storage that a process serves, in a namespace of its own. */
 async function mount(t: ExecutionContext, ...options: string[]) {
   const folder = await temporaryRoot(t)
   const [from, root] = [join(folder, 'from'), join(folder, 'to')]
@@ -29,7 +29,7 @@ async function mount(t: ExecutionContext, ...options: string[]) {
   const enter = ['nsenter', `--mount=/proc/${server.pid}/ns/mnt`]
   return {
     from,
-    /** A holder that has its lock there, or wherever else it is told. */
+    /** A holder whose lock is there, or in another given place. */
     holder: (more: object = {}) => child(t, 'holder', { root, options: TERMS, ...more }, enter),
     /** A process that blocks for its lock there. */
     blocked(timeoutMs: number): Child {
@@ -48,7 +48,7 @@ async function mount(t: ExecutionContext, ...options: string[]) {
   }
 }
 
-/** Its event loop turns. */
+/** Resolves if its event loop turns. */
 async function turns(holder: Child): Promise<void> {
   holder.tell('ping')
   await holder.says('pong')
@@ -132,7 +132,7 @@ for (const options of [[], ['-locks']]) {
 }
 
 withFuse(
-  'a call for a lock on storage that hangs does not stop the event loop, and can be aborted',
+  'a request for a lock on hung storage does not block the event loop, and can be aborted',
   async (t) => {
     const { holder, hang } = await mount(t)
     const known = holder()
@@ -152,7 +152,7 @@ withFuse(
   }
 )
 
-withFuse('a holder on storage that hangs is told that it lost the lock', async (t) => {
+withFuse('a holder on hung storage is notified that it lost the lock', async (t) => {
   const { holder, hang } = await mount(t)
   const first = holder()
   await first.says('held')
@@ -168,7 +168,7 @@ withFuse('a holder on storage that hangs is told that it lost the lock', async (
   await holder().says('held')
 })
 
-withFuse('storage that hangs takes no lock on other storage with it', async (t) => {
+withFuse('hung storage affects no lock on other storage', async (t) => {
   const { holder, hang } = await mount(t)
   const elsewhere = await temporaryRoot(t)
   const both = holder({ also: elsewhere })

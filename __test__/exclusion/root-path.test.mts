@@ -38,7 +38,7 @@ test('a trailing slash, dots and doubled slashes are the same directory', async 
 })
 
 // The current directory is the whole process's.
-test.serial('a relative path is of the directory that is current at the call', async (t) => {
+test.serial('a relative path refers to the directory that is current at the call', async (t) => {
   const parent = await temporaryRoot(t)
   const [first, second] = [join(parent, 'first'), join(parent, 'second')]
   for (const path of [join(first, 'store'), join(second, 'store')]) {
@@ -57,7 +57,7 @@ test.serial('a relative path is of the directory that is current at the call', a
   t.true((await readdir(join(second, 'store'))).includes('.lock'))
   t.is((await inspect(relative(second, join(first, 'store')))).state, 'exclusive')
 
-  // The beat, the waiter and the release are still about the first.
+  // The beat, the waiter and the release still concern the first.
   await mustBlock(lock)
   t.false(unlock.signal.aborted)
   await unlock()
@@ -67,7 +67,7 @@ test.serial('a relative path is of the directory that is current at the call', a
   await held()
 })
 
-test.serial('an opened root is the directory that its relative path was', async (t) => {
+test.serial('an opened root stays the directory that its relative path led to', async (t) => {
   const parent = await temporaryRoot(t)
   await mkdir(join(parent, 'store'))
   const home = process.cwd()
@@ -82,7 +82,7 @@ test.serial('an opened root is the directory that its relative path was', async 
   await root.close()
 })
 
-test.serial('the current directory is a root', async (t) => {
+test.serial('the current directory can be a root', async (t) => {
   const root = await temporaryRoot(t)
   const home = process.cwd()
   t.teardown(() => process.chdir(home))

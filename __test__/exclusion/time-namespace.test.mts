@@ -27,7 +27,7 @@ for (const [whose, far] of [
       const other = child(t, 'holder', { root, options: QUICK }, far ? [] : FAR)
       await other.says('waiting')
       const held = other.says('held')
-      // Proof needs no watch: whoever believed it would not wait for so many beats.
+      // Proof needs no watch: a contender that believed it would not wait for so many beats.
       const beats = new Set<number>()
       await eventually('the holder beats', async () => {
         beats.add((await stat(join(root, '.lock'))).mtimeMs)

@@ -1,4 +1,4 @@
-// The checker of `npm run check -- torture` must see each violation in a history that has it, and none in one
+// The checker of `npm run check -- torture` must find each violation in a history that has it, and none in one
 // that only looks bad.
 
 import test from 'ava'
@@ -65,7 +65,7 @@ const value = (ms: number, who: string, seen: number) =>
 
 interface Case {
   events: Event[]
-  /** The claims that it violates. */
+  /** The claims that the history violates. */
   violates?: string[]
 }
 
@@ -381,7 +381,7 @@ for (const [what, { events, violates = [] }] of Object.entries(cases)) {
   })
 }
 
-test('a timeline has the events of the parties, in order, and no others', (t) => {
+test('a timeline has the events of the processes involved, in order, and no others', (t) => {
   const events = [
     ...hold(10, 30, 'p1.1', 1),
     ...hold(11, 12, 'p7.1', 9, { mode: 'shared' }),
@@ -398,7 +398,7 @@ test('a timeline has the events of the parties, in order, and no others', (t) =>
   )
 })
 
-test('a seed has one plan, and another seed another', (t) => {
+test('a seed determines one plan, and another seed another', (t) => {
   const climates = Object.keys(CLIMATES) as Climate[]
   for (let number = 0; number < climates.length; number++) {
     t.deepEqual(plan(1, number, climates), plan(1, number, climates))

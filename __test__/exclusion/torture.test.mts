@@ -10,7 +10,7 @@ import { needing, unix } from '../helpers/needing.mjs'
 
 const MAIN = fileURLToPath(new URL('../torture/main.mjs', import.meta.url))
 
-/** Runs it to its end; what it says is in the log of a test that fails. */
+/** Runs it to its end; a failing test's log has its output. */
 async function torture(t: ExecutionContext, ...args: string[]) {
   const run = program(t, process.execPath, [MAIN, ...args], 'pipe', {
     killSignal: 'SIGTERM'

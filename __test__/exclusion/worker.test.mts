@@ -68,7 +68,7 @@ test("the end of a worker leaves the main thread's locks and waits alone", async
   await inTime('the lock is granted', lock)
 })
 
-test('the main thread may be blocked while a worker gets the lock', async (t) => {
+test('a worker acquires the lock while the main thread is blocked', async (t) => {
   const root = await temporaryRoot(t)
   const thread = worker(t, { root, next: 'unlock when told' })
   await thread.says('held')

@@ -11,7 +11,7 @@ for (const [name, take] of [
   ['writers', tryLock],
   ['readers', tryRLock]
 ] as const) {
-  test(`a writer keeps out ${name} until their deadline`, async (t) => {
+  test(`a writer excludes ${name} until their deadline`, async (t) => {
     const root = await temporaryRoot(t)
     await hold(t, root)
     const signal = AbortSignal.timeout(100)
@@ -24,7 +24,7 @@ for (const [name, take] of [
     t.is((error.cause as Error).name, 'TimeoutError')
   })
 
-  test(`a writer in another process keeps out ${name} until their deadline`, async (t) => {
+  test(`a writer in another process excludes ${name} until their deadline`, async (t) => {
     const root = await temporaryRoot(t)
     const holder = child(t, 'holder', { root })
     await holder.says('held')
@@ -38,7 +38,7 @@ for (const [name, take] of [
     t.is(error.holder?.pid, holder.pid)
   })
 
-  test(`a writer keeps out ${name} that make one attempt`, async (t) => {
+  test(`a writer excludes ${name} that make one attempt`, async (t) => {
     const root = await temporaryRoot(t)
     await hold(t, root)
     const error = await t.throwsAsync(take(root, { wait: false }), {
@@ -49,7 +49,7 @@ for (const [name, take] of [
     t.false('cause' in error)
   })
 
-  test(`${name} that wait get the lock when the writer releases it`, async (t) => {
+  test(`waiting ${name} acquire the lock when the writer releases it`, async (t) => {
     const root = await temporaryRoot(t)
     const unlock = await hold(t, root)
     const { lock } = waiter(t, root, {}, take)
@@ -59,7 +59,7 @@ for (const [name, take] of [
     t.pass()
   })
 
-  test(`${name} that wait get the lock when a writer in another process releases it`, async (t) => {
+  test(`waiting ${name} acquire the lock when a writer in another process releases it`, async (t) => {
     const root = await temporaryRoot(t)
     const holder = child(t, 'holder', { root })
     await holder.says('held')
@@ -71,7 +71,7 @@ for (const [name, take] of [
   })
 }
 
-test('one attempt takes a lock that is free, though it was held before', async (t) => {
+test('one attempt acquires a free lock that was held before', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root })
   await holder.says('held')

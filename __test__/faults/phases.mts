@@ -9,23 +9,23 @@ import { eventually } from '../helpers/eventually.mjs'
 import { kernelLocks } from '../helpers/kernel-locks.mjs'
 import type { Result, Scene } from './scene.mjs'
 
-/** A part of a lock's life, with what comes before it. */
+/** A phase of a lock's life, and its preparation. */
 export interface Phase {
   name: string
   options?: LockOptions
-  /** Undisturbed. */
+  /** The preparation, undisturbed. */
   prepare?(scene: Scene): Promise<void>
-  /** What is disturbed; the results of the subject's steps, in their order. */
+  /** The part that is disturbed; returns the results of the subject's steps, in order. */
   act(scene: Scene): Promise<Step[]>
   /** For calls that fail every time, not once. */
   always?: boolean
-  /** Takes `scene.holder`'s lock. */
+  /** Takes over `scene.holder`'s lock. */
   takesOver?: boolean
 }
 
 export type Step = { what: 'acquire' | 'release' | 'look' | 'beat' } & Result
 
-/** As quick as it goes. */
+/** The shortest terms. */
 const HASTY = { heartbeatMs: 50, staleMs: 150 }
 
 const acquire = async (scene: Scene, more?: LockOptions): Promise<Step> => ({
@@ -38,7 +38,7 @@ const release = async (scene: Scene): Promise<Step> => ({
   ...(await scene.ask('release', 'released'))
 })
 
-/** So that everything is there that is made only once. */
+/** Creates everything that is created only once. */
 async function warm(scene: Scene): Promise<void> {
   const { token } = await scene.must('acquire', 'acquired')
   scene.token = token!
@@ -50,7 +50,7 @@ async function held(scene: Scene): Promise<void> {
   scene.token = token!
 }
 
-/** Somebody who is stopped while they have the lock, for long enough. */
+/** A holder that is stopped for long enough. */
 async function frozenHolder(scene: Scene): Promise<void> {
   const holder = child(scene.t, 'holder', { root: scene.root, options: HASTY })
   scene.token = (await holder.says('held')).token
@@ -59,15 +59,15 @@ async function frozenHolder(scene: Scene): Promise<void> {
 }
 
 /**
- * Until the subject's next look is the one that may take over. Its watch belongs to the process, and adds
- * up over looks that may not; how much each of them adds is docs/protocol.md's rule.
+ * Waits until the subject's next look may take over. Its watch belongs to the process, and adds
+ * up over looks that may not; docs/protocol.md says how much each adds.
  */
 async function watchLongEnough(scene: Scene): Promise<void> {
   const lockFile = join(scene.root, '.lock')
   const needed = (HASTY.heartbeatMs * 6) / 5
   let [watched, looked] = [0, performance.now()]
   await eventually('the subject has watched for long enough', async () => {
-    // Between the looks is at least what passes between an answer and the next question.
+    // Between two looks passes at least the time from an answer to the next request.
     watched += Math.min(performance.now() - looked, needed / 6)
     await scene.ask('acquire', 'acquired', { wait: false, recover: false })
     looked = performance.now()
@@ -103,7 +103,7 @@ export const PHASES: Phase[] = [
     },
     async act(scene) {
       const acquired = acquire(scene)
-      // Once it is in the kernel's queue, if it gets that far, and lives.
+      // Once it is in the kernel's queue, if it gets that far alive.
       const waits = () => kernelLocks(scene.root).some((lock) => lock.waits)
       const waiting = scene.subject.says('waiting').then(() => eventuallyOr(acquired, waits))
       await Promise.race([acquired, waiting]).catch(() => {})
@@ -133,7 +133,7 @@ export const PHASES: Phase[] = [
     options: { heartbeatMs: 200, staleMs: 60_000 },
     prepare: held,
     async act() {
-      // At least one whole beat, and one more for what the first has left.
+      // At least one whole beat, and one more for what the first leaves to do.
       await pause(450)
       return [{ what: 'beat' }]
     }
@@ -175,7 +175,7 @@ export const PHASES: Phase[] = [
 /** The lock of this process that a scene's subject waits for. */
 const others = new Map<Scene, UnlockFunc>()
 
-/** Until there is something to see, or it has been settled otherwise. */
+/** Waits until the condition holds, or the request has been settled otherwise. */
 async function eventuallyOr(settled: Promise<unknown>, look: () => boolean): Promise<void> {
   let over = false
   const end = () => (over = true)

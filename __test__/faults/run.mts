@@ -13,19 +13,19 @@ import { Trace, type Call, type Injection } from './strace.mjs'
 
 export const ERRORS = ['EINTR', 'EIO', 'ENOSPC', 'EMFILE', 'ENOLCK', 'EROFS', 'EACCES', 'ESTALE']
 
-/** What a case came to. */
+/** The result of a case. */
 export interface Outcome {
   phase: string
   injection: Injection
-  /** The calls that it met; none: it was not reached. */
+  /** The calls that were hit; none if the case was not reached. */
   met: string[]
   /** `granted`, `refused EIO`, … for the table. */
   said: string
-  /** What must not be. */
+  /** What is wrong. */
   wrong: string[]
 }
 
-/** Which calls a phase makes when nothing fails, as the places where something can. */
+/** The calls that a phase makes when nothing fails: the places where something can. */
 export async function discover(phase: Phase): Promise<{ name: string; when: number }[]> {
   const { calls } = await traced(phase, undefined, async (_scene, steps) => {
     for (const { what, error } of steps) {
@@ -45,7 +45,7 @@ export async function discover(phase: Phase): Promise<{ name: string; when: numb
   )
 }
 
-/** Makes calls of a phase fail, and looks at everything that must hold afterwards. */
+/** Makes calls of a phase fail, and checks everything that must hold afterwards. */
 export async function fault(phase: Phase, injection: Injection): Promise<Outcome> {
   const wrong: string[] = []
   let said = ''
@@ -60,7 +60,7 @@ export async function fault(phase: Phase, injection: Injection): Promise<Outcome
   return { phase: phase.name, injection, met: labels(calls), said, wrong }
 }
 
-/** Kills the subject at a call of a phase; whoever comes next must get the lock. */
+/** Kills the subject at a call of a phase; the next process must acquire the lock. */
 export async function crash(phase: Phase, { name, when }: { name: string; when: number }) {
   const injection = { name, when: String(when), what: 'signal=KILL' }
   const wrong: string[] = []
@@ -119,7 +119,7 @@ function tell({ what, error }: Step): string {
   return error.cause ? `${error.cause.code} ${error.cause.syscall}` : error.message.slice(0, 120)
 }
 
-/** Whether the result of one step is what it says. */
+/** Checks that the result of one step is true. */
 async function judge(
   scene: Scene,
   phase: Phase,
@@ -130,9 +130,9 @@ async function judge(
   const { what, error } = step
   if (error) return rightError(scene, phase, step, error, met, expected)
   if (what !== 'acquire') return []
-  // It says that it has the lock: then it has, and others can see it.
+  // If it reports the lock as granted, it has it, and others can see that.
   const wrong: string[] = []
-  // Looked at again: the kernel's list leaves out some while locks come and go elsewhere.
+  // Repeated: the kernel's list omits some while locks come and go elsewhere.
   await eventually('the kernel says so', () =>
     kernelLocks(scene.root).some(
       ({ waits, pid, mode }) => !waits && pid === scene.subject.pid && mode === 'WRITE'
@@ -161,11 +161,11 @@ function rightError(
   if (!error.path?.startsWith(scene.root)) wrong.push(`${what}: names ${error.path}`)
   const { cause } = error
   if (!cause) {
-    // A takeover that is refused: still somebody's lock, and the message says what was in the way.
+    // A refused takeover: the lock is still somebody's, and the message says what was in the way.
     const refused = phase.takesOver && error.message.startsWith('store is locked')
     const says =
       expected !== undefined && error.message.includes(`could not be taken over (${expected}`)
-    // A kernel lock that is refused with EACCES is somebody's, on some network file systems.
+    // On some network file systems, EACCES means that somebody holds the kernel lock.
     const denied = expected === 'EACCES' && met.some((call) => call.name === 'flock')
     if (!refused || !(says || denied)) wrong.push(`${what}: no cause: ${error.message}`)
     return wrong
@@ -183,11 +183,11 @@ function rightError(
   return wrong
 }
 
-/** As their manual pages are called. */
+/** Calls by the names of their manual pages. */
 const PLAIN: Record<string, string> = {
   clone3: 'pthread_create',
   newfstatat: 'stat',
-  // As an emulator calls it.
+  // An emulator's name for it.
   'newfstatat AT_EMPTY_PATH': 'fstat',
   openat: 'open',
   pread64: 'read',
@@ -202,7 +202,7 @@ function plainName({ name, label }: Call): string {
   return PLAIN[`${name} ${how}`] ?? PLAIN[name] ?? name
 }
 
-/** The subject goes on as if nothing had been, leaves nothing, and the next one has the lock. */
+/** The subject goes on as if nothing had happened, leaves nothing, and the next process acquires the lock. */
 async function aftermath(
   scene: Scene,
   phase: Phase,
@@ -218,12 +218,12 @@ async function aftermath(
     !(last.what === 'acquire' && last.error)
   const lost = subject.hasSaid('lost')
   if (phase.always) {
-    // A heart that can't beat says so, and one that can has the lock.
+    // A holder that can't beat says so, and one that can has the lock.
     if (!lost && Date.now() - statSync(join(scene.root, '.lock')).mtimeMs > 1_000) {
       wrong.push('does not beat, and does not say so')
     }
   } else if (lost && !injection.what.startsWith('delay') && !phase.takesOver) {
-    // The shortest terms that there are may run out by themselves on a busy machine.
+    // The shortest terms may expire on a busy machine.
     wrong.push(`lost the lock: ${(await subject.says('lost')).reason}`)
   }
   if (holds) {
@@ -244,7 +244,7 @@ async function aftermath(
   await eventually('its threads go', () => scene.threads().length === 0).catch(() =>
     wrong.push(`threads left: ${scene.threads().join()}`)
   )
-  // A close that was kept from happening has left its descriptor open, and nobody else can.
+  // Only a close that was prevented may have left its descriptor open.
   await eventually('its descriptors go', () => scene.openInRoot().length <= closes).catch(() =>
     wrong.push(`descriptors left: ${scene.openInRoot().join()}`)
   )
@@ -254,7 +254,7 @@ async function aftermath(
   return wrong
 }
 
-/** Another process, this one, comes for the lock. */
+/** Another process, this one, asks for the lock. */
 async function next(scene: Scene, phase: Phase): Promise<string[]> {
   const wrong: string[] = []
   try {

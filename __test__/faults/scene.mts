@@ -8,16 +8,16 @@ import type { LockOptions } from 'rootlock'
 
 import { child, type Child, type PlainError } from '../helpers/child.mjs'
 
-/** What a step of the subject came to. */
+/** The result of a step of the subject. */
 export interface Result {
   token?: number
   error?: PlainError
 }
 
-/** A root, a subject whose calls fail, and perhaps a holder in its way; gone when the scene ends. */
+/** A root, a subject whose calls fail, and perhaps a holder in its way; removed when the scene ends. */
 export class Scene {
   readonly root: string
-  /** For what must not be in the root. */
+  /** For files that must not be in the root. */
   readonly scratch: string
   readonly subject: Child
   /** The highest token that was granted so far. */
@@ -42,7 +42,7 @@ export class Scene {
     return new Scene(root, scratch, subject, endings)
   }
 
-  /** As a test has it: what is to be done in the end. */
+  /** As in a test: what to do at the end. */
   get t(): ExecutionContext {
     return teardown(this.#endings)
   }
@@ -52,14 +52,14 @@ export class Scene {
     return this.#result(await this.subject.says(kind))
   }
 
-  /** A step that is not to be disturbed. */
+  /** A step that must not be disturbed. */
   async must(command: string, kind: string, argument?: unknown): Promise<Result> {
     const result = await this.ask(command, kind, argument)
     if (result.error) throw new Error(`${command} failed: ${result.error.message}`)
     return result
   }
 
-  /** What the subject says later of a request that it was told before. */
+  /** What the subject reports later of an earlier request. */
   async hears(kind: string): Promise<Result> {
     return this.#result(await this.subject.says(kind))
   }
@@ -100,7 +100,7 @@ export class Scene {
   }
 }
 
-/** The helpers want no more of a test than this. */
+/** The helpers need no more of a test than this. */
 function teardown(endings: (() => unknown)[]): ExecutionContext {
   return { teardown: (ending: () => unknown) => endings.push(ending) } as never
 }

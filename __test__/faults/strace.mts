@@ -8,17 +8,17 @@ import { inTime } from '../helpers/eventually.mjs'
 /** A system call that a traced process made. */
 export interface Call {
   thread: number
-  /** As strace has it: `openat`, `newfstatat`. */
+  /** By strace's name: `openat`, `newfstatat`. */
   name: string
   /** Which one of the phase, for people: `flock .lock.guard LOCK_EX|LOCK_NB`. */
   label: string
   injected: boolean
 }
 
-/** What to do to the calls of one name. */
+/** The fault to inject into the calls of one name. */
 export interface Injection {
   name: string
-  /** `3`: to the third of a thread; `1+`: to all. */
+  /** `3`: into the third of a thread; `1+`: into all. */
   when: string
   /** In strace's words: `error=EIO`, `signal=KILL`, `delay_enter=3s`. */
   what: string
@@ -37,7 +37,7 @@ export class Trace {
       '-P',
       name ? join(root, name) : root
     ])
-    // A new thread is nothing of a file's.
+    // Starting a thread concerns no file.
     const files = injection?.name === 'clone3' ? ['-e', 'trace=clone3'] : paths
     // A call that is not traced is silently not injected either.
     const inject = injection
@@ -104,7 +104,7 @@ function parse(text: string, root: string): Call[] {
       injected: / \((INJECTED|DELAYED)\)/.test(whole)
     })
   }
-  // What never came back: the process was killed in it.
+  // Calls that never returned: the process was killed in them.
   for (const [thread, whole] of begun) {
     const [, name, args] = /^(\w+)\((.*)/.exec(whole) ?? []
     if (name) {

@@ -23,7 +23,7 @@ export interface PlainError {
   cause: PlainError
 }
 
-/** What a fixture said. */
+/** A fixture's message. */
 export interface Message extends PlainError {
   kind: string
   token: number
@@ -39,7 +39,7 @@ export interface Message extends PlainError {
 export class Child {
   readonly process: ChildProcess
   readonly pid: number
-  /** What it has printed, on either stream. */
+  /** Everything that it has printed, on either stream. */
   printed = ''
   readonly #messages = new Messages<Message>()
   #closed = false
@@ -57,12 +57,12 @@ export class Child {
     })
   }
 
-  /** The next message of a kind; others that came before it are kept. */
+  /** The next message of a kind; earlier ones of other kinds are kept. */
   says(kind: string): Promise<Message> {
     return this.#messages.next(kind)
   }
 
-  /** Whether a message of a kind has come that nobody has asked for yet. */
+  /** Whether a message of a kind has come that nobody has taken yet. */
   hasSaid(kind: string): boolean {
     return this.#messages.has(kind)
   }
@@ -80,9 +80,9 @@ export class Child {
   }
 
   /**
-   * Stops it, and waits until all of its threads stand still: they may not have heard yet.
+   * Stops it, and waits until all of its threads have stopped.
    *
-   * @param root of a lock whose guard it shall not be stopped in: that would keep everybody out
+   * @param root of a lock inside whose guard it must not be stopped: that would keep everybody out
    */
   async freeze(root?: string): Promise<void> {
     this.kill('SIGSTOP')
@@ -106,14 +106,14 @@ export class Child {
     this.kill('SIGCONT')
   }
 
-  /** Resolves when it has ended and everything that it printed has come. */
+  /** Resolves when it has ended and all of its output has arrived. */
   async ends(within?: number): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     if (!this.#closed) await inTime('the child ends', once(this.process, 'close'), within)
     return { code: this.process.exitCode, signal: this.process.signalCode }
   }
 }
 
-/** Where a fixture is. */
+/** The path of a fixture. */
 export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/${name}.mjs`, import.meta.url))
 }
@@ -140,7 +140,7 @@ export function program(
 }
 
 /**
- * Starts a fixture that speaks with the test by `parent.mts`.
+ * Starts a fixture, which talks to the test through `parent.mts`.
  *
  * @param through a command that runs the one that is appended to it
  */

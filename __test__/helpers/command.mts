@@ -17,7 +17,7 @@ export const node = (script: string, ...args: string[]): string[] => [
   ...args
 ]
 
-/** Of one that says that it is ready, and ends when it is told to. */
+/** Of a script that says that it is ready, and ends on request. */
 export const untilTold = node(
   'process.on("SIGTERM", () => process.exit(0)); console.log("ready"); setInterval(() => {}, 1e6)'
 )

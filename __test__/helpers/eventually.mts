@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** How long a test waits for what must happen: much longer than it takes on a busy machine. */
+/** How long a test waits for something that must happen: much longer than it takes on a busy machine. */
 export const DEADLINE = 30_000
 
 const PAUSE = 10
 
-/** Looks until there is something to see, and returns it. */
+/** Polls until the result is truthy, and returns it. */
 export async function eventually<T>(what: string, look: () => T | Promise<T>): Promise<T> {
   const until = performance.now() + DEADLINE
   for (;;) {
@@ -16,7 +16,7 @@ export async function eventually<T>(what: string, look: () => T | Promise<T>): P
   }
 }
 
-/** The promise's own result, if it comes before the deadline. */
+/** The promise's own result, if it settles before the deadline. */
 export async function inTime<T>(what: string, promise: Promise<T>, within = DEADLINE): Promise<T> {
   const late = new AbortController()
   const deadline = pause(within, undefined, { signal: late.signal }).then(

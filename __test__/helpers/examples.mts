@@ -3,13 +3,13 @@ import { join } from 'node:path'
 
 /** A fenced block of a page. */
 export interface Example {
-  /** Where it is: `docs/cache.md:9`. */
+  /** Its place: `docs/cache.md:9`. */
   readonly at: string
   readonly language: string
   readonly text: string
-  /** Why it is not run, as it says itself in its first line. */
+  /** Why it is not run, according to its first line. */
   readonly notRun: string | undefined
-  /** The `text` block right behind it: what it prints. */
+  /** The `text` block that follows: its output. */
   readonly prints: string | undefined
 }
 
@@ -31,7 +31,7 @@ export function examples(repository: string, pages: string[]): Example[] {
   })
 }
 
-/** Whether what was printed is what a page says; `…` there stands for anything within the text. */
+/** Whether the output is the page's; `…` there stands for any text. */
 export function matches(printed: string, said: string): boolean {
   const pattern = said
     .split('…')

@@ -11,8 +11,8 @@ import { tool } from './needing.mjs'
 const home = dirname(createRequire(import.meta.url).resolve('rootlock/package.json'))
 
 /**
- * Builds a Go program of `__test__/fixtures`; it is gone after the last test. Not asynchronously,
- * because what is missing decides how tests are declared.
+ * Builds a Go program of `__test__/fixtures`, which is removed after the last test. Synchronous,
+ * because missing tools decide how tests are declared.
  */
 export function goProgram(name: string): { path: string; missing: string | false } {
   const source = join(home, '__test__/fixtures', name)

@@ -10,10 +10,10 @@ export interface KernelLock {
 
 const hex = (number: bigint) => number.toString(16).padStart(2, '0')
 
-/** Who has or waits for the kernel lock of a lock file. Linux only; at once, without waiting. */
+/** The holders and waiters of a lock file's kernel lock. Linux only; synchronous. */
 export function kernelLocks(root: string, fileName = '.lock'): KernelLock[] {
   const { ino } = statSync(join(root, fileName), { bigint: true })
-  // The directory's: on an overlay of several file systems, a file's own is not what the kernel says.
+  // The directory's: on an overlay of several file systems, the kernel reports another than the file's own.
   const { dev } = statSync(root, { bigint: true })
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn)
   const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn)
@@ -29,8 +29,8 @@ export function kernelLocks(root: string, fileName = '.lock'): KernelLock[] {
 }
 
 /**
- * The file in as few reads as it takes: between two of them the kernel forgets which locks it has
- * told of, and a lock that comes or goes elsewhere makes it tell of one twice, or not at all.
+ * Reads the file in as few calls as possible: between two of them the kernel forgets which locks it has
+ * reported, and a lock that comes or goes elsewhere makes it report one twice, or not at all.
  */
 function procLocks(): string {
   const [PAGE, LINE] = [4096, 128]

@@ -6,13 +6,13 @@ import { inTime } from './eventually.mjs'
 /** Short terms for tests of takeovers, with room for the delays of a busy machine. */
 export const QUICK = { heartbeatMs: 200, staleMs: 1_000 }
 
-/** A request for a lock, ended with the test. */
+/** A request for a lock, which ends with the test. */
 export interface Waiter {
   readonly lock: Promise<UnlockFunc>
   abort(reason?: unknown): void
 }
 
-/** Asks for a lock; when the test ends, the wait is aborted and a lock that came of it released. */
+/** Asks for a lock; when the test ends, aborts the wait or releases the lock. */
 export function waiter(
   t: ExecutionContext,
   root: string | URL | Root,
@@ -32,7 +32,7 @@ export function waiter(
   return { lock, abort: (reason) => controller.abort(reason) }
 }
 
-/** Has a lock until it is unlocked or the test ends. */
+/** Holds a lock until it is unlocked or the test ends. */
 export function hold(
   t: ExecutionContext,
   root: string | URL | Root,

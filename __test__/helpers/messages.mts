@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 
 import { inTime } from './eventually.mjs'
 
-/** What somebody else says, kept until it is asked for. */
+/** Messages, kept until they are asked for. */
 export class Messages<M extends { kind: string }> {
   readonly #kept: M[] = []
   readonly #news = new EventEmitter().setMaxListeners(0)
@@ -13,21 +13,21 @@ export class Messages<M extends { kind: string }> {
     this.#news.emit('news')
   }
 
-  /** Nothing more will come; `why` is for whoever still expects something. */
+  /** No more messages will come; `why` is the error for anybody still waiting for one. */
   end(why: string): void {
     this.#end = why
     this.#news.emit('news')
   }
 
-  /** The next message of a kind; others that came before it are kept. */
+  /** The next message of a kind; earlier ones of other kinds are kept. */
   next(kind: string): Promise<M> {
     const next = inTime(`it says ${kind}`, this.#next(kind))
-    // Who has begun to listen may end before it comes.
+    // The listener may end before the message comes.
     next.catch(() => {})
     return next
   }
 
-  /** Whether a message of a kind has come that nobody has asked for yet. */
+  /** Whether a message of a kind has come that nobody has taken yet. */
   has(kind: string): boolean {
     return this.#kept.some((message) => message.kind === kind)
   }

@@ -11,11 +11,11 @@ import { temporaryRoot } from './temporary-root.mjs'
 
 export interface FileSystem {
   name: string
-  /** What it takes to make one here, or why it can't be. */
+  /** What is missing here to mount one. */
   missing: (string | false)[]
   /** Shell commands that mount it at "$to"; "$folder" is the test's own. */
   mount: string
-  /** Whether a call for a lock on it is answered at once, on the event loop's own thread. */
+  /** Whether a request for a lock on it is answered at once, on the event loop's own thread. */
   local: boolean
 }
 
@@ -42,7 +42,7 @@ export const FILE_SYSTEMS: FileSystem[] = [
   {
     name: 'overlay',
     missing: [unmountable('overlay')],
-    // On tmpfs: an overlay is not laid upon an overlay, which a container's root is.
+    // On tmpfs: an overlay can't lie on an overlay, which a container's root is.
     mount: `
       mkdir "$folder/memory" && mount -t tmpfs none "$folder/memory"
       cd "$folder/memory" && mkdir lower upper work
@@ -84,7 +84,7 @@ export const FILE_SYSTEMS: FileSystem[] = [
   }
 ]
 
-/** What every one of them takes. */
+/** What every one of them needs. */
 export const mounting = [linux, superuser, namespaces, tool('nsenter', '--version')]
 
 export interface Mount {
@@ -97,7 +97,7 @@ export interface Mount {
   inside(name: string, input?: object): Child
 }
 
-/** Mounts a file system in a name space of its own, which is gone with the test. */
+/** Mounts a file system in a namespace of its own, which ends with the test. */
 export async function mounted(t: ExecutionContext, { mount }: FileSystem): Promise<Mount> {
   const folder = await temporaryRoot(t)
   const root = join(folder, 'root')
@@ -121,7 +121,7 @@ function sftp(): string | false {
   return !existsSync(SFTP) && 'sftp-server'
 }
 
-/** Whether the kernel knows a file system. */
+/** Whether the kernel supports a file system. */
 function unmountable(name: string): string | false {
   if (linux) return linux
   const known = spawnSync('grep', ['-qw', name, '/proc/filesystems'])

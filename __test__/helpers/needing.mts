@@ -8,7 +8,7 @@ type Declare = (title: string, run: (t: ExecutionContext) => Promise<void> | voi
 /** A reason to skip, when there is one. */
 type Missing = string | false
 
-/** Declares tests that are skipped, and say why, where something they need is missing. */
+/** Declares tests that are skipped, with the reason, where something they need is missing. */
 export function needing(declare: Declare, ...needs: Missing[]): Declare {
   const missing = needs.filter((need) => need !== false)
   if (missing.length === 0) return declare
@@ -19,16 +19,16 @@ export const linux: Missing = process.platform !== 'linux' && 'Linux'
 
 export const unix: Missing = process.platform === 'win32' && 'Unix'
 
-/** What Wine can't show may hold on Windows. */
+/** Tests of what Wine can't show; it may hold on Windows. */
 export const notWine: Missing = 'WINELOADER' in process.env && 'a real Windows'
 
-/** What `check -- arm64` runs on: qemu's user mode has no `openat2`, and its programs are called by qemu's name. */
+/** Not on the emulator of `check -- arm64`: qemu's user mode has no `openat2`, and its programs have qemu's name. */
 export const notEmulated: Missing = 'ROOTLOCK_EMULATED' in process.env && 'a real processor'
 
-/** To become somebody else, or to mount. */
+/** Needed to become another user, or to mount. */
 export const superuser: Missing = process.getuid?.() !== 0 && 'the superuser'
 
-export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount name spaces'
+export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount namespaces'
 
 export function tool(name: string, ...probe: string[]): Missing {
   return !runs(name, ...probe) && name

@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 
-/** What this process has open: descriptors and what they stand for. Linux only. */
+/** The open descriptors of this process, and what they refer to. Linux only. */
 export function openFiles(): [descriptor: number, path: string][] {
   return readdirSync('/proc/self/fd').flatMap((descriptor) => {
     try {

@@ -1,18 +1,18 @@
-// The child's side of child.mts: what fixtures use to speak with their test.
+// The child's side of child.mts: how fixtures talk to their test.
 
 /** What the test gave the fixture. */
 export function input<T>(): T {
   return JSON.parse(process.argv[2] ?? '{}') as T
 }
 
-/** Tells the test something; resolves when that is on its way. */
+/** Sends the test a message; resolves when it has been sent. */
 export function say(kind: string, more: object = {}): Promise<void> {
   return new Promise((resolve) => {
     process.send!({ kind, ...more }, undefined, undefined, () => resolve())
   })
 }
 
-/** Does what the test says, and ends when the test has gone. */
+/** Does what the test says, and ends when the test has ended. */
 export function heed(commands: Record<string, (argument: never) => unknown>): void {
   process.on('message', ({ command, argument }: { command: string; argument: never }) => {
     commands[command]!(argument)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import type { ExecutionContext } from 'ava'
 
-/** A directory of the test's own, gone when the test ends. */
+/** A directory of the test's own, removed when the test ends. */
 export async function temporaryRoot(t: ExecutionContext): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'rootlock-'))
   t.teardown(() => rm(root, { recursive: true, force: true, maxRetries: 3 }))

@@ -1,4 +1,4 @@
-// One lock for several users: who may use it stays as it was made.
+// One lock for several users: its access rights stay as they were created.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises'
@@ -18,12 +18,12 @@ const GROUP = 65_532
 
 const onSystem = needing(test, linux, superuser)
 
-/** As systemd has it; without, opening to make is no different from opening. */
+/** As systemd sets it; without it, opening with `O_CREAT` is no different from opening. */
 const isProtected =
   spawnSync('grep', ['-q', '[1-9]', '/proc/sys/fs/protected_regular']).status !== 0 &&
   'fs.protected_regular'
 
-/** A directory that all may write to, with a lock file made beforehand. */
+/** A directory that everybody may write to, with a lock file created beforehand. */
 async function premade(
   t: ExecutionContext,
   uid: number,
@@ -62,26 +62,29 @@ for (const mode of [0o666, 0o660, 0o640]) {
   })
 }
 
-onSystem('a takeover by who can’t keep the owner is refused, logged and told', async (t) => {
-  const root = await premade(t, SOMEBODY, GROUP, 0o666)
-  const frozen = child(t, 'holder', { root, options: QUICK })
-  await frozen.says('held')
-  await frozen.freeze(root)
-  const before = {
-    ...(await access(join(root, '.lock'))),
-    ino: (await stat(join(root, '.lock'))).ino
+onSystem(
+  'a takeover by a user who can’t preserve the owner is refused, logged and reported',
+  async (t) => {
+    const root = await premade(t, SOMEBODY, GROUP, 0o666)
+    const frozen = child(t, 'holder', { root, options: QUICK })
+    await frozen.says('held')
+    await frozen.freeze(root)
+    const before = {
+      ...(await access(join(root, '.lock'))),
+      ino: (await stat(join(root, '.lock'))).ino
+    }
+    const waiting = child(t, 'holder', { root, uid: NOBODY, options: QUICK })
+    const log = await waiting.says('log')
+    t.is(log.message, 'could not take over a stale lock')
+    t.regex(log.details.reason!, /fchown \.lock: Operation not permitted/)
+    waiting.tell('abort')
+    t.regex((await waiting.says('failed')).message, /could not be taken over \(EPERM/)
+    t.deepEqual(
+      { ...(await access(join(root, '.lock'))), ino: (await stat(join(root, '.lock'))).ino },
+      before
+    )
   }
-  const waiting = child(t, 'holder', { root, uid: NOBODY, options: QUICK })
-  const log = await waiting.says('log')
-  t.is(log.message, 'could not take over a stale lock')
-  t.regex(log.details.reason!, /fchown \.lock: Operation not permitted/)
-  waiting.tell('abort')
-  t.regex((await waiting.says('failed')).message, /could not be taken over \(EPERM/)
-  t.deepEqual(
-    { ...(await access(join(root, '.lock'))), ino: (await stat(join(root, '.lock'))).ino },
-    before
-  )
-})
+)
 
 needing(
   test,
@@ -102,7 +105,7 @@ needing(
   }
 })
 
-onSystem('whoever may use a lock file that was made for it may use its guard', async (t) => {
+onSystem('anyone who may use a lock file created beforehand may use its guard', async (t) => {
   const root = await premade(t, SOMEBODY, GROUP, 0o660)
   await (
     await tryLock(root)
@@ -118,7 +121,7 @@ onSystem('whoever may use a lock file that was made for it may use its guard', a
   t.pass()
 })
 
-onSystem('who can’t give a guard the lock file’s group lets no other group use it', async (t) => {
+onSystem('a guard that can’t get the lock file’s group is open to no other group', async (t) => {
   const root = await premade(t, NOBODY, GROUP, 0o660)
   const first = child(t, 'holder', { root, uid: NOBODY })
   await first.says('held')
@@ -156,7 +159,7 @@ needing(
 )('who may only set a coarse “now” is granted the lock again and again', async (t) => {
   const root = await temporaryRoot(t)
   await chmod(root, 0o777)
-  // The times of ramfs go by ticks of the kernel on every kernel.
+  // The times of ramfs advance in ticks of the kernel, on every kernel.
   const script = `
       mount -t ramfs none ${root} && chmod 777 ${root}
       for name in .lock .lock.guard; do touch ${root}/$name && chmod 666 ${root}/$name; done

@@ -11,13 +11,13 @@ import { mustBlock } from '../helpers/must-block.mjs'
 import { needing, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** A fifth of a heartbeat is what a beat may be late for; that has to be long on a busy machine. */
+/** A beat may be late by a fifth of a heartbeat, which has to be long on a busy machine. */
 const TERMS = { heartbeatMs: 1_500, staleMs: 4_500 }
 
 for (const year of [1970, 2020, 2100]) {
   const date = new Date(`${year}-06-01`)
 
-  test(`a live holder is not preempted because somebody set the file's time to ${year}`, async (t) => {
+  test(`a live holder is not preempted when the file's time is set to ${year}`, async (t) => {
     const root = await temporaryRoot(t)
     const file = join(root, '.lock')
     const holder = child(t, 'holder', { root, options: TERMS })
@@ -36,7 +36,7 @@ for (const year of [1970, 2020, 2100]) {
     await inTime('the lock is granted', lock)
   })
 
-  test(`a live holder is not preempted though somebody keeps setting the file's time to ${year}`, async (t) => {
+  test(`a live holder is not preempted when the file's time is set to ${year} again and again`, async (t) => {
     const root = await temporaryRoot(t)
     const file = join(root, '.lock')
     const holder = child(t, 'holder', { root, options: QUICK })
@@ -66,7 +66,7 @@ for (const year of [1970, 2020, 2100]) {
   )
 }
 
-test('a lock file that is very old, but not locked, is just a free lock', async (t) => {
+test('a very old lock file that is not locked is a free lock', async (t) => {
   const root = await temporaryRoot(t)
   const file = join(root, '.lock')
   const long = new Date('2020-01-01')

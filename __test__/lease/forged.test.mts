@@ -1,4 +1,4 @@
-// What another process writes into a guard file is read, and does nothing: the whole way from its
+// Whatever another process writes to a guard file is harmless: all the way from its
 // bytes to `inspect`, errors, `onWait` and the command.
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -30,7 +30,7 @@ function generator(seed: number): (most: number) => number {
   }
 }
 
-/** From what no clock says to what no type holds. */
+/** From what no clock shows to what no type can hold. */
 const numbers = [
   '0',
   '1',
@@ -69,14 +69,14 @@ const texts = [
   ''
 ]
 
-/** As the ledger has texts: percent-encoded; and as it does not. */
+/** Text as the ledger encodes it, and as it does not. */
 const encoded = (text: string) =>
   text.replace(/[^\x21-\x24\x26-\x7e]/gu, (character) =>
     [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
   )
 const spoilt = ['%', '%f', '%ff%fe', '%c3', '%zz', '%+1', '\x1b[2J', 'ä%']
 
-/** A valid slot: its checksum is right, whatever it says. */
+/** A valid slot: whatever its text, the checksum is correct. */
 function slot(content: string): Buffer {
   const text = Buffer.from(content)
   const sum = crc32(text).toString(16).padStart(8, '0')
@@ -114,7 +114,7 @@ function record(random: (most: number) => number, index: bigint): string {
 
 const ACTS = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u
 
-/** As the types promise, and printable as it is. */
+/** As the types promise, and safe to print. */
 function isWell(t: ExecutionContext, holder: Holder | undefined, which: string): void {
   if (!holder) return
   const { pid, mode, hostname = '', command = '', acquiredAt, token = 1 } = holder
@@ -158,7 +158,7 @@ async function commandSurvives(t: ExecutionContext, root: string, which: string)
   }
 }
 
-test(`a forged ledger neither throws, blocks nor acts: seed ${SEED}`, async (t) => {
+test(`a forged ledger causes no crash, no block and no escape sequence: seed ${SEED}`, async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const { ino } = statSync(join(root, '.lock'), { bigint: true })
@@ -172,7 +172,7 @@ test(`a forged ledger neither throws, blocks nor acts: seed ${SEED}`, async (t) 
   }
 })
 
-/** Each by itself, with everything else as it should be. */
+/** One forged value at a time, with everything else as it should be. */
 for (const [what, fields, believed] of [
   ['a time that Date can not hold', { at: '9007199254740991' }, false],
   ['a time past all types', { at: '18446744073709551615' }, false],
@@ -181,7 +181,7 @@ for (const [what, fields, believed] of [
   ['a command that clears the screen', { command: encoded('\x1b[2J\n\u202e') }, true],
   ['a host that is a line of its own', { host: encoded('ci\nstore is free') }, true]
 ] as const) {
-  test(`a ledger with ${what} is told of as any other`, async (t) => {
+  test(`a ledger with ${what} is reported like any other`, async (t) => {
     const root = await temporaryRoot(t)
     await hold(t, root)
     const { ino } = statSync(join(root, '.lock'), { bigint: true })

@@ -22,7 +22,7 @@ async function freeze(t: ExecutionContext, root: string, shared = false) {
   return { holder, token }
 }
 
-/** The holder wakes up and is told that it was preempted; its unlock resolves all the same. */
+/** The holder wakes up and is notified that it was preempted; its unlock resolves all the same. */
 async function wakes(t: ExecutionContext, holder: Child, successor: UnlockFunc): Promise<void> {
   holder.thaw()
   const lost = await holder.says('lost')
@@ -74,7 +74,7 @@ onUnix('a reader can take over from a frozen writer', async (t) => {
   await wakes(t, holder, successor)
 })
 
-onUnix('short attempts one after the other add up to a watch', async (t) => {
+onUnix('consecutive short attempts add up to a watch', async (t) => {
   const root = await temporaryRoot(t)
   await freeze(t, root)
   const successor = await eventually('an attempt takes it over', () =>
@@ -86,7 +86,7 @@ onUnix('short attempts one after the other add up to a watch', async (t) => {
   await successor!()
 })
 
-onUnix('who takes over says so to the operator', async (t) => {
+onUnix('a takeover is logged', async (t) => {
   const root = await temporaryRoot(t)
   const { holder } = await freeze(t, root)
   const logs: unknown[][] = []

@@ -12,7 +12,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const withFlock = needing(test, tool('flock', '--version'))
 
-/** Sits in the guard, as a process does that was stopped inside, until its input ends. */
+/** Stays inside the guard, like a process that was stopped there, until its input ends. */
 async function sitInGuard(t: ExecutionContext, root: string) {
   const sitter = program(t, 'flock', [join(root, '.lock.guard'), 'sh', '-c', 'echo inside; cat'])
   await sitter.prints('inside')
@@ -30,34 +30,31 @@ function listen() {
   return { logs, logger: { warn, error } }
 }
 
-withFlock(
-  'a holder whose beats do not get through for long is told that it lost the lock',
-  async (t) => {
-    const root = await temporaryRoot(t)
-    const { logs, logger } = listen()
-    const unlock = await hold(t, root, { heartbeatMs: 100, staleMs: 800, logger })
-    const { signal } = unlock
-    const sitter = await sitInGuard(t, root)
-    await eventually('it is told', () => signal.aborted)
-    const reason = signal.reason as LockError
-    t.true(reason instanceof LockError)
-    t.is(reason.code, 'ERR_LOCK_LOST')
-    t.is(reason.reason, 'heartbeat-failed')
-    t.deepEqual(
-      logs.map(([level, message]) => [level, message]),
-      [
-        ['warn', 'heartbeat failed, trying again'],
-        ['error', 'lock was lost']
-      ]
-    )
-    t.is(logs[0]![2].path, join(root, '.lock'))
-    t.regex(logs[0]![2].reason!, /\.lock\.guard/)
-    t.is(logs[1]![2].reason, 'heartbeat-failed')
-    t.is(logs[1]![2].token, String(unlock.token))
-    await t.notThrowsAsync(unlock())
-    sitter.process.stdin!.end()
-  }
-)
+withFlock('a holder whose beats fail for long is notified that it lost the lock', async (t) => {
+  const root = await temporaryRoot(t)
+  const { logs, logger } = listen()
+  const unlock = await hold(t, root, { heartbeatMs: 100, staleMs: 800, logger })
+  const { signal } = unlock
+  const sitter = await sitInGuard(t, root)
+  await eventually('it is told', () => signal.aborted)
+  const reason = signal.reason as LockError
+  t.true(reason instanceof LockError)
+  t.is(reason.code, 'ERR_LOCK_LOST')
+  t.is(reason.reason, 'heartbeat-failed')
+  t.deepEqual(
+    logs.map(([level, message]) => [level, message]),
+    [
+      ['warn', 'heartbeat failed, trying again'],
+      ['error', 'lock was lost']
+    ]
+  )
+  t.is(logs[0]![2].path, join(root, '.lock'))
+  t.regex(logs[0]![2].reason!, /\.lock\.guard/)
+  t.is(logs[1]![2].reason, 'heartbeat-failed')
+  t.is(logs[1]![2].token, String(unlock.token))
+  await t.notThrowsAsync(unlock())
+  sitter.process.stdin!.end()
+})
 
 withFlock('a holder whose beats fail for a short time keeps the lock', async (t) => {
   const root = await temporaryRoot(t)
@@ -75,22 +72,25 @@ withFlock('a holder whose beats fail for a short time keeps the lock', async (t)
   t.deepEqual([...new Set(logs.map(([level]) => level))], ['warn'])
 })
 
-withFlock('a wait goes on while somebody sits in the guard, and can be aborted', async (t) => {
-  const root = await temporaryRoot(t)
-  const unlock = await hold(t, root)
-  const sitter = await sitInGuard(t, root)
-  const patient = waiter(t, root)
-  const hasty = waiter(t, root)
-  await unlock()
-  await mustBlock(patient.lock)
-  hasty.abort()
-  await t.throwsAsync(hasty.lock, { code: 'ERR_LOCK_UNSUCCESSFUL' })
-  await mustBlock(patient.lock)
-  sitter.process.stdin!.end()
-  await inTime('the lock is granted', patient.lock)
-})
+withFlock(
+  'a wait goes on while a process stays inside the guard, and can be aborted',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const unlock = await hold(t, root)
+    const sitter = await sitInGuard(t, root)
+    const patient = waiter(t, root)
+    const hasty = waiter(t, root)
+    await unlock()
+    await mustBlock(patient.lock)
+    hasty.abort()
+    await t.throwsAsync(hasty.lock, { code: 'ERR_LOCK_UNSUCCESSFUL' })
+    await mustBlock(patient.lock)
+    sitter.process.stdin!.end()
+    await inTime('the lock is granted', patient.lock)
+  }
+)
 
-withFlock('one attempt does not wait for who sits in the guard', async (t) => {
+withFlock('one attempt does not wait for a process that stays inside the guard', async (t) => {
   const root = await temporaryRoot(t)
   await (
     await hold(t, root)

@@ -11,10 +11,10 @@ import { mustBlock } from '../helpers/must-block.mjs'
 import { linux, needing } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** Far below the 30 s after which a lock is stale, far above what it takes. */
+/** Far below the 30 s after which a lock is stale, far above the time needed. */
 const AT_ONCE = 10_000
 
-/** Windows knows no other. */
+/** Windows has no other. */
 const ENDS: NodeJS.Signals[] =
   process.platform === 'win32' ? ['SIGKILL', 'SIGTERM'] : ['SIGKILL', 'SIGTERM', 'SIGABRT']
 
@@ -25,7 +25,7 @@ for (const shared of [false, true]) {
   const whose = shared ? 'reader' : 'writer'
 
   for (const end of ENDS) {
-    test.serial(`a ${whose} killed by ${end} is replaced at once by one who waits`, async (t) => {
+    test.serial(`a ${whose} killed by ${end} is followed at once by a waiter`, async (t) => {
       const root = await temporaryRoot(t)
       const holder = child(t, 'holder', { root, shared }, WITHOUT_CORE)
       await holder.says('held')
@@ -38,7 +38,7 @@ for (const shared of [false, true]) {
     })
   }
 
-  test.serial(`a ${whose} that was killed is replaced at once by a newcomer`, async (t) => {
+  test.serial(`a ${whose} that was killed is followed at once by a newcomer`, async (t) => {
     const root = await temporaryRoot(t)
     const holder = child(t, 'holder', { root, shared })
     await holder.says('held')
@@ -49,7 +49,7 @@ for (const shared of [false, true]) {
   })
 
   for (const end of ['exit', 'crash']) {
-    test.serial(`a ${whose} that ends by itself is replaced at once: ${end}`, async (t) => {
+    test.serial(`a ${whose} that ends by itself is followed at once: ${end}`, async (t) => {
       const root = await temporaryRoot(t)
       const holder = child(t, 'holder', { root, shared })
       await holder.says('held')
@@ -63,7 +63,7 @@ for (const shared of [false, true]) {
   }
 }
 
-test.serial('a waiter that was killed is not waited for', async (t) => {
+test.serial('a killed waiter holds nobody up', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const second = child(t, 'holder', { root })
@@ -76,7 +76,7 @@ test.serial('a waiter that was killed is not waited for', async (t) => {
 })
 
 test.serial(
-  'a whole line of holders that are killed one after the other hands the lock on',
+  'the lock goes on through a queue of holders that are killed one after the other',
   async (t) => {
     const root = await temporaryRoot(t)
     const unlock = await hold(t, root)
@@ -95,7 +95,7 @@ test.serial(
 )
 
 needing(test.serial, linux)(
-  'a killed holder is replaced though its file says that it just beat',
+  'a killed holder is followed at once even if it has just beaten',
   async (t) => {
     const root = await temporaryRoot(t)
     const holder = child(t, 'holder', { root })
@@ -115,7 +115,7 @@ for (const [name, take] of [
   ['writers', tryLock],
   ['readers', tryRLock]
 ] as const) {
-  test.serial(`all ${name} that wait in one process are served after a kill`, async (t) => {
+  test.serial(`all waiting ${name} of one process are served after a kill`, async (t) => {
     const root = await temporaryRoot(t)
     const holder = child(t, 'holder', { root })
     await holder.says('held')

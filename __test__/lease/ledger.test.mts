@@ -11,7 +11,7 @@ import { hold, QUICK } from '../helpers/locks.mjs'
 import { needing, tool, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** A root whose ledger tells of some grants. */
+/** A root whose ledger records some grants. */
 async function written(
   t: ExecutionContext
 ): Promise<{ root: string; guard: string; last: number }> {
@@ -25,7 +25,7 @@ async function written(
   return { root, guard: join(root, '.lock.guard'), last }
 }
 
-/** Writers, readers, attempts and inspectors get on with it, and tokens rise. */
+/** Writers, readers, attempts and inspections work, and tokens rise. */
 async function works(t: ExecutionContext, root: string, last: number): Promise<void> {
   await inTime('it is inspected', inspect(root))
   for (const take of [
@@ -56,13 +56,13 @@ const spoilt: Record<string, (guard: string) => Promise<unknown>> = {
 }
 
 for (const [what, spoil] of Object.entries(spoilt)) {
-  test(`a lock works though its ledger ${what}`, async (t) => {
+  test(`a lock works even if its ledger ${what}`, async (t) => {
     const { root, guard, last } = await written(t)
     await spoil(guard)
     await works(t, root, last)
   })
 
-  test(`a lock that is held is released and taken though its ledger ${what}`, async (t) => {
+  test(`a held lock is released and acquired even if its ledger ${what}`, async (t) => {
     const { root, guard } = await written(t)
     const unlock = await hold(t, root)
     await spoil(guard)

@@ -12,12 +12,12 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const BEAT = { heartbeatMs: 50, staleMs: 30_000 }
 
-/** Wine keeps the name of an open file that is removed. */
+/** Wine keeps the name of a removed file while it is open. */
 const removing = needing(test, notWine)
 
 const nap = new Int32Array(new SharedArrayBuffer(4))
 
-/** Blocks the event loop until there is something to see. */
+/** Blocks the event loop until the condition holds. */
 function blockUntil(seen: () => boolean): void {
   const until = performance.now() + DEADLINE
   while (!seen()) {
@@ -26,7 +26,7 @@ function blockUntil(seen: () => boolean): void {
   }
 }
 
-removing('who blocks the event loop sees by the signal that the lock was lost', async (t) => {
+removing('code that blocks the event loop sees the loss in signal.aborted', async (t) => {
   const root = await temporaryRoot(t)
   const { signal } = await hold(t, root, BEAT)
   let heard = 0
@@ -57,7 +57,7 @@ removing('throwIfAborted asks too', async (t) => {
 })
 
 removing(
-  'withLock rejects though the loss was found while fn blocked the event loop',
+  'withLock rejects even if the loss was found while fn blocked the event loop',
   async (t) => {
     const root = await temporaryRoot(t)
     const work = withLock(
@@ -74,7 +74,7 @@ removing(
   }
 )
 
-removing('a loss that nobody has heard of is seen after the unlock', async (t) => {
+removing('a loss that was not reported yet is seen after the unlock', async (t) => {
   const root = await temporaryRoot(t)
   const logs: string[] = []
   const logger = { warn() {}, error: (message: string) => void logs.push(message) }
@@ -90,7 +90,7 @@ removing('a loss that nobody has heard of is seen after the unlock', async (t) =
 })
 
 needing(test, unix)(
-  'a process that was stopped for longer than its lease does not take its work for protected',
+  'a process that was stopped for longer than its lease knows that its work is unprotected',
   async (t) => {
     const root = await temporaryRoot(t)
     const go = join(await temporaryRoot(t), 'go')
@@ -116,7 +116,7 @@ needing(test, unix)(
     const worker = child(t, 'stopped', { root, go, options: QUICK })
     await worker.says('working')
     await worker.freeze(root)
-    // The time itself is what is tested.
+    // The test is about the time itself.
     await new Promise((resolve) => setTimeout(resolve, 2 * QUICK.staleMs))
     writeFileSync(go, '')
     worker.thaw()

@@ -1,5 +1,5 @@
-// Files of ours are empty, or a ledger, and have one name. Whatever else has their names may be
-// somebody's data: it is refused, and left as it is.
+// Our files are empty, or a ledger, and have one hard link. Anything else with their names may be
+// somebody's data: it is refused, and left alone.
 
 import { createHash } from 'node:crypto'
 import { link, readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises'
@@ -21,7 +21,7 @@ const withFlock = needing(test, linux, tool('flock', '--version'))
 
 const BEAT = { heartbeatMs: 50, staleMs: 30_000 }
 
-/** All that would tell of a write, or of a time that was set. */
+/** Everything that would reveal a write, or a time that was set. */
 async function seen(path: string): Promise<object> {
   const { ino, mtimeMs, ctimeMs, size } = await stat(path)
   const content = createHash('sha256').update(await readFile(path))
@@ -68,7 +68,7 @@ for (const [what, content] of Object.entries({
   'more zeros than a ledger has': Buffer.alloc(1_025),
   'zeros, and then text': Buffer.concat([Buffer.alloc(600), Buffer.from('text')])
 })) {
-  test(`a guard with ${what} of somebody else’s is refused, and nothing is done to it`, async (t) => {
+  test(`a guard with ${what} of somebody else’s is refused, and left alone`, async (t) => {
     const root = await temporaryRoot(t)
     const guard = join(root, '.lock.guard')
     await writeFile(guard, content)
@@ -78,7 +78,7 @@ for (const [what, content] of Object.entries({
   })
 }
 
-withFlock('who waits announces nothing on a guard that is somebody else’s', async (t) => {
+withFlock('a waiter announces nothing on a guard that is somebody else’s', async (t) => {
   const root = await temporaryRoot(t)
   const guard = join(root, '.lock.guard')
   await writeFile(guard, 'precious')
@@ -95,24 +95,27 @@ withFlock('who waits announces nothing on a guard that is somebody else’s', as
   t.is(await readFile(guard, 'utf8'), 'precious')
 })
 
-onUnix('a lock file that gets a second name while it is held is stamped no more', async (t) => {
-  const root = await temporaryRoot(t)
-  const logs: string[] = []
-  const logger = {
-    warn: (_: string, details: object) => logs.push(JSON.stringify(details)),
-    error: () => {}
+onUnix(
+  'a lock file that gets a second hard link while it is held is no longer stamped',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const logs: string[] = []
+    const logger = {
+      warn: (_: string, details: object) => logs.push(JSON.stringify(details)),
+      error: () => {}
+    }
+    const unlock = await hold(t, root, { heartbeatMs: 50, staleMs: 1_000, logger })
+    await link(join(root, '.lock'), join(root, 'copy'))
+    const { mtimeMs } = await stat(join(root, 'copy'))
+    await eventually('it is told', () => unlock.signal.aborted)
+    t.is((unlock.signal.reason as LockError).reason, 'heartbeat-failed')
+    t.true(logs.some((details) => details.includes('2 hard links')))
+    const beatInBetween = 50
+    t.true((await stat(join(root, 'copy'))).mtimeMs - mtimeMs <= beatInBetween)
   }
-  const unlock = await hold(t, root, { heartbeatMs: 50, staleMs: 1_000, logger })
-  await link(join(root, '.lock'), join(root, 'copy'))
-  const { mtimeMs } = await stat(join(root, 'copy'))
-  await eventually('it is told', () => unlock.signal.aborted)
-  t.is((unlock.signal.reason as LockError).reason, 'heartbeat-failed')
-  t.true(logs.some((details) => details.includes('2 hard links')))
-  const beatInBetween = 50
-  t.true((await stat(join(root, 'copy'))).mtimeMs - mtimeMs <= beatInBetween)
-})
+)
 
-test('a holder’s beats do nothing to a guard that was replaced by somebody else’s', async (t) => {
+test('a holder’s beats leave alone a guard that was replaced by somebody else’s file', async (t) => {
   const root = await temporaryRoot(t)
   const guard = join(root, '.lock.guard')
   const unlock = await hold(t, root, { heartbeatMs: 50, staleMs: 1_000 })
@@ -124,7 +127,7 @@ test('a holder’s beats do nothing to a guard that was replaced by somebody els
   t.deepEqual(await seen(guard), before)
 })
 
-onUnix('a lock file with content is never taken over: that is logged, and told', async (t) => {
+onUnix('a lock file with content is never taken over, which is logged and reported', async (t) => {
   const root = await temporaryRoot(t)
   const data = join(root, 'data.json')
   await writeFile(data, '{"precious":true}')
@@ -145,7 +148,7 @@ onUnix('a lock file with content is never taken over: that is logged, and told',
   t.deepEqual((await readdir(root)).toSorted(), ['data.json', 'data.json.guard'])
 })
 
-withFlock('nor one that flock(1) holds', async (t) => {
+withFlock('a lock file with content that flock(1) holds is never taken over', async (t) => {
   const root = await temporaryRoot(t)
   const data = join(root, 'data.json')
   await writeFile(data, 'precious')
@@ -158,7 +161,7 @@ withFlock('nor one that flock(1) holds', async (t) => {
   t.is(await readFile(data, 'utf8'), 'precious')
 })
 
-onUnix('what has the name of a takeover’s own file and has content is not removed', async (t) => {
+onUnix('a temporary file with content is not removed', async (t) => {
   const root = await temporaryRoot(t)
   const next = join(root, '.lock.next')
   await writeFile(next, 'precious')
@@ -175,7 +178,7 @@ onUnix('what has the name of a takeover’s own file and has content is not remo
   t.is(await readFile(next, 'utf8'), 'precious')
 })
 
-test('a last token that leaves no room for another is refused, and gives nobody the same one', async (t) => {
+test('a last token that leaves no room for a greater one is refused, and never granted again', async (t) => {
   const root = await temporaryRoot(t)
   const guard = join(root, '.lock.guard')
   await hold(t, root).then((unlock) => unlock())
@@ -192,7 +195,7 @@ test('a last token that leaves no room for another is refused, and gives nobody 
   await isRefused(t, root, '.lock.guard', /no room/)
 })
 
-test('a date that JavaScript can’t hold is nobody’s, and ends no process', async (t) => {
+test('a record with a date that JavaScript can’t represent is ignored, and ends no process', async (t) => {
   const root = await temporaryRoot(t)
   const guard = join(root, '.lock.guard')
   const unlock = await hold(t, root, BEAT)

@@ -25,7 +25,7 @@ async function leaveBehind(t: ExecutionContext, root: string, leak: boolean, opt
   return { holder, pid }
 }
 
-onLinux('a program that a killed holder left behind has not inherited the lock', async (t) => {
+onLinux('a program that a killed holder left behind does not inherit the lock', async (t) => {
   const root = await temporaryRoot(t)
   await leaveBehind(t, root, false)
   t.deepEqual(kernelLocks(root), [])
@@ -49,7 +49,7 @@ onLinux('one attempt is enough for a lock that only a leaked descriptor holds', 
 })
 
 onLinux(
-  'a lock that only a leaked descriptor holds is waited for, if nothing may be taken over',
+  'with recover: false, a lock that only a leaked descriptor holds is waited for',
   async (t) => {
     const root = await temporaryRoot(t)
     const { pid } = await leaveBehind(t, root, true, QUICK)

@@ -15,7 +15,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const onUnix = needing(test, unix)
 
-onUnix('a lock file that is fresh is not recovered', async (t) => {
+onUnix('a fresh lock file is not taken over', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -26,7 +26,7 @@ onUnix('a lock file that is fresh is not recovered', async (t) => {
   void lock.then(() => (granted = true))
   await eventually('it is not fresh any more', () => {
     const age = Date.now() - mtimeMs
-    // Read before the age: only what is seen early counts.
+    // Read before the age: only an early sighting counts.
     const tooEarly = granted
     if (age < QUICK.staleMs) t.false(tooEarly, `taken over after ${age} ms`)
     return age >= QUICK.staleMs
@@ -62,7 +62,7 @@ onUnix('a stale lock is waited for with recover: false, until the kernel frees i
   t.is(statSync(join(root, '.lock')).ino, ino)
 })
 
-onUnix('who may recover does, though others in its line may not', async (t) => {
+onUnix('a waiter that may recover does, even if others in its queue may not', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -77,7 +77,7 @@ onUnix('who may recover does, though others in its line may not', async (t) => {
   t.pass()
 })
 
-onUnix('what a takeover that died has left over does not hinder the next one', async (t) => {
+onUnix('a temporary file left by a takeover that died does not hinder the next one', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -103,10 +103,10 @@ onUnix(
   }
 )
 
-/** Who waits on such terms looks every minute and more. */
+/** A waiter with these terms looks only every minute or less often. */
 const PATIENT = { heartbeatMs: 200_000, staleMs: 600_000 }
 
-onUnix('a wait that has ended does not make the next one look late', async (t) => {
+onUnix('a wait that has ended does not delay the next one’s look', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -119,7 +119,7 @@ onUnix('a wait that has ended does not make the next one look late', async (t) =
   t.pass()
 })
 
-onUnix('somebody patient in front does not make the next one look late', async (t) => {
+onUnix('a patient waiter in front does not delay the next one’s look', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -146,7 +146,7 @@ needing(test, linux)('nothing is open once nobody waits, however rarely they loo
   t.pass()
 })
 
-/** Until those who wait have looked for the first time what they wait for. */
+/** Waits until the waiters have looked for the first time. */
 async function looked(): Promise<void> {
   for (let time = 0; time < 4; time++) await quiet()
 }

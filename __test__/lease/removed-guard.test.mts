@@ -1,4 +1,4 @@
-// Cleaners of old files remove guards, and people remove whole directories.
+// Clean-ups of old files remove guards, and people remove whole directories.
 
 import { mkdir, readdir, readFile, rm, rmdir, stat, truncate, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -63,7 +63,7 @@ for (const [what, clean] of Object.entries(cleaners)) {
   })
 }
 
-onUnix('a reader that comes over a removed guard keeps the terms of those before it', async (t) => {
+onUnix('a reader that finds the guard removed keeps the terms of earlier readers', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, shared: true, options: LONG })
   await holder.says('held')
@@ -75,7 +75,7 @@ onUnix('a reader that comes over a removed guard keeps the terms of those before
   t.true(text.includes(`stale=${LONG.staleMs} `), text)
 })
 
-test('a holder that is alone makes a removed guard anew, with its record', async (t) => {
+test('a lone holder recreates a removed guard, with its record', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root, QUICK)
   const guard = join(root, '.lock.guard')
@@ -87,7 +87,7 @@ test('a holder that is alone makes a removed guard anew, with its record', async
   t.is((await inspect(root)).holder?.token, unlock.token)
 })
 
-test('the guard of a lock that is held for long does not look forgotten', async (t) => {
+test('the guard of a lock that is held for long does not look abandoned', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root, { heartbeatMs: 50, staleMs: 30_000 })
   const guard = join(root, '.lock.guard')
@@ -105,7 +105,7 @@ for (const first of ['.lock', '.lock.guard']) {
     const second = first === '.lock' ? '.lock.guard' : '.lock'
     for (const name of [first, second]) {
       await rm(join(root, name))
-      // Many beats: this is how long a removal takes, not something to wait for.
+      // Many beats: this is how long a removal takes, not a condition to wait for.
       await pause(500)
     }
     t.deepEqual(await readdir(root), [])
@@ -138,7 +138,7 @@ for (const first of ['.lock', '.lock.guard']) {
       await holder.says('held')
       const waiting = [1, 2].map(() => child(t, 'holder', { root, options: terms }))
       for (const each of waiting) await each.says('waiting')
-      // Whoever has not opened it yet makes it, as any newcomer does.
+      // A process that has not opened it yet creates it, as any newcomer does.
       await eventually(
         'both wait for the file',
         () => kernelLocks(root).filter(({ waits }) => waits).length === 2
@@ -146,7 +146,7 @@ for (const first of ['.lock', '.lock.guard']) {
       const second = first === '.lock' ? '.lock.guard' : '.lock'
       for (const name of [first, second]) {
         await rm(join(root, name))
-        // Many beats and looks: this is how long a removal takes, not something to wait for.
+        // Many beats and looks: this is how long a removal takes, not a condition to wait for.
         await pause(1_000)
       }
       t.deepEqual(await readdir(root), [])

@@ -13,7 +13,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const BEAT = { heartbeatMs: 50, staleMs: 30_000 }
 
-/** What somebody who knows nothing of the protocol does to a lock file. */
+/** What programs that know nothing of the protocol do to a lock file. */
 const vandals: Record<string, (root: string) => Promise<void>> = {
   'is unlinked': (root) => rm(join(root, '.lock')),
   async 'is replaced'(root) {
@@ -31,7 +31,7 @@ const vandals: Record<string, (root: string) => Promise<void>> = {
   'goes with the root': (root) => rm(root, { recursive: true })
 }
 
-/** Wine keeps the name of an open file that is removed, and puts nothing else in its place. */
+/** Wine keeps the name of a removed file while it is open, and puts nothing else in its place. */
 const removing = needing(test, notWine)
 
 for (const [what, vandalise] of Object.entries(vandals)) {
@@ -56,7 +56,7 @@ for (const [what, vandalise] of Object.entries(vandals)) {
   )
 }
 
-removing('a holder that looks at the signal too late finds it aborted', async (t) => {
+removing('a holder that first reads the signal after the loss finds it aborted', async (t) => {
   const root = await temporaryRoot(t)
   const told: unknown[] = []
   const logger = { warn: () => {}, error: (message: string) => told.push(message) }
@@ -68,7 +68,7 @@ removing('a holder that looks at the signal too late finds it aborted', async (t
   t.is((unlock.signal.reason as LockError).code, 'ERR_LOCK_LOST')
 })
 
-removing('a lost lock can be taken again', async (t) => {
+removing('a lost lock can be acquired again', async (t) => {
   const root = await temporaryRoot(t)
   const lost = await hold(t, root, BEAT)
   await rm(join(root, '.lock'))
@@ -80,7 +80,7 @@ removing('a lost lock can be taken again', async (t) => {
   t.false(unlock.signal.aborted)
 })
 
-removing('who waits for a lock file that is unlinked gets the lock of the new one', async (t) => {
+removing('a waiter for an unlinked lock file acquires the lock of the new one', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -92,7 +92,7 @@ removing('who waits for a lock file that is unlinked gets the lock of the new on
   await mustBlock(waiter(t, root).lock)
 })
 
-removing('who waits for a lock file that is replaced waits for the new one', async (t) => {
+removing('a waiter for a replaced lock file waits for the new one', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root })
   await holder.says('held')
@@ -108,7 +108,7 @@ removing('who waits for a lock file that is replaced waits for the new one', asy
   t.pass()
 })
 
-test('a lock file that is emptied or written to is still the lock file', async (t) => {
+test('a lock file that is truncated or written to is still the lock file', async (t) => {
   const root = await temporaryRoot(t)
   const file = join(root, '.lock')
   const unlock: UnlockFunc = await hold(t, root, BEAT)

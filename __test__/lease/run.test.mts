@@ -1,4 +1,4 @@
-// A run: callers of one process to whom the lock goes from hand to hand under one lease.
+// A run: callers of one process that hand the lock on under one lease.
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -42,7 +42,7 @@ test('callers with terms of their own take part', async (t) => {
   await inTime('all had it', Promise.all(all))
 })
 
-test('the record is that of who holds the lock, not of who began the run', async (t) => {
+test('the record is the present holder’s, not that of the run’s first grant', async (t) => {
   const root = await temporaryRoot(t)
   const first = await hold(t, root)
   const asked = Array.from({ length: 5 }, () => tryLock(root))

@@ -11,7 +11,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const NOBODY = 65_534
 
-/** A lock that anybody may wait for, but only its owner may replace, and its holder is frozen. */
+/** A lock with a frozen holder that anybody may wait for, but only its owner may replace. */
 async function freezeInStickyDirectory(t: ExecutionContext): Promise<string> {
   const root = await temporaryRoot(t)
   await chmod(root, 0o1777)

@@ -9,7 +9,7 @@ import { hold, QUICK } from '../helpers/locks.mjs'
 import { needing, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** Takes the lock once in this process and once in another; every token is greater than the last. */
+/** Acquires the lock once in this process and once in another; every token is greater than the last. */
 async function rises(t: ExecutionContext, root: string, last: number): Promise<number> {
   const unlock = await tryLock(root)
   await unlock()
@@ -23,7 +23,7 @@ async function rises(t: ExecutionContext, root: string, last: number): Promise<n
   return token
 }
 
-test('tokens rise over locks, whoever takes them and however they end', async (t) => {
+test('tokens rise, whichever process acquires the lock and however it ends', async (t) => {
   const root = await temporaryRoot(t)
   let last = 0
   for (let index = 0; index < 100; index++) {
@@ -36,7 +36,7 @@ test('tokens rise over locks, whoever takes them and however they end', async (t
   await rises(t, root, last)
 })
 
-test('readers of one moment have tokens of their own, and a writer has a greater one', async (t) => {
+test('concurrent readers have different tokens, and a writer has a greater one', async (t) => {
   const root = await temporaryRoot(t)
   const readers = await Promise.all(Array.from({ length: 20 }, () => hold(t, root, {}, tryRLock)))
   const tokens = readers.map(({ token }) => token)
@@ -89,7 +89,7 @@ const accidents: Record<string, (root: string) => Promise<void>> = {
 }
 
 for (const [what, happen] of Object.entries(accidents)) {
-  test(`tokens rise though ${what}`, async (t) => {
+  test(`tokens rise even if ${what}`, async (t) => {
     const root = await temporaryRoot(t)
     const last = await rises(t, root, 0)
     await happen(root)

@@ -10,7 +10,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const BEAT = { heartbeatMs: 50, staleMs: 30_000 }
 
-/** Wine keeps the name of an open file that is removed. */
+/** Wine keeps the name of a removed file while it is open. */
 const removing = needing(test, notWine)
 
 /** Resolves when the signal aborts. */

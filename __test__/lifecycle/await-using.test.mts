@@ -33,7 +33,7 @@ test('await using releases the lock when its block throws', async (t) => {
   )()
 })
 
-test('await using takes a lock that was unlocked already', async (t) => {
+test('await using accepts a lock that was unlocked already', async (t) => {
   const root = await temporaryRoot(t)
   {
     await using unlock = await tryLock(root)

@@ -15,7 +15,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const LIST = 'ls -l /proc/self/fd'
 
-/** Every way in which Node starts a child; each tells what the child has open. */
+/** Every way in which Node starts a child; each returns what the child has open. */
 const ways: Record<string, () => Promise<string>> = {
   spawn: () => text(spawn('sh', ['-c', LIST]).stdout),
   'spawn with inherited streams': () =>
@@ -25,7 +25,7 @@ const ways: Record<string, () => Promise<string>> = {
   execFileSync: async () => execFileSync('sh', ['-c', LIST], { encoding: 'utf8' })
 }
 
-/** Somebody who has everything open that there is to have. */
+/** A process that has every kind of descriptor open. */
 async function busy(t: ExecutionContext): Promise<string> {
   const root = await temporaryRoot(t)
   const opened = await openRoot(root)

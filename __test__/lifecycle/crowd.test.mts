@@ -13,7 +13,7 @@ for (const [where, holder] of [
   ['worker', 'another environment'],
   ['worker', 'another process']
 ] as const) {
-  test.serial(`${COUNT} who wait end with their ${where}; the lock is of ${holder}`, async (t) => {
+  test.serial(`${COUNT} waiters end with their ${where}; the holder is ${holder}`, async (t) => {
     const root = await temporaryRoot(t)
     const unlock = holder === 'another process' ? await hold(t, root) : undefined
     const crowd = child(t, 'crowd', { root, count: COUNT, where, holder })

@@ -30,7 +30,7 @@ interface Heard {
 
 const store = new AsyncLocalStorage<string>()
 
-/** What is published of one root, from now to the end of the test. */
+/** The messages about one root, from now to the end of the test. */
 function listen(t: ExecutionContext, root: string): Heard[] {
   const heard: Heard[] = []
   for (const event of ['wait', 'acquire', 'fail', 'release', 'lost']) {
@@ -47,7 +47,7 @@ function listen(t: ExecutionContext, root: string): Heard[] {
 
 const events = (heard: Heard[]) => heard.map(({ event }) => event)
 
-test('a free lock is told of when it is granted and when it is released', async (t) => {
+test('a free lock is published when it is granted and when it is released', async (t) => {
   const root = await temporaryRoot(t)
   const heard = listen(t, root)
   const unlock = await tryRLock(root)
@@ -61,7 +61,7 @@ test('a free lock is told of when it is granted and when it is released', async 
   t.true(release!.heldMs > 0)
 })
 
-test('a wait is told of when it begins, with the holder, and how long it took', async (t) => {
+test('a wait is published when it begins, with the holder, and when it ends, with its length', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root })
   await holder.says('held')
@@ -77,7 +77,7 @@ test('a wait is told of when it begins, with the holder, and how long it took', 
   t.is(heard[1]!.message.holder, heard[0]!.message.holder)
 })
 
-test('in one process a release is told of before the grant that it makes way for', async (t) => {
+test('in one process a release is published before the grant that follows it', async (t) => {
   const root = await temporaryRoot(t)
   const heard = listen(t, root)
   const unlock = await hold(t, root)
@@ -88,7 +88,7 @@ test('in one process a release is told of before the grant that it makes way for
   t.deepEqual(events(heard), ['acquire', 'wait', 'release', 'acquire'])
 })
 
-test('a request that fails is told of with its error, whatever made it fail', async (t) => {
+test('a failed request is published with its error, whatever the reason', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const heard = listen(t, root)
@@ -103,7 +103,7 @@ test('a request that fails is told of with its error, whatever made it fail', as
   t.false(events(heard).includes('acquire'))
 })
 
-test('what the system refuses is told of as well', async (t) => {
+test('a system error is published, too', async (t) => {
   const root = join(await temporaryRoot(t), 'missing')
   const heard = listen(t, root)
   const error = await t.throwsAsync(tryLock(root))
@@ -124,7 +124,7 @@ needing(test, notWine)('a lock that is lost is told of, and its release too', as
   t.true(heard[1]!.message.heldMs > 0)
 })
 
-onUnix('a takeover says that it is one', async (t) => {
+onUnix('a takeover is published as one', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -135,7 +135,7 @@ onUnix('a takeover says that it is one', async (t) => {
   t.like(heard.at(-1)!.message.holder, { pid: holder.pid })
 })
 
-test('subscribers run in the context of the one who asked', async (t) => {
+test('subscribers run in the context of the caller', async (t) => {
   const root = await temporaryRoot(t)
   const heard = listen(t, root)
   const unlock = await store.run('first', () => hold(t, root))
@@ -155,8 +155,8 @@ test('subscribers run in the context of the one who asked', async (t) => {
   ])
 })
 
-// Alone: others listen too.
-test.serial('who subscribes during a hold hears of the requests that follow', async (t) => {
+// Serial: other tests subscribe too.
+test.serial('a subscriber added during a hold receives the requests that follow', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const heard = listen(t, root)

@@ -9,7 +9,7 @@ import { linux, needing, notEmulated } from '../helpers/needing.mjs'
 import { openFiles } from '../helpers/open-files.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** Often and quickly enough that the directory is kept open in between. */
+/** Often and quickly enough that the directory is cached. */
 async function again(root: string): Promise<void> {
   for (let index = 0; index < 50; index++) await (await tryLock(root))()
 }
@@ -40,7 +40,7 @@ needing(test, linux)('a directory that is locked once is closed with its lock', 
   t.false(isOpen(join(root, '.lock.guard')))
 })
 
-test('a path leads to the directory that it names now, however often it named another', async (t) => {
+test('a path leads to the directory that it names now, however often it led to another', async (t) => {
   const folder = await temporaryRoot(t)
   const [root, elsewhere] = [join(folder, 'root'), join(folder, 'elsewhere')]
   await mkdir(root)

@@ -74,7 +74,7 @@ for (const [mode, take] of [
   })
 }
 
-test('looking touches nothing', async (t) => {
+test('inspect touches nothing', async (t) => {
   const root = await temporaryRoot(t)
   await (
     await tryLock(root)
@@ -106,14 +106,14 @@ needing(test, notWine)('looking all the time never makes one attempt fail', asyn
   t.pass()
 })
 
-test('a look at another name is a look at another lock', async (t) => {
+test('inspect with another name inspects another lock', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root, { fileName: 'other' })
   t.is((await inspect(root)).state, 'free')
   t.is((await inspect(root, { fileName: 'other' })).state, 'exclusive')
 })
 
-test('a lock file with a time in the future has no negative age', async (t) => {
+test('a lock file with a time in the future does not have a negative age', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const future = new Date(Date.now() + 3_600_000)
@@ -124,7 +124,7 @@ test('a lock file with a time in the future has no negative age', async (t) => {
 })
 
 needing(test, linux)(
-  'a reader that beats is not called stale because another one was killed',
+  'a reader that beats is not stale because another one was killed',
   async (t) => {
     const root = await temporaryRoot(t)
     await hold(t, root, QUICK, tryRLock)

@@ -12,7 +12,7 @@ import { mustBlock } from '../helpers/must-block.mjs'
 import { needing, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-test('a root is as good as its path', async (t) => {
+test('a root works like its path', async (t) => {
   const path = await temporaryRoot(t)
   for (const given of [path, pathToFileURL(path)]) {
     const root = await openRoot(given)
@@ -30,7 +30,7 @@ test('a root is as good as its path', async (t) => {
   }
 })
 
-test('opening a root makes nothing', async (t) => {
+test('opening a root creates nothing', async (t) => {
   const path = await temporaryRoot(t)
   await using root = await openRoot(path)
   t.is((await inspect(root)).state, 'free')
@@ -58,25 +58,22 @@ test('locks and waits that were begun with a root go on when it is closed', asyn
   t.false(next.signal.aborted)
 })
 
-needing(test, unix)(
-  'a root stays the directory that it was when its path is renamed',
-  async (t) => {
-    const parent = await temporaryRoot(t)
-    const [before, after] = [join(parent, 'before'), join(parent, 'after')]
-    await mkdir(before)
-    await using root = await openRoot(before)
-    await rename(before, after)
-    await mkdir(before)
-    const unlock = await tryLock(root)
-    t.deepEqual(await readdir(before), [], 'the new one is not touched')
-    t.deepEqual((await readdir(after)).toSorted(), ['.lock', '.lock.guard'])
-    await mustBlock(waiter(t, after).lock)
-    await hold(t, before, { wait: false })
-    t.is((await inspect(root)).state, 'exclusive')
-    await unlock()
-    t.is(root.path, before)
-  }
-)
+needing(test, unix)('a root stays the same directory when its path is renamed', async (t) => {
+  const parent = await temporaryRoot(t)
+  const [before, after] = [join(parent, 'before'), join(parent, 'after')]
+  await mkdir(before)
+  await using root = await openRoot(before)
+  await rename(before, after)
+  await mkdir(before)
+  const unlock = await tryLock(root)
+  t.deepEqual(await readdir(before), [], 'the new one is not touched')
+  t.deepEqual((await readdir(after)).toSorted(), ['.lock', '.lock.guard'])
+  await mustBlock(waiter(t, after).lock)
+  await hold(t, before, { wait: false })
+  t.is((await inspect(root)).state, 'exclusive')
+  await unlock()
+  t.is(root.path, before)
+})
 
 needing(test, unix)('a lock is not lost because its directory is renamed', async (t) => {
   const parent = await temporaryRoot(t)
@@ -101,7 +98,7 @@ needing(test, unix)('a root whose directory was removed says so', async (t) => {
   t.is((error.cause as NodeJS.ErrnoException).code, 'ENOENT')
 })
 
-test('what only looks like a root is refused', async (t) => {
+test('an object that only looks like a root is refused', async (t) => {
   const root = await openRoot(await temporaryRoot(t))
   const heir = Object.create(root) as typeof root
   for (const fake of [heir, { ...root }]) {

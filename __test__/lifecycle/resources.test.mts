@@ -15,7 +15,7 @@ const count = () => ({
   threads: readdirSync('/proc/self/task').length
 })
 
-/** Does something twice: the first time whatever stays for good may be made. */
+/** Does something twice: the first time may create what stays for good. */
 async function leavesNothing(t: ExecutionContext, work: () => Promise<void>): Promise<void> {
   await work()
   const before = await settled()
@@ -30,13 +30,13 @@ async function leavesNothing(t: ExecutionContext, work: () => Promise<void>): Pr
 /** It stays for as long as a lock is held. */
 const TIMER = 'rootlock-timer'
 
-/** What is open once our own threads have gone, which linger for a moment when they are idle. */
+/** What is open once our own threads have ended, which linger for a moment when they are idle. */
 async function settled(): Promise<ReturnType<typeof count>> {
   await eventually('our threads have gone', () => ours().every((name) => name === TIMER))
   return count()
 }
 
-/** The names of the addon's threads, as the kernel cuts them off. */
+/** The names of the addon's threads, as the kernel truncates them. */
 function ours(): string[] {
   return readdirSync('/proc/self/task').flatMap((task) => {
     try {
@@ -95,29 +95,32 @@ serial('waits that were granted leave no descriptor, thread or listener behind',
   t.is(getEventListeners(signal, 'abort').length, 0)
 })
 
-serial('failed calls, looks and opened roots leave no descriptor or thread behind', async (t) => {
-  const root = await temporaryRoot(t)
-  const unlock = await tryLock(root)
-  await leavesNothing(t, async () => {
-    for (let index = 0; index < 100; index++) {
-      await t.throwsAsync(tryLock(`${root}/nowhere`))
-      await t.throwsAsync(tryLock(root, { wait: false }))
-      await inspect(root)
-      const opened = await openRoot(root)
-      await inspect(opened)
-      await opened.close()
-    }
-  })
-  await unlock()
-})
+serial(
+  'failed calls, inspections and opened roots leave no descriptor or thread behind',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const unlock = await tryLock(root)
+    await leavesNothing(t, async () => {
+      for (let index = 0; index < 100; index++) {
+        await t.throwsAsync(tryLock(`${root}/nowhere`))
+        await t.throwsAsync(tryLock(root, { wait: false }))
+        await inspect(root)
+        const opened = await openRoot(root)
+        await inspect(opened)
+        await opened.close()
+      }
+    })
+    await unlock()
+  }
+)
 
-serial('a thousand locks that are held at once need one thread', async (t) => {
+serial('a thousand locks held at once need one thread', async (t) => {
   const root = await temporaryRoot(t)
   await settled()
   const locks = await Promise.all(
     Array.from({ length: 1_000 }, (_, index) => tryLock(root, { fileName: `lock-${index}` }))
   )
-  // Those that made the first grants linger for a moment.
+  // The threads that made the first grants linger for a moment.
   await eventually('one is left', () => ours().length === 1)
   t.deepEqual(ours(), [TIMER])
   await Promise.all(locks.map((unlock) => unlock()))

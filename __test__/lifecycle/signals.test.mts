@@ -55,7 +55,7 @@ needing(test, linux)('a signal does not cost a waiter its place in the kernel', 
 })
 
 needing(test, unix)(
-  'a waiter that was stopped and goes on gets the lock that became free meanwhile',
+  'a stopped waiter that continues acquires the lock that became free meanwhile',
   async (t) => {
     const root = await temporaryRoot(t)
     const unlock = await hold(t, root)

@@ -43,7 +43,7 @@ test('a second unlock does not release the lock of the next holder', async (t) =
   t.pass()
 })
 
-test('a lock that is released at the end of its waiter is free for another process', async (t) => {
+test('a lock that is released when its waiter ends is free for another process', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const { lock } = waiter(t, root)

@@ -20,7 +20,7 @@ test('withLock holds the lock while fn runs, and not longer', async (t) => {
   )()
 })
 
-test('withLock takes what fn returns as it is: a value, a promise, nothing', async (t) => {
+test('withLock resolves with whatever fn returns: a value, a promise, nothing', async (t) => {
   const root = await temporaryRoot(t)
   t.is(await withLock(root, () => 7), 7)
   t.is(await withLock(root, () => Promise.resolve(8)), 8)
@@ -46,7 +46,7 @@ test("withLock rejects with fn's own error, and unlocks", async (t) => {
   }
 })
 
-test("withLock rejects with fn's own error though it is no Error", async (t) => {
+test('withLock rejects with what fn throws even if it is not an Error', async (t) => {
   const root = await temporaryRoot(t)
   const thrown = await withLock(root, () => Promise.reject('no error')).catch(
     (error: unknown) => error
@@ -89,7 +89,7 @@ test('withLock waits for its turn', async (t) => {
   t.deepEqual(order, ['first begins', 'first ends', 'second begins', 'second ends'])
 })
 
-test('withLock does not call fn when it does not get the lock', async (t) => {
+test('withLock does not call fn when it does not acquire the lock', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const [signal, wait] = [AbortSignal.timeout(50), false]

@@ -23,7 +23,7 @@ class Recorder implements Logger {
   }
 }
 
-/** A lock that reports to whoever it reports to: its file is removed, and the loss awaited. */
+/** Loses a lock, so that its logger is called: removes its file and waits for the loss. */
 async function loseLock(t: ExecutionContext, logger?: Logger): Promise<string> {
   const root = await temporaryRoot(t)
   const path = join(root, '.lock')
@@ -40,7 +40,7 @@ async function loseLock(t: ExecutionContext, logger?: Logger): Promise<string> {
 
 const lost = (logger: Recorder) => logger.logs.map(([, , { path }]) => path)
 
-test('a lock taken inside of withLogger reports to its logger', async (t) => {
+test('a lock acquired inside withLogger reports to its logger', async (t) => {
   const logger = new Recorder()
   const path = await withLogger(logger, () => loseLock(t))
   t.is(logger.logs.length, 1)
@@ -67,7 +67,7 @@ test('withLogger returns what fn returns, and throws what it throws', async (t) 
   )
 })
 
-test('withLogger is carried over timers, promises and emitters that began inside', async (t) => {
+test('withLogger covers timers, promises and emitters that began inside', async (t) => {
   const logger = new Recorder()
   const emitter = new EventEmitter()
   const paths = await withLogger(logger, async () => {
@@ -84,7 +84,7 @@ test('withLogger is carried over timers, promises and emitters that began inside
   t.deepEqual(lost(logger), paths)
 })
 
-test('the inner of two nested loggers is reported to, and the outer one afterwards', async (t) => {
+test('of two nested loggers the inner one is called inside, and the outer one afterwards', async (t) => {
   const [outer, inner] = [new Recorder(), new Recorder()]
   const paths = await withLogger(outer, async () => {
     const before = await loseLock(t)
@@ -95,14 +95,14 @@ test('the inner of two nested loggers is reported to, and the outer one afterwar
   t.deepEqual(lost(outer), [paths.before, paths.after])
 })
 
-test('options.logger wins over the surrounding one', async (t) => {
+test('options.logger takes precedence over the surrounding one', async (t) => {
   const [surrounding, own] = [new Recorder(), new Recorder()]
   const path = await withLogger(surrounding, () => loseLock(t, own))
   t.deepEqual(lost(own), [path])
   t.deepEqual(lost(surrounding), [])
 })
 
-test('contexts side by side have loggers of their own', async (t) => {
+test('concurrent contexts have separate loggers', async (t) => {
   const loggers = Array.from({ length: 5 }, () => new Recorder())
   const paths = await Promise.all(loggers.map((logger) => withLogger(logger, () => loseLock(t))))
   t.deepEqual(
@@ -128,7 +128,7 @@ test('withLock reports to the surrounding logger too', async (t) => {
   t.deepEqual(lost(logger), [join(root, '.lock')])
 })
 
-test.serial('console fits as a logger', async (t) => {
+test.serial('console works as a logger', async (t) => {
   const { error } = console
   const printed: unknown[][] = []
   console.error = (...line) => printed.push(line)
@@ -140,7 +140,7 @@ test.serial('console fits as a logger', async (t) => {
   t.like(printed[0]![1], { path })
 })
 
-test('a pino-like logger fits in one line', async (t) => {
+test('a pino-like logger needs one line', async (t) => {
   const logs: [object, string][] = []
   const record = (details: object, message: string) => void logs.push([details, message])
   const pino = { warn: record, error: record }

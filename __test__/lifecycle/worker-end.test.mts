@@ -12,7 +12,7 @@ import { worker } from '../helpers/worker.mjs'
 for (const next of ['stay', 'spin']) {
   for (const shared of [false, true]) {
     const whose = `${shared ? 'reader' : 'writer'} (${next})`
-    test(`a worker that is terminated frees its lock: ${whose}`, async (t) => {
+    test(`a terminated worker frees its lock: ${whose}`, async (t) => {
       const root = await temporaryRoot(t)
       const thread = worker(t, { root, shared, next })
       await thread.says('held')
@@ -25,7 +25,7 @@ for (const next of ['stay', 'spin']) {
   }
 }
 
-test('a worker that is terminated frees its lock for another process', async (t) => {
+test('a terminated worker frees its lock for another process', async (t) => {
   const root = await temporaryRoot(t)
   const thread = worker(t, { root, next: 'spin' })
   await thread.says('held')
@@ -36,7 +36,7 @@ test('a worker that is terminated frees its lock for another process', async (t)
   t.pass()
 })
 
-test('a worker that is terminated frees all of its many locks', async (t) => {
+test('a terminated worker frees all of its many locks', async (t) => {
   const root = await temporaryRoot(t)
   const thread = worker(t, { root, next: 'many locks' })
   await thread.says('held')
@@ -84,12 +84,12 @@ needing(test, linux)('nothing of a terminated waiter is left in the kernel', asy
     await thread.says('waiting')
     await thread.terminate()
   }
-  // The hook of its environment does not wait for the thread that waits in the kernel.
+  // The environment's hook does not wait for the thread that waits in the kernel.
   await eventually('they are gone', () => kernelLocks(root).length === 1)
   t.deepEqual(kernelLocks(root), [{ waits: false, mode: 'WRITE', pid: holder.pid }])
 })
 
-test('workers that are terminated in the middle of locking leave nothing behind', async (t) => {
+test('workers terminated in the middle of locking leave nothing behind', async (t) => {
   const root = await temporaryRoot(t)
   for (let round = 0; round < 10; round++) {
     const threads = [1, 2].map(() => worker(t, { root, next: 'hammer' }))
