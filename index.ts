@@ -12,10 +12,10 @@
  * }
  * ```
  *
- * This file is the table of contents; each part lives in a file of its own name in `src/`.
- *
  * @packageDocumentation
  */
+
+// This file is the table of contents; each part lives in a file of its own name in `src/`.
 
 import { acquire, acquireSync, type LockOptions, type SyncLockOptions } from './src/acquire'
 import type { UnlockFunc } from './src/held-lock'
