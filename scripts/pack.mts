@@ -43,7 +43,8 @@ export function manifest(folder: string): Manifest {
 }
 
 /**
- * Packs the platforms' packages with the binaries that lie in `binaries`, then the root package.
+ * Packs the platforms' packages with the binaries that lie in `binaries`, the root package, which names them, and the
+ * one that stands in for proper-lockfile, which names that.
  */
 export async function pack(binaries: string, into: string): Promise<Packed[]> {
   const root = manifest(checkout)
@@ -79,7 +80,19 @@ export async function pack(binaries: string, into: string): Promise<Packed[]> {
     { ...published, optionalDependencies },
     join(into, root.name)
   )
-  return [...packages, await packed(staged, into)]
+  packages.push(await packed(staged, into))
+  packages.push(await packed(stageDropIn(root, into), into))
+  return packages
+}
+
+/** Its version and that of rootlock are in no file but the root's. */
+function stageDropIn({ name, version }: Manifest, into: string): string {
+  const at = join(checkout, 'packages', 'proper-lockfile')
+  const described = { ...manifest(at), version, dependencies: { [name]: version } }
+  const files = ['index.js', 'index.d.ts', 'README.md']
+  const staged = stage(at, files, described, join(into, described.name))
+  copyFileSync(join(checkout, 'LICENSE'), join(staged, 'LICENSE'))
+  return staged
 }
 
 /** What npm would pack, but for the manifest. */

@@ -11,7 +11,7 @@ import { npm } from './npm.mjs'
 import { checkout, manifest, pack, type Packed } from './pack.mjs'
 
 /**
- * Publishes packages in their order: the root package comes last, so that whoever sees it can install all of it.
+ * Publishes packages in their order: each after those that it names, so that whoever sees it can install all of it.
  *
  * @param registry options that name it, if it is not npm's own
  * @param options further ones of `npm publish`

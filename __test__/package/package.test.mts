@@ -13,9 +13,10 @@ needing(
 )('the package holds the face, its declarations and two papers, and no more', async (t) => {
   const commands = Object.values((manifest(checkout)['bin'] ?? {}) as Record<string, string>)
   const face = ['index.js', 'index.mjs', 'index.bundler.mjs', 'index.d.ts', 'index.d.mts']
+  const dropIn = ['proper-lockfile.js', 'proper-lockfile.d.ts']
   t.deepEqual(
     (await listed(checkout)).toSorted(),
-    ['LICENSE', 'README.md', ...face, ...commands].toSorted()
+    ['LICENSE', 'README.md', ...face, ...dropIn, ...commands].toSorted()
   )
 })
 
