@@ -56,6 +56,10 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
   'arm64-musl': { about: 'both of them', run: script('emulated', 'arm64-musl') },
   musl: { about: 'the contract on a musl Node', run: script('musl') },
   install: { about: 'every package manager installs the package', run: packaging('install') },
+  peers: {
+    about: 'programs from npm that lock by proper-lockfile, with rootlock in its place',
+    run: packaging('peers')
+  },
   bundlers: { about: 'every bundler bundles it', run: packaging('bundlers') },
   workflows: {
     about: "CI's own files; needs Go and shellcheck",

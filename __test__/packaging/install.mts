@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path'
 import test, { before } from 'node:test'
 
 import { checkGlibc } from '../../scripts/glibc.mjs'
-import { checkout, listed, manifest, pack, type Packed } from '../../scripts/pack.mjs'
+import { checkout, listed, manifest, type Packed } from '../../scripts/pack.mjs'
 import { publish } from '../../scripts/publish.mjs'
 import { commonjs, esm, typed } from './programs.mjs'
-import { registry } from './registry.mjs'
+import { published } from './published.mjs'
 import { binary, node, program, run, target, temporary, tools, write } from './tools.mjs'
+import { yarnSettings } from './registry.mjs'
 
 const npm = process.env['npm_execpath']!
 let url: string
@@ -20,21 +21,7 @@ let packages: Packed[]
 const isPlatform = ({ name }: Packed) => name.startsWith('@rootlock/binding-')
 
 before(async () => {
-  const binaries = await temporary()
-  for (const platform of await readdir(join(checkout, 'npm'))) {
-    const { main } = manifest(join(checkout, 'npm', platform))
-    // The others are only there to be left out.
-    await (main === binary
-      ? copyFile(join(checkout, binary), join(binaries, main))
-      : writeFile(join(binaries, main), 'not for this machine'))
-  }
-  packages = await pack(binaries, join(await temporary(), 'packages'))
-  url = await registry()
-  // npm does not publish without a token, though this registry asks for none.
-  const settings = join(await temporary(), '.npmrc')
-  await writeFile(settings, `${url.replace('http:', '')}:_authToken=none\n`)
-  process.env['npm_config_userconfig'] = settings
-  await publish(packages, ['--registry', url], [])
+  ;({ url, packages } = await published())
 })
 
 /** A folder with nothing but programs that use the package. */
@@ -168,20 +155,7 @@ test('yarn classic', async () => {
 for (const nodeLinker of ['node-modules', 'pnp', 'pnpm']) {
   test(`yarn berry, ${nodeLinker}`, async () => {
     const folder = await project()
-    await write(folder, {
-      'yarn.lock': '',
-      '.yarnrc.yml': {
-        nodeLinker,
-        npmRegistryServer: url,
-        unsafeHttpWhitelist: ['127.0.0.1'],
-        enableScripts: false,
-        enableGlobalCache: false,
-        enableImmutableInstalls: false,
-        enableTelemetry: false,
-        // It was published a moment ago.
-        npmMinimalAgeGate: 0
-      }
-    })
+    await write(folder, yarnSettings(url, nodeLinker))
     const yarn = program('@yarnpkg/cli-dist', 'yarn')
     await node(folder, [yarn, 'add', 'rootlock'])
     await locks(folder, yarn, 'node')

@@ -5,15 +5,24 @@ import { join } from 'node:path'
 
 import { atEnd, require, temporary } from './tools.mjs'
 
-/** A registry of our own on this machine, empty, with nothing behind it; stopped after the tests. */
-export async function registry(): Promise<string> {
+/**
+ * A registry of our own on this machine, empty; stopped after the tests.
+ *
+ * @param upstream the one that it asks for packages that are not ours
+ */
+export async function registry(upstream?: string): Promise<string> {
   const { runServer } = require('verdaccio') as { runServer(config: object): Promise<Server> }
   const folder = await temporary()
+  const ours = { access: '$all', publish: '$all' }
   const server = await runServer({
     self_path: join(folder, 'config.yaml'),
     storage: join(folder, 'storage'),
-    uplinks: {},
-    packages: { '**': { access: '$all', publish: '$all' } },
+    uplinks: upstream === undefined ? {} : { upstream: { url: upstream } },
+    packages: {
+      rootlock: ours,
+      '@rootlock/*': ours,
+      '**': upstream === undefined ? ours : { access: '$all', proxy: 'upstream' }
+    },
     security: {},
     web: { enable: false },
     middlewares: {},
@@ -27,4 +36,22 @@ export async function registry(): Promise<string> {
     server.closeAllConnections()
   })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}
+
+/** What yarn berry has to know of it, in files. */
+export function yarnSettings(url: string, nodeLinker: string): Record<string, string | object> {
+  return {
+    'yarn.lock': '',
+    '.yarnrc.yml': {
+      nodeLinker,
+      npmRegistryServer: url,
+      unsafeHttpWhitelist: ['127.0.0.1'],
+      enableScripts: false,
+      enableGlobalCache: false,
+      enableImmutableInstalls: false,
+      enableTelemetry: false,
+      // It was published a moment ago.
+      npmMinimalAgeGate: 0
+    }
+  }
 }
