@@ -59,6 +59,45 @@ unlockSync('named.json')
 console.log(isLocked && !lockfile.checkSync('named.json') ? 'locked' : 'not locked')
 `
 
+/** Programs that have one and the other: never two holders, and once rootlock's file is there, it is rootlock's lock. */
+const mixed = `
+const assert = require('node:assert/strict')
+const { rmSync, utimesSync, writeFileSync } = require('node:fs')
+const old = require('proper-lockfile')
+const ours = require('@rootlock/proper-lockfile')
+
+async function main() {
+  writeFileSync('data.json', '')
+  const release = await ours.lock('data.json')
+  await assert.rejects(old.lock('data.json'), { code: 'ELOCKED' })
+  assert.equal(await old.check('data.json'), true)
+  await release()
+  await assert.rejects(old.lock('data.json'), { code: 'ELOCKED' })
+  utimesSync('data.json.lock', 1, 1)
+  assert.equal(await old.check('data.json'), false)
+  await assert.rejects(old.lock('data.json', { retries: [1, 1] }), { code: 'ENOTDIR', syscall: 'rmdir' })
+  await (await ours.lock('data.json'))()
+  rmSync('data.json.lock')
+
+  const releaseOld = await old.lock('data.json')
+  await assert.rejects(ours.lock('data.json'), { code: 'ELOCKED' })
+  assert.equal(await ours.check('data.json'), true)
+  const waiting = ours.lock('data.json', { retries: 5 })
+  await releaseOld()
+  await (await waiting)()
+  rmSync('data.json.lock')
+
+  const told = new Promise((onCompromised) => old.lock('data.json', { stale: 2000, onCompromised }).then(async () => {
+    utimesSync('data.json.lock', 1, 1)
+    await ours.lock('data.json')
+  }))
+  assert.equal((await told).code, 'ECOMPROMISED')
+  assert.equal(await ours.check('data.json'), true)
+  console.log('never two')
+}
+main()
+`
+
 async function project(more: object, files: Record<string, string | object> = {}): Promise<string> {
   const folder = await temporary()
   await write(folder, {
@@ -110,3 +149,10 @@ for (const nodeLinker of ['node-modules', 'pnp', 'pnpm']) {
     assert.equal(await node(folder, [yarn, 'node', 'user.cjs']), 'rootlock\n')
   })
 }
+
+test('proper-lockfile beside rootlock', async () => {
+  const folder = await project({}, { 'mixed.cjs': mixed })
+  const both = ['proper-lockfile@4.1.2', '@rootlock/proper-lockfile']
+  await node(folder, [npm, 'install', '--ignore-scripts', ...both])
+  assert.equal(await node(folder, ['mixed.cjs']), 'never two\n')
+})
