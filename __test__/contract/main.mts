@@ -19,16 +19,9 @@ import {
   type Holder
 } from 'rootlock'
 
-import {
-  blocks,
-  checkAll,
-  claim,
-  eventually,
-  inTime,
-  rejection,
-  runtime,
-  type Later
-} from './check.mjs'
+import { eventually, inTime } from '../helpers/eventually.mjs'
+import { mustBlock } from '../helpers/must-block.mjs'
+import { checkAll, claim, rejection, runtime, type Later } from './check.mjs'
 import { count } from './count.mjs'
 import { Actor, other } from './process.mjs'
 import type { Next } from './worker.mjs'
@@ -40,7 +33,7 @@ claim('a lock keeps another process out, which gets it next', async (root, later
   const waiter = new Actor(later, { root })
   await waiter.says('waiting')
   const held = waiter.says('held')
-  await blocks(held)
+  await mustBlock(held)
   await unlock()
   assert.ok((await held).token! > unlock.token)
 })
@@ -49,10 +42,10 @@ claim('a process that is killed frees its lock', async (root, later) => {
   const holder = new Actor(later, { root })
   await holder.says('held')
   const lock = tryLock(root)
-  await blocks(lock)
+  await mustBlock(lock)
   holder.kill()
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
 })
 
@@ -61,13 +54,13 @@ claim('readers share a lock, a writer waits for all of them', async (root, later
   const reader = new Actor(later, { root, shared: true })
   await reader.says('held')
   const writer = tryLock(root)
-  await blocks(writer)
+  await mustBlock(writer)
   for (const unlock of readers) await unlock()
-  await blocks(writer)
+  await mustBlock(writer)
   reader.tell('unlock')
   await reader.says('unlocked')
   await (
-    await inTime('the lock', writer)
+    await inTime('the lock is granted', writer)
   )()
 })
 
@@ -76,7 +69,7 @@ claim('an abort ends a wait, with its reason, and leaves nothing', async (root, 
   await holder.says('held')
   const controller = new AbortController()
   const lock = tryLock(root, { signal: controller.signal })
-  await blocks(lock)
+  await mustBlock(lock)
   const reason = new Error('enough')
   controller.abort(reason)
   const error = await rejection<LockError>(lock)
@@ -145,7 +138,7 @@ if (process.platform !== 'win32') {
     const holder = new Actor(later, { root, options: QUICK })
     const token = (await holder.says('held')).token!
     holder.kill('SIGSTOP')
-    const unlock = await inTime('the lock', tryLock(root, QUICK))
+    const unlock = await inTime('the lock is granted', tryLock(root, QUICK))
     assert.ok(unlock.token > token)
     holder.kill('SIGCONT')
     assert.equal((await holder.says('lost')).reason, 'hijacked')
@@ -243,7 +236,7 @@ claim('who has to wait is told once, and of whom', async (root, later) => {
   await eventually('it is told', () => told.length > 0)
   holder.tell('unlock')
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
   assert.deepEqual(told, [holder.pid])
 })
@@ -278,10 +271,10 @@ claim('the event loop turns while a lock is waited for', async (root, later) => 
   await holder.says('held')
   const lock = tryLock(root)
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
-  await blocks(lock)
+  await mustBlock(lock)
   holder.tell('unlock')
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
 })
 
@@ -294,7 +287,7 @@ claim('many waiters are served, in order', async (root) => {
     assert.ok(lock.token > unlock.token)
   })
   await unlock()
-  await inTime('all', Promise.all(all))
+  await inTime('all are granted', Promise.all(all))
   assert.deepEqual(
     order,
     order.map((_, index) => index)
@@ -328,7 +321,7 @@ claim('a held lock does not keep a process, a wait does', async (root, later) =>
   const waiter = new Actor(later, { root })
   await waiter.says('waiting')
   waiter.tell('leave')
-  await blocks(waiter.ends())
+  await mustBlock(waiter.ends())
   holder.tell('leave')
   assert.equal(await holder.ends(), 0)
   await waiter.says('held')
@@ -352,8 +345,8 @@ function thread(later: Later, root: string, next: Next) {
   return {
     says: (what: string) => eventually(`the worker says ${what}`, () => said.includes(what)),
     tell: () => worker.postMessage('unlock'),
-    terminate: () => inTime('the end of the worker', worker.terminate()),
-    ends: () => inTime('the end of the worker', exit)
+    terminate: () => inTime('the worker ends', worker.terminate()),
+    ends: () => inTime('the worker ends', exit)
   }
 }
 
@@ -361,10 +354,10 @@ claim('a worker thread and its process keep each other out', async (root, later)
   const worker = thread(later, root, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
-  await blocks(lock)
+  await mustBlock(lock)
   worker.tell()
   await worker.says('unlocked')
-  const unlock = await inTime('the lock', lock)
+  const unlock = await inTime('the lock is granted', lock)
   const waiter = thread(later, root, 'stay')
   await waiter.says('waiting')
   await unlock()
@@ -375,7 +368,7 @@ for (const next of ['end', 'exit'] as const) {
   claim(`a worker thread that ends by itself frees its lock: ${next}`, async (root, later) => {
     await thread(later, root, next).ends()
     await (
-      await inTime('the lock', tryLock(root))
+      await inTime('the lock is granted', tryLock(root))
     )()
   })
 }
@@ -384,10 +377,10 @@ claim('a worker thread that is terminated frees its lock', async (root, later) =
   const worker = thread(later, root, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
-  await blocks(lock)
+  await mustBlock(lock)
   await worker.terminate()
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
 })
 
@@ -397,11 +390,11 @@ claim(
     const worker = thread(later, root, 'spin')
     await worker.says('busy')
     const lock = tryLock(root)
-    await blocks(lock)
+    await mustBlock(lock)
     await worker.terminate()
     // Deno ends no thread that is busy: it says so, and the thread goes on, with its lock.
-    if (runtime === 'deno') await blocks(lock)
-    else await (await inTime('the lock', lock))()
+    if (runtime === 'deno') await mustBlock(lock)
+    else await (await inTime('the lock is granted', lock))()
   }
 )
 
@@ -412,7 +405,7 @@ claim('a worker thread can be terminated while it waits', async (root, later) =>
   await worker.terminate()
   await unlock()
   await (
-    await inTime('the lock', tryLock(root))
+    await inTime('the lock is granted', tryLock(root))
   )()
 })
 
@@ -426,7 +419,7 @@ if (other) {
     const error = await rejection<LockError>(tryLock(root, { wait: false }))
     assert.equal(error.holder?.pid, foreign.pid)
     foreign.kill()
-    const next = await inTime('the lock', tryLock(root))
+    const next = await inTime('the lock is granted', tryLock(root))
     assert.ok(next.token > token)
     await next()
   })
