@@ -21,7 +21,7 @@ needing(
   t.deepEqual(declared.toSorted(), await reachable(['index.d.mts', 'index.d.ts']))
 })
 
-/** The declarations that a type checker comes to from these. */
+/** The declarations that a type checker reaches from these. */
 async function reachable(from: string[]): Promise<string[]> {
   const found = new Set(from)
   for (const file of found) {
