@@ -10,7 +10,7 @@ export interface Target {
   triple: string
   /** Debian's packages that link for it. */
   packages: string[]
-  /** Zig if there is none. */
+  /** Links with zig if there is none. */
   linker?: string
   flags?: string
   /** What cargo calls the binding. */
@@ -61,7 +61,7 @@ export function musl(libraries: string): Target {
   }
 }
 
-/** Builds the binding, puts it where the loader looks, and returns the core's test programs. */
+/** Builds the binding, puts it where the loader looks, and returns the crates' test programs. */
 export function cross({
   triple,
   packages,
@@ -71,7 +71,7 @@ export function cross({
   binding
 }: Target): string[] {
   debian(...packages)
-  // napi's build script wants something to link on Windows, though all symbols are found at run time.
+  // napi's build script wants a library to link on Windows, though all symbols are resolved at run time.
   const node = `${FOLDER}/libnode`
   mkdirSync(node, { recursive: true })
   writeFileSync(`${node}/libnode.dll`, '')
@@ -87,7 +87,7 @@ export function cross({
     : (['cargo-zigbuild', 'zigbuild'] as const)
   const of = (name: string) => ['-p', name, '--target', triple]
   debianCargo([cargo, build, ...of('rootlock-napi')], FOLDER, env)
-  // Renamed: whoever has the old one loaded would crash if it changed.
+  // Renamed into place: a process that has the old one loaded would crash if it changed.
   copyFileSync(`${FOLDER}/${triple}/debug/${library}`, `${binding}.new`)
   renameSync(`${binding}.new`, binding)
   const tests = [...of('rootlock'), '--no-run', '--message-format=json']

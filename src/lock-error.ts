@@ -14,7 +14,7 @@ export type LostReason = 'hijacked' | 'heartbeat-failed'
 
 /**
  * The reason for an error. For `ERR_LOCK_UNSUCCESSFUL`: the lock is held (`held`), the signal aborted
- * the wait (`aborted`), the call is inside of a `withLock` of the same lock and would wait for itself
+ * the wait (`aborted`), the call is inside a `withLock` of the same lock and would wait for itself
  * (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
  */
 export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason

@@ -1,6 +1,6 @@
 /**
- * What the binding is told: Windows resolves paths as text, and knows a current directory for each drive.
- * Elsewhere the binding opens them from where the process is, so that a later `chdir` does not move them.
+ * The path for the binding: Windows resolves paths as text, and has a current directory for each drive.
+ * Elsewhere the binding opens them from the process's current directory, so that a later `chdir` does not move them.
  */
 export declare function given(path: string): string;
 /** How messages name it. */
