@@ -1,3 +1,16 @@
 // What index.mjs is, for bundlers: they follow only what is imported directly, and search quickly.
 
-export { LockError, inspect, openRoot, tryLock, tryRLock, withLock, withLogger } from './index.js'
+export {
+  LockError,
+  file,
+  inspect,
+  inspectSync,
+  openRoot,
+  openRootSync,
+  tryLock,
+  tryLockSync,
+  tryRLock,
+  tryRLockSync,
+  withLock,
+  withLogger
+} from './index.js'

@@ -3,5 +3,17 @@
 
 import { createRequire } from 'node:module'
 
-export const { LockError, inspect, openRoot, tryLock, tryRLock, withLock, withLogger } =
-  createRequire(import.meta.url)('./index.js')
+export const {
+  LockError,
+  file,
+  inspect,
+  inspectSync,
+  openRoot,
+  openRootSync,
+  tryLock,
+  tryLockSync,
+  tryRLock,
+  tryRLockSync,
+  withLock,
+  withLogger
+} = createRequire(import.meta.url)('./index.js')

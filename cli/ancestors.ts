@@ -49,7 +49,7 @@ export async function deadlock(
     const what = mode === 'shared' ? 'shared by' : 'locked by'
     return misused(
       `${printable(directory)} is ${what} the enclosing rootlock run (pid ${ancestor.pid}): it would wait for itself, forever`,
-      'Remove the inner run, give it another --file, or make it fail at once with --no-wait'
+      'Remove the inner run, give it another lock, or make it fail at once with --no-wait'
     )
   }
   return undefined

@@ -11,7 +11,7 @@ import { within } from '../src/paths'
 import { printable } from '../src/printable'
 import { diagnose } from '../src/diagnosis'
 import { version } from '../src/version'
-import { parse } from './arguments'
+import { parse, type Target } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
 import { fail, ok, warn, type Finding, type Verdict } from './finding'
@@ -30,8 +30,9 @@ const ENDING: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']
 const LEAVE_MS = 1000
 
 export async function doctor(args: string[]): Promise<number> {
-  const { values, directory } = parse('doctor', args, { file: { type: 'string' } })
-  const fileName = nameOf(values.file)
+  const { target } = parse('doctor', args, {})
+  const { directory } = target
+  const fileName = nameOf(target.fileName)
   // Under a name of its own: users of the directory are not disturbed.
   const name = `.rootlock-doctor-${randomUUID()}`
   const stop = new AbortController()
@@ -50,7 +51,8 @@ export async function doctor(args: string[]): Promise<number> {
     })
   }
   const verdicts = new Set<Verdict>()
-  for await (const { verdict, what, next } of examine(directory, fileName, name, stop.signal)) {
+  const findings = examine({ ...target, fileName }, name, stop.signal)
+  for await (const { verdict, what, next } of findings) {
     if (stopped) break
     verdicts.add(verdict)
     const more = next === undefined ? '' : `      ${printable(next)}\n`
@@ -77,8 +79,7 @@ function nameOf(file: string | undefined): string {
 
 /** @param name of the files that it may create */
 async function* examine(
-  directory: string,
-  fileName: string,
+  { directory, fileName, words }: Target & { fileName: string },
   name: string,
   stop: AbortSignal
 ): AsyncGenerator<Finding> {
@@ -93,7 +94,7 @@ async function* examine(
   yield* permission
   const files = await lockFiles(directory, fileName)
   yield* files
-  yield await state(directory, fileName)
+  yield await state(directory, fileName, words)
   if (permission.some(({ verdict }) => verdict === 'fail')) {
     return yield warn(
       'the clock and the locks were not tested',
@@ -163,16 +164,15 @@ async function permissions(directory: string): Promise<Finding[]> {
   }
 }
 
-async function state(directory: string, fileName: string): Promise<Finding> {
+async function state(directory: string, fileName: string, words: string): Promise<Finding> {
   try {
     const { state: now, holder, ageMs } = await diagnose(directory, fileName)
     if (now === 'free') return ok('the lock is free')
     const whom = holder ? who(holder) : 'another process'
     if (now !== 'stale') return ok(`${whom} holds the lock`)
-    const file = fileName === defaults.fileName ? '' : ` --file ${fileName}`
     return warn(
       `${whom} holds the lock, but has shown no sign of life for ${duration(ageMs ?? 0)}`,
-      `The next waiter takes it over. See: rootlock status${file} ${directory}`
+      `The next waiter takes it over. See: rootlock status ${words}`
     )
   } catch (error) {
     return fail((error as Error).message, "The lock can't be inspected: see the other findings")
@@ -196,7 +196,7 @@ async function* record(directory: string, fileName: string, name: string): Async
     )()
   } catch (error) {
     const next =
-      remedy(codeOf(error), directory) ?? 'Lock another name (--file), or move that file away'
+      remedy(codeOf(error), directory) ?? 'Lock another name (--file-name), or move that file away'
     yield fail((error as Error).message.replaceAll(copy, guard), next)
   }
   await remove(directory, name)

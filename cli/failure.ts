@@ -1,4 +1,5 @@
 import type { LockError } from '../index'
+import type { Target } from './arguments'
 import { printable } from '../src/printable'
 import { exits } from './exits'
 
@@ -31,14 +32,28 @@ export function isHeld(error: unknown): error is LockError {
   return error.reason === 'held' || (error.cause as Error | undefined)?.name === 'TimeoutError'
 }
 
-/** An error of the library, about a directory. */
-export function locking(error: unknown, directory: string, heldExit: number): unknown {
+/** An error of the library, about a lock. */
+export function locking(
+  error: unknown,
+  { directory, words }: Pick<Target, 'directory' | 'words'>,
+  heldExit: number
+): unknown {
   if (isHeld(error)) {
-    const next = `Wait longer (--wait SECONDS), or look at the holder: rootlock status ${printable(directory)}`
+    const next = `Wait longer (--wait SECONDS), or look at the holder: rootlock status ${printable(words)}`
     return new Failure(printable(error.message), next, heldExit)
   }
   if (!isLockError(error)) return error instanceof RangeError ? misused(error.message) : error
-  const next = remedy(codeOf(error), directory) ?? lookCloser(directory)
+  const next = remedy(codeOf(error), directory) ?? lookCloser(words)
+  return new Failure(printable(error.message), next, exits.unavailable)
+}
+
+/** An error of naming a file. */
+export function naming(error: unknown, path: string): unknown {
+  if (!isLockError(error)) return error instanceof RangeError ? misused(error.message) : error
+  const next =
+    codeOf(error) === 'EISDIR'
+      ? `Leave --file out: ${printable(path)}`
+      : 'Check the path: the file may be missing, but not its directory'
   return new Failure(printable(error.message), next, exits.unavailable)
 }
 
@@ -48,8 +63,7 @@ export function codeOf(error: unknown): string | undefined {
   return (cause as NodeJS.ErrnoException | undefined)?.code ?? code
 }
 
-const lookCloser = (directory: string) =>
-  `Find out what is wrong: rootlock doctor ${printable(directory)}`
+const lookCloser = (words: string) => `Find out what is wrong: rootlock doctor ${printable(words)}`
 
 /** What to do about an error of the system, if its code suggests something. */
 export function remedy(code: string | undefined, directory: string): string | undefined {
@@ -57,7 +71,7 @@ export function remedy(code: string | undefined, directory: string): string | un
     case 'ENOENT':
       return `Check the path, or create the directory: mkdir -p ${printable(directory)}`
     case 'ENOTDIR':
-      return 'rootlock locks directories, not files: name the directory that contains the file'
+      return `To lock a file: --file ${printable(directory)}`
     case 'ENOSPC':
       return 'The disk is full: a lock needs room for two small files (df -h, df -i)'
     case 'EDQUOT':

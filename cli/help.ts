@@ -10,7 +10,8 @@ export const help = `rootlock: one advisory lock per directory
   rootlock status [--json] [--watch] DIR   shows the holder and the waiters
   rootlock doctor DIR                      checks whether locks work in DIR
 
-  --file NAME    the lock file's name (.lock)
+  --file PATH       instead of DIR: the lock of a file, PATH.lock beside it
+  --file-name NAME  the lock file's name in DIR (.lock)
   --help, --version
 
 COMMAND finds the fencing token in ROOTLOCK_TOKEN. It gets the signals that are

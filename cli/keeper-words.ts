@@ -1,11 +1,10 @@
 // The messages between `rootlock run` and the process that holds its lock.
 
 import type { Ancestor } from './ancestors'
+import type { Target } from './arguments'
 
 /** The request: the first message to the keeper. */
-export interface Terms {
-  directory: string
-  fileName: string | undefined
+export interface Terms extends Target {
   shared: boolean
   quiet: boolean
   wait: boolean

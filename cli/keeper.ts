@@ -69,7 +69,7 @@ async function keep(terms: Terms, ended: Promise<void>, wait: AbortController): 
     if (terms.quiet && isHeld(error)) return terms.heldExit
     // The run has let go of the lock, or is gone.
     if (wait.signal.aborted && !isHeld(error)) return terms.heldExit
-    throw locking(error, terms.directory, terms.heldExit)
+    throw locking(error, terms, terms.heldExit)
   }
   unlock.signal.addEventListener('abort', () => {
     say({ kind: 'lost', message: (unlock.signal.reason as LockError).message })

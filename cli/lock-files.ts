@@ -12,7 +12,7 @@ import { fail, ok, warn, type Finding } from './finding'
 /** Many times the size of a guard of ours, which has two records of 512 bytes. */
 const MOST_GUARD_BYTES = 64 * 1024
 
-const MOVE_AWAY = 'Lock another name (--file), or move that file away'
+const MOVE_AWAY = 'Lock another name (--file-name), or move that file away'
 
 type Look = (path: string, stat: Stats) => Finding | undefined | Promise<Finding | undefined>
 
@@ -46,7 +46,8 @@ async function regular(path: string, look: Look): Promise<Finding | undefined> {
 const lockFile: Look = async (path, { size }) => {
   await canBeOpened(path)
   if (size === 0) return undefined
-  const next = 'If its holder freezes, nobody takes the lock over: lock an empty file (--file)'
+  const next =
+    'If its holder freezes, nobody takes the lock over: lock an empty file (--file-name, or --file for its own)'
   return warn(`${path} has content, which is never replaced`, next)
 }
 

@@ -33,8 +33,7 @@ const options = {
   'no-wait': { type: 'boolean', short: 'n' },
   'conflict-exit-code': { type: 'string', short: 'E' },
   quiet: { type: 'boolean', short: 'q' },
-  close: { type: 'boolean', short: 'o' },
-  file: { type: 'string' }
+  close: { type: 'boolean', short: 'o' }
 } as const
 
 function read(args: string[]) {
@@ -43,7 +42,7 @@ function read(args: string[]) {
     const next = 'Use: rootlock run [options] DIR -- COMMAND…'
     throw misused('run needs -- between the directory and the command', next)
   }
-  const { values, directory } = parse('run', args.slice(0, end), options)
+  const { values, target } = parse('run', args.slice(0, end), options)
   const [command, ...rest] = args.slice(end + 1)
   if (!command) throw misused('run needs a command after --')
   if (values.wait !== undefined && values['no-wait']) {
@@ -53,10 +52,9 @@ function read(args: string[]) {
     values.wait === undefined ? undefined : number('--wait', values.wait, 0, MOST_SECONDS)
   const conflict = values['conflict-exit-code']
   const terms: Terms = {
-    directory,
+    ...target,
     shared: values.shared ?? false,
     quiet: values.quiet ?? false,
-    fileName: values.file,
     wait: !values['no-wait'] && seconds !== 0,
     ms: seconds && seconds * 1000,
     heldExit: conflict === undefined ? exits.held : whole('--conflict-exit-code', conflict, 0, 255),
@@ -137,9 +135,9 @@ export async function run(args: string[]): Promise<number> {
     throw error instanceof Failure ? error : notStarted(command, error as NodeJS.ErrnoException)
   }
   if ((await lock.workEnded()) === 'kept' && !lock.lost && !terms.quiet) {
-    const directory = printable(terms.directory)
+    const words = printable(terms.words)
     process.stderr.write(
-      `rootlock: the command has ended, but processes that it started still hold the lock of ${directory}\n`
+      `rootlock: the command has ended, but processes that it started still hold the lock of ${words}\n`
     )
   }
   if (lock.lost) return exits.lost

@@ -15,17 +15,16 @@ const TOP_LEFT_AND_CLEAR = '\x1b[H\x1b[2J'
 
 const options = {
   json: { type: 'boolean' },
-  watch: { type: 'boolean' },
-  file: { type: 'string' }
+  watch: { type: 'boolean' }
 } as const
 
 export async function status(args: string[]): Promise<number> {
-  const { values, directory } = parse('status', args, options)
+  const { values, target } = parse('status', args, options)
   const look = async () => {
     try {
-      return await diagnose(directory, values.file)
+      return await diagnose(target.directory, target.fileName)
     } catch (error) {
-      throw locking(error, directory, exits.held)
+      throw locking(error, target, exits.held)
     }
   }
   const show = values.json ? json : text

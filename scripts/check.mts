@@ -38,7 +38,7 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
     about: "the ledger's bytes; needs cargo-fuzz",
     run: [
       words(
-        'cargo +nightly fuzz run --fuzz-dir crates/rootlock/fuzz ledger -- -dict=crates/rootlock/fuzz/ledger.dict -max_len=1200 -max_total_time=60'
+        'cargo +nightly fuzz run --fuzz-dir crates/rootlock-protocol/fuzz ledger -- -dict=crates/rootlock-protocol/fuzz/ledger.dict -max_len=1200 -max_total_time=60'
       )
     ]
   },

@@ -7,6 +7,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
+import { AVA, CRATES } from './tests.mjs'
+
 const tools = resolve('.build/tools')
 const script = resolve('.build/coverage/javascript')
 const base = {
@@ -41,23 +43,17 @@ const host = /^host: (.*)$/m.exec(execFileSync('rustc', ['-vV'], { encoding: 'ut
 
 must('cargo', ['llvm-cov', 'clean', '--workspace'], counting)
 rmSync(script, { recursive: true, force: true })
-// Without the model: it checks itself, for minutes.
-const crates = ['-p', 'rootlock', '-p', 'rootlock-napi']
 const rust = run(
   'cargo',
-  ['test', ...crates, '--target', host, '--locked', '--no-fail-fast'],
+  ['test', ...CRATES, '--target', host, '--locked', '--no-fail-fast'],
   counting
 )
 must('npm', ['run', 'build:debug'], counting)
 must('npm', ['run', 'build:test'], counting)
-const ava = run(
-  process.execPath,
-  ['node_modules/ava/entrypoints/cli.mjs', ...process.argv.slice(2)],
-  {
-    ...counting,
-    NODE_V8_COVERAGE: script
-  }
-)
+const ava = run(process.execPath, [AVA, ...process.argv.slice(2)], {
+  ...counting,
+  NODE_V8_COVERAGE: script
+})
 
 run(
   'cargo',

@@ -12,6 +12,12 @@ export interface Count {
 
 const TESTS = '.build/__test__'
 
+/** The crates whose tests are run wherever the lock is: all but the border, which has none, and the model. */
+export const CRATES = ['rootlock', 'rootlock-protocol', 'rootlock-sys'].flatMap((name) => [
+  '-p',
+  name
+])
+
 type Read = (line: string, count: Count) => void
 
 /** Runs a command, shows its output, and reads the counts from it. */

@@ -19,6 +19,5 @@ function replace(file: string, pattern: RegExp, by: string): void {
 replace('Cargo.toml', /(?<=^\[workspace\.package\]\nversion = ").*(?="$)/m, version)
 replace('src/version.ts', /(?<=^export const version = ').*(?='$)/m, version)
 execFileSync('cargo', ['update', '--workspace', '--offline'], { cwd: checkout, stdio: 'inherit' })
-await npm(['run', 'build:npm'], checkout)
-await npm(['run', 'build:face'], checkout)
+await npm(['exec', '--', 'napi', 'create-npm-dirs'], checkout)
 execFileSync('git', ['add', 'Cargo.toml', 'Cargo.lock', 'src', 'npm'], { cwd: checkout })

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 
 import {
+  ASK_BLOCK,
   ASK_RECOVER,
   ASK_LOGGER,
   ASK_SHARED,
@@ -11,14 +12,23 @@ import {
 } from './binding'
 import * as check from './arguments'
 import { observe } from './diagnostics'
-import { environment, ref, ignore, listen, nextKey, unref, type Listener } from './environment'
+import {
+  block,
+  environment,
+  ref,
+  ignore,
+  listen,
+  nextKey,
+  unref,
+  type Listener
+} from './environment'
 import { lockFile, report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
 import { throwLater } from './later'
-import { aborted, deadlock, fromBinding, toHolder } from './lock-error'
+import { aborted, deadlock, fromBinding, toHolder, unanswered } from './lock-error'
 import { loggerOf, type Logger } from './logger'
 import { surroundingLocks } from './nesting'
-import { pathOf, place, type Place } from './root'
+import { placeOf, type Place } from './root'
 import { onAbort } from './signals'
 
 /** How a lock is acquired and held. */
@@ -29,6 +39,13 @@ export interface LockOptions {
    * turn of the call. If it is aborted already, nothing is created, opened or recovered.
    */
   signal?: AbortSignal | undefined
+  /**
+   * How long to wait for a held lock, in milliseconds. Then the promise rejects with
+   * `ERR_LOCK_UNSUCCESSFUL`, the reason `held`, and the holder if it is known, as with `wait: false`; one
+   * attempt is made in any case, and 0 makes no other. Storage that does not answer has a second longer.
+   * @default Infinity
+   */
+  timeoutMs?: number | undefined
   /**
    * Whether to wait for a held lock. `false` makes one attempt, then rejects with `ERR_LOCK_UNSUCCESSFUL`.
    * @default true
@@ -68,6 +85,22 @@ export interface LockOptions {
   onWait?: ((holder: Holder | undefined) => void) | undefined
 }
 
+/** How a lock is acquired by a call that blocks, and held. */
+export interface SyncLockOptions extends Omit<LockOptions, 'wait'> {
+  /**
+   * How long to wait for a held lock, in milliseconds; nothing else runs in this thread meanwhile, not even
+   * the listeners of signals such as SIGINT. 0 makes one attempt. With `Infinity`, only the grant ends
+   * the wait, or the end of the process or worker. One attempt is made in any case.
+   * @default 0
+   */
+  timeoutMs?: number | undefined
+  /**
+   * If it is aborted already, the call throws, and nothing is created, opened or recovered. It can't abort
+   * while the call blocks, except in `onWait`: limit the wait by `timeoutMs`.
+   */
+  signal?: AbortSignal | undefined
+}
+
 type OnWait = NonNullable<LockOptions['onWait']>
 
 /**
@@ -76,16 +109,20 @@ type OnWait = NonNullable<LockOptions['onWait']>
  */
 export interface Request {
   readonly key: number
-  readonly where: Place
-  readonly fileName: string | undefined
+  readonly place: Place
   readonly shared: boolean
   readonly heartbeatMs: number
   readonly staleMs: number
+  readonly limitMs: number
   readonly ask: number
   readonly signal: AbortSignal | undefined
   readonly onWait: OnWait | undefined
   readonly reporting: Reporting
 }
+
+/** Which options belong to other functions, and what to use instead. */
+const elsewhere = { shared: "'tryRLock'" }
+const elsewhereSync = { shared: "'tryRLockSync'", wait: "'options.timeoutMs'" }
 
 /** The one way to a lock, shared or exclusive. */
 export function acquire(
@@ -94,29 +131,46 @@ export function acquire(
   given: LockOptions | undefined
 ): Promise<UnlockFunc> {
   try {
-    return take(read(root, shared, given))
+    return take(read(root, shared, check.options(given, elsewhere)))
   } catch (error) {
     return Promise.reject(error)
   }
 }
 
-export function read(root: unknown, shared: boolean, given: LockOptions | undefined): Request {
-  const options = check.options(given)
+/** The same, by a call that blocks. */
+export function acquireSync(
+  root: unknown,
+  shared: boolean,
+  given: SyncLockOptions | undefined
+): UnlockFunc {
+  const options = check.options(given, elsewhereSync)
+  const limitMs = check.timeout(options.timeoutMs, 0)
+  const request = read(root, shared, options, limitMs)
+  const token = begin(request)
+  return token === 0 ? blocked(request) : granted(request, token)
+}
+
+/** @param blockMs how long the call blocks at most, if it does */
+export function read(
+  root: unknown,
+  shared: boolean,
+  options: LockOptions,
+  blockMs?: number
+): Request {
   const signal = check.signal(options.signal)
   const { onWait: givenOnWait } = options
   const onWait =
     givenOnWait === undefined ? undefined : check.callback<OnWait>('options.onWait', givenOnWait)
   const logger = loggerOf(options.logger)
-  const fileName = check.fileName(options.fileName)
   const { heartbeatMs, staleMs } = check.terms(options.heartbeatMs, options.staleMs)
-  const wait = check.boolean('options.wait', options.wait, check.defaults.wait)
+  const limitMs = blockMs ?? limit(options)
   const recover = check.boolean('options.recover', options.recover, check.defaults.recover)
-  const where = place(root)
+  const place = placeOf(root, options.fileName)
   const key = nextKey()
   const observer = observe(key, shared)
   const reporting: Reporting = {
-    root: pathOf(root, where),
-    fileName: fileName ?? check.defaults.fileName,
+    root: place.shown,
+    fileName: place.fileName,
     logger,
     observer,
     // The logger and `onWait` run in the caller's context: its span, its stores.
@@ -125,17 +179,18 @@ export function read(root: unknown, shared: boolean, given: LockOptions | undefi
   observer?.at(lockFile(reporting))
   const ask =
     (shared ? ASK_SHARED : 0) |
-    (wait ? ASK_WAIT : 0) |
+    (limitMs > 0 ? ASK_WAIT : 0) |
+    (blockMs === undefined ? 0 : ASK_BLOCK) |
     (recover ? ASK_RECOVER : 0) |
     (onWait || observer ? ASK_NOTIFY : 0) |
     (logger ? ASK_LOGGER : 0)
   return {
     key,
-    where,
-    fileName,
+    place,
     shared,
     heartbeatMs,
     staleMs,
+    limitMs,
     ask,
     signal,
     onWait,
@@ -143,35 +198,69 @@ export function read(root: unknown, shared: boolean, given: LockOptions | undefi
   }
 }
 
-/** Asks the binding for the lock. The caller rejects the promise with an error that this throws. */
-export function take(request: Request): Promise<UnlockFunc> {
-  const { key, where, fileName, heartbeatMs, staleMs, ask, signal, reporting } = request
+function limit(options: LockOptions): number {
+  const limitMs = check.timeout(options.timeoutMs, Infinity)
+  if (check.boolean('options.wait', options.wait, check.defaults.wait)) return limitMs
+  if (options.timeoutMs !== undefined && limitMs > 0) {
+    throw check.outOfRange('options.timeoutMs', '0, or not given, beside wait: false', limitMs)
+  }
+  return 0
+}
+
+/** Asks the binding for the lock: the token, or 0 if events tell. */
+function begin(request: Request): number {
+  const { key, place, heartbeatMs, staleMs, limitMs, signal, reporting } = request
   if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
   const answer = environment.acquire(
     key,
-    where.root,
-    where.path,
-    fileName,
+    place.root,
+    place.path,
+    // The binding knows the default, and a string takes time to cross the border.
+    place.fileName === check.defaults.fileName ? undefined : place.fileName,
     heartbeatMs,
     staleMs,
-    ask
+    limitMs,
+    request.ask
   )
   if (typeof answer !== 'number') throw failed(reporting, fromBinding(answer, 'lock'))
-  if (answer === 0) return new Promise((resolve, reject) => new Waiting(request, resolve, reject))
-  return Promise.resolve(granted(request, answer))
+  return answer
 }
 
+/** Asks for the lock. The caller rejects the promise with an error that this throws. */
+export function take(request: Request): Promise<UnlockFunc> {
+  const token = begin(request)
+  if (token === 0) return new Promise((resolve, reject) => new Waiting(request, resolve, reject))
+  return Promise.resolve(request.signal ? unlessAborted(request, token) : granted(request, token))
+}
+
+/** Blocks until the request is settled. */
+function blocked(request: Request): UnlockFunc {
+  let settle: () => UnlockFunc
+  const waiting = new Waiting(
+    request,
+    (unlock) => (settle = () => unlock as UnlockFunc),
+    (error) => (settle = () => raise(error))
+  )
+  while (!waiting.hasEnded) block(request.key)
+  return settle!()
+}
+
+function raise(error: unknown): never {
+  throw error
+}
+
+const blocks = ({ ask }: Request): boolean => (ask & ASK_BLOCK) !== 0
+
 /** Makes the promise's value. From here on the lock listens under the request's key. */
-function granted(request: Request, token: number): UnlockFunc | Promise<UnlockFunc> {
-  const { key, signal, reporting } = request
+function granted({ key, reporting }: Request, token: number): UnlockFunc {
   const unlock = unlockFunc(key, token, reporting)
-  if (signal) return unlessAborted(request, unlock)
   reporting.observer?.granted(token)
   return unlock
 }
 
 /** Grants a lock that was free or just handed over, unless its caller aborts in the turn of the call. */
-async function unlessAborted(request: Request, unlock: UnlockFunc): Promise<UnlockFunc> {
+async function unlessAborted(request: Request, token: number): Promise<UnlockFunc> {
+  const unlock = unlockFunc(request.key, token, request.reporting)
   await undefined
   try {
     throwIfAborted(request)
@@ -180,7 +269,7 @@ async function unlessAborted(request: Request, unlock: UnlockFunc): Promise<Unlo
     await unlock().catch(() => {})
     throw failed(request.reporting, error)
   }
-  request.reporting.observer?.granted(unlock.token)
+  request.reporting.observer?.granted(token)
   return unlock
 }
 
@@ -202,6 +291,7 @@ class Waiting implements Listener {
   /** Why the request was withdrawn, once it was. A lock is released before the promise rejects. */
   #unwanted: ((event: BindingEvent | undefined) => unknown) | undefined
   #deaf: (() => void) | undefined
+  hasEnded = false
 
   constructor(
     request: Request,
@@ -212,7 +302,7 @@ class Waiting implements Listener {
     this.#resolve = resolve
     this.#reject = reject
     listen(request.key, this)
-    ref()
+    if (!blocks(request)) ref()
     // From here on the binding has a request: any error withdraws it.
     try {
       this.#begin(request)
@@ -231,7 +321,7 @@ class Waiting implements Listener {
   }
 
   #waitsForItself(): void {
-    this.#cancel(() => deadlock(lockFile(this.#request.reporting)))
+    this.#cancel(() => deadlock(lockFile(this.#request.reporting), false))
   }
 
   #cancel(why: (event: BindingEvent | undefined) => unknown): void {
@@ -252,7 +342,9 @@ class Waiting implements Listener {
   granted(token: number): void {
     if (this.#unwanted) return this.#giveBack(token)
     this.#end()
-    this.#resolve(granted(this.#request, token))
+    const request = this.#request
+    const mayAbort = request.signal && !blocks(request)
+    this.#resolve(mayAbort ? unlessAborted(request, token) : granted(request, token))
   }
 
   on(event: BindingEvent): void {
@@ -264,7 +356,7 @@ class Waiting implements Listener {
       case 'waiting':
         return this.#waiting(event)
       case 'deadlock':
-        return this.#waitsForItself()
+        return this.#cancel(() => deadlock(lockFile(reporting), blocks(this.#request)))
       case 'failed':
         ignore(key)
         this.#end()
@@ -286,7 +378,8 @@ class Waiting implements Listener {
   }
 
   #failed(event: BindingEvent): unknown {
-    return event.error ? fromBinding(event.error, 'lock') : this.#aborted(event)
+    if (event.error) return fromBinding(event.error, 'lock')
+    return unanswered(lockFile(this.#request.reporting))
   }
 
   /** The grant and the abort met. */
@@ -296,7 +389,13 @@ class Waiting implements Listener {
     const unlock = unlockFunc(key, token, reporting)
     const rejected = () => this.#rejected(reason)
     this.#end()
-    unlock().then(rejected, rejected)
+    if (!blocks(this.#request)) return void unlock().then(rejected, rejected)
+    try {
+      unlock.sync()
+    } catch {
+      // What the caller is told matters more.
+    }
+    rejected()
   }
 
   #rejected(reason: unknown): void {
@@ -304,7 +403,8 @@ class Waiting implements Listener {
   }
 
   #end(): void {
-    unref()
+    this.hasEnded = true
+    if (!blocks(this.#request)) unref()
     try {
       this.#deaf?.()
     } catch (error) {

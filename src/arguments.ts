@@ -41,27 +41,88 @@ export function invalidType(name: string, expected: string, actual: unknown): Ty
   )
 }
 
+/** @param reason why the value is refused, as the rest of a sentence */
+export function invalidValue(name: string, reason: string, actual: unknown): TypeError {
+  const kind = name.includes('.') ? 'property' : 'argument'
+  const message = `The ${kind} '${name}' ${reason}. Received ${inspect(actual)}`
+  return coded(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
+}
+
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
   const message = `The value of "${name}" is out of range. It must be ${expected}. Received ${inspect(actual)}`
   return coded(new RangeError(message), 'ERR_OUT_OF_RANGE')
 }
 
+/** Every option of the package, so that one object may serve several of its functions. */
+const OPTIONS = [
+  'fileName',
+  'heartbeatMs',
+  'logger',
+  'onWait',
+  'recover',
+  'shared',
+  'signal',
+  'staleMs',
+  'timeoutMs',
+  'wait'
+]
+
+/** What other packages call their options, and what to use here. */
+const MEANT = new Map([
+  ['lockfilePath', "'options.fileName'"],
+  ['onCompromised', "'unlock.signal'"],
+  ['pollPeriod', "'options.timeoutMs', waiting does not poll"],
+  ['realpath', "'file(path)', which resolves links"],
+  ['retries', "'options.timeoutMs', waiting does not poll"],
+  ['retryWait', "'options.timeoutMs', waiting does not poll"],
+  ['update', "'options.heartbeatMs'"]
+])
+
+/** A name as somebody may remember it. */
+const remembered = (name: string) => name.toLowerCase().replace(/ms$/, '')
+
+function meant(name: string): string | undefined {
+  const option = OPTIONS.find((known) => remembered(known) === remembered(name))
+  return option ? `'options.${option}'` : MEANT.get(name)
+}
+
 /** A path as the binding wants it. */
-export function path(name: string, value: unknown): string {
+export function path(
+  name: string,
+  value: unknown,
+  expected = 'of type string or a file: URL'
+): string {
   if (value instanceof URL) {
     if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
     value = fileURLToPath(value)
   }
-  if (typeof value !== 'string')
-    throw invalidType(name, 'of type string, a file: URL or a Root', value)
+  if (typeof value !== 'string') throw invalidType(name, expected, value)
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
   return given(value)
 }
 
-export function options<T extends object>(value: T | undefined): Partial<T> {
+/**
+ * An object of options. One that is not known is refused: a lock that ignores a time limit, or whatever else
+ * it was asked for, is worse than an error.
+ *
+ * @param elsewhere the options that other functions have, and what to use instead
+ */
+export function options<T extends object>(
+  value: T | undefined,
+  elsewhere: Record<string, string> = {}
+): Partial<T> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null)
     throw invalidType('options', 'of type object', value)
+  for (const name of Object.keys(value)) {
+    const isElsewhere = Object.hasOwn(elsewhere, name)
+    if (!isElsewhere && OPTIONS.includes(name)) continue
+    const actual: unknown = Reflect.get(value, name)
+    if (actual === undefined) continue
+    const use = isElsewhere ? elsewhere[name] : meant(name)
+    const reason = use === undefined ? 'is not an option' : `is not an option: use ${use}`
+    throw invalidValue(`options.${name}`, reason, actual)
+  }
   return value
 }
 
@@ -82,28 +143,28 @@ function isShort(name: string): boolean {
   return /~\d+$/.test(base) && Buffer.byteLength(base) <= 8 && Buffer.byteLength(extension) <= 3
 }
 
-/** Leaves `undefined` as it is: the binding knows the default. */
-export function fileName(value: unknown): string | undefined {
+/** A lock file's name, if one is given. */
+export function fileName(value: unknown, name = 'options.fileName'): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'string') throw invalidType('options.fileName', 'of type string', value)
+  if (typeof value !== 'string') throw invalidType(name, 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
-  if (!plain) throw outOfRange('options.fileName', 'a plain file name without separators', value)
+  if (!plain) throw outOfRange(name, 'a plain file name without separators', value)
   // A name of nothing but dots and spaces can't be confused with another.
   if (/[^. ][. ]+$/.test(value)) {
-    throw outOfRange('options.fileName', 'a name that does not end in a dot or a space', value)
+    throw outOfRange(name, 'a name that does not end in a dot or a space', value)
   }
   if (isShort(value)) {
-    throw outOfRange('options.fileName', 'a name that is not like a short name (8.3)', value)
+    throw outOfRange(name, 'a name that is not like a short name (8.3)', value)
   }
   if (DERIVED_NAME.test(fold(value))) {
     throw outOfRange(
-      'options.fileName',
+      name,
       'a name that does not end in .guard or .next, ignoring case and characters that are not ASCII',
       value
     )
   }
   if (Buffer.byteLength(value) > MAX_FILE_NAME_BYTES) {
-    throw outOfRange('options.fileName', `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
+    throw outOfRange(name, `at most ${MAX_FILE_NAME_BYTES} bytes`, value)
   }
   return value
 }
@@ -144,6 +205,13 @@ export function terms(givenHeartbeatMs: unknown, givenStaleMs: unknown) {
 /** The age from which `inspect` calls a lock stale. */
 export function staleAge(value: unknown): number {
   return milliseconds('options.staleMs', value ?? defaults.staleMs, 0, '>= 0')
+}
+
+/** How long a request waits: until then for a held lock, or one attempt if that is 0. */
+export function timeout(value: unknown, otherwise: number): number {
+  if (value === undefined) return otherwise
+  if (value === Infinity) return value
+  return milliseconds('options.timeoutMs', value, 0, '>= 0')
 }
 
 function milliseconds(name: string, value: unknown, least: number, expected: string): number {

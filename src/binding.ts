@@ -18,6 +18,7 @@ const here = typeof __dirname === 'string' ? __dirname : dirname(process.argv[1]
 const target = platformOf(process)
 
 export const {
+  ASK_BLOCK,
   ASK_RECOVER,
   ASK_LOGGER,
   ASK_SHARED,
@@ -32,14 +33,18 @@ export const {
   TOOK_OVER,
   absolutePath,
   acquire,
+  blockRelease,
   cancel,
   closeRoot,
   diagnose,
   inspect,
+  inspectSync,
   isWithin,
   lost,
+  next,
   openEnvironment,
   openRoot,
+  openRootSync,
   release
 } = load()
 

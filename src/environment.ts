@@ -1,7 +1,7 @@
 // This environment's side of the binding: one object, one stream of events, and a reference that keeps
 // the event loop alive while a request is pending.
 
-import { MessageChannel } from 'node:worker_threads'
+import { isMainThread, MessageChannel } from 'node:worker_threads'
 
 import * as binding from './binding'
 import type { BindingError, BindingEvent } from './binding'
@@ -30,13 +30,17 @@ const number = binding.openEnvironment(dispatch)
 /** The binding's functions, for this environment. */
 export const environment = {
   acquire: binding.acquire.bind(undefined, number),
+  blockRelease: binding.blockRelease.bind(undefined, number),
   cancel: binding.cancel.bind(undefined, number),
   closeRoot: binding.closeRoot.bind(undefined, number),
   diagnose: binding.diagnose.bind(undefined, number),
   inspect: binding.inspect.bind(undefined, number),
+  inspectSync: binding.inspectSync.bind(undefined, number),
   isWithin: binding.isWithin.bind(undefined, number),
   lost: binding.lost.bind(undefined, number),
+  next: binding.next.bind(undefined, number),
   openRoot: binding.openRoot.bind(undefined, number),
+  openRootSync: binding.openRootSync.bind(undefined, number),
   release: binding.release.bind(undefined, number)
 }
 
@@ -48,19 +52,37 @@ export function nextKey(): number {
 }
 
 /**
+ * How long a call blocks before it comes up for air. A worker can be terminated only while JavaScript runs;
+ * the main thread is terminated with the process.
+ */
+const BREATH_MS = isMainThread ? Infinity : 100
+
+/** Blocks until something happens to a request, and delivers it. */
+export function block(key: number): void {
+  let event: ReturnType<typeof environment.next>
+  do event = environment.next(key, BREATH_MS)
+  while (event === null)
+  if (typeof event === 'number') dispatch(key, event)
+  else dispatch(key, 0, event)
+}
+
+/**
  * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
  * A loss that the caller does not know yet is told first.
+ *
+ * @param blocks whether the event is waited for by `block`
  */
 export function release(
   key: number,
   knowsLoss: boolean,
   lose: (reason: LostReason) => void,
-  observer: Observer | undefined
+  observer: Observer | undefined,
+  blocks: boolean
 ): boolean {
-  let released = environment.release(key, knowsLoss)
+  let released = environment.release(key, knowsLoss, blocks)
   if (typeof released === 'string') {
     lose(released)
-    released = environment.release(key, true)
+    released = environment.release(key, true, blocks)
   }
   if (released === false) return false
   if (released === true) {

@@ -2,7 +2,16 @@ import { AsyncResource } from 'node:async_hooks'
 
 import type { BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
-import { environment, ref, ignore, listen, release, unref, type Listener } from './environment'
+import {
+  block,
+  environment,
+  ref,
+  ignore,
+  listen,
+  release,
+  unref,
+  type Listener
+} from './environment'
 import { throwLater } from './later'
 import { fromBinding, lost, type LockError, type LostReason } from './lock-error'
 import type { Logger } from './logger'
@@ -22,6 +31,12 @@ export interface UnlockFunc {
    */
   (): Promise<void>
   /**
+   * Releases the lock in the same way, but blocks until that is done, and throws what the promise would
+   * reject with. On a network file system that takes as long as the server does. Only the first call of either
+   * kind releases the lock; a later one blocks until the release is done.
+   */
+  sync(): void
+  /**
    * Aborts, with an `ERR_LOCK_LOST` error as its reason, as soon as a heartbeat finds that the lock
    * was hijacked, or the heartbeat has failed for so long that another process may take the lock over.
    * Pass it to the work that the lock protects.
@@ -38,6 +53,8 @@ export interface UnlockFunc {
   readonly token: number
   /** Releases the lock, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+  /** Releases the lock as `sync` does, for `using`. */
+  [Symbol.dispose](): void
 }
 
 /** An asynchronous context to call functions in. */
@@ -86,6 +103,8 @@ class HeldLock implements Listener {
   /** The context of the first reader of the signal; listeners are called in it. */
   #context: AsyncResource | undefined
   #released: Promise<void> | undefined
+  /** How the release ended, once that is known. */
+  #result: { readonly error?: LockError } | undefined
 
   constructor(key: number, token: number, reporting: Reporting) {
     this.#key = key
@@ -117,19 +136,39 @@ class HeldLock implements Listener {
 
   release(): Promise<void> {
     if (this.#released) return this.#released
-    const released = this.#release()
+    const released = this.#release(false)
     // A listener that was notified of the loss may have released the lock meanwhile.
     return (this.#released ??= released)
   }
 
-  #release(): Promise<void> {
+  releaseSync(): void {
+    if (!this.#released) {
+      const released = this.#release(true)
+      this.#released ??= released
+    } else if (!this.#result && !environment.blockRelease(this.#key)) {
+      // It is done; the event that says so is on its way to the promise.
+      return
+    }
+    while (!this.#result) block(this.#key)
+    const { error } = this.#result
+    if (!error) return
+    // Whoever is told here need not look at the promise.
+    this.#released.catch(() => {})
+    throw error
+  }
+
+  #release(blocks: boolean): Promise<void> {
     // Stops listening before the release, whose events may already belong to the next grant.
     ignore(this.#key)
     try {
       const lose = (reason: LostReason) => this.#lose(reason)
       const { observer } = this.#reporting
-      if (release(this.#key, this.#lost !== undefined, lose, observer)) return Promise.resolve()
+      if (release(this.#key, this.#lost !== undefined, lose, observer, blocks)) {
+        this.#result = {}
+        return Promise.resolve()
+      }
     } catch (error) {
+      this.#result = { error: error as LockError }
       return Promise.reject(error)
     }
     ref()
@@ -140,6 +179,7 @@ class HeldLock implements Listener {
           ignore(this.#key)
           unref()
           const error = event.error && (fromBinding(event.error, 'unlock') as LockError)
+          this.#result = error ? { error } : {}
           this.#reporting.observer?.released(error)
           if (error) reject(error)
           else resolve()
@@ -177,9 +217,19 @@ const UnlockPrototype: object = Object.create(Function.prototype, {
       return this[held].signal
     }
   },
+  sync: {
+    value(this: { [held]: HeldLock }) {
+      this[held].releaseSync()
+    }
+  },
   [Symbol.asyncDispose]: {
     value(this: { [held]: HeldLock }) {
       return this[held].release()
+    }
+  },
+  [Symbol.dispose]: {
+    value(this: { [held]: HeldLock }) {
+      this[held].releaseSync()
     }
   }
 })

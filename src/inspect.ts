@@ -1,8 +1,9 @@
 import * as check from './arguments'
+import type { BindingLockState } from './binding'
 import { ask, environment } from './environment'
 import type { Holder } from './holder'
 import { fromBinding, toHolder } from './lock-error'
-import { place, type Root } from './root'
+import { placeOf, type Lockable } from './root'
 
 /** Which lock to inspect, and how. */
 export interface InspectOptions {
@@ -37,19 +38,30 @@ export interface LockState {
  * Where the system does not report how a file is locked, `inspect` tries the lock for a few microseconds.
  * That makes no attempt of this package fail, but an attempt of another program may fail because of it.
  */
-export async function inspect(
-  root: string | URL | Root,
-  options?: InspectOptions
-): Promise<LockState> {
-  const given = check.options(options)
-  const fileName = check.fileName(given.fileName) ?? check.defaults.fileName
-  const staleMs = check.staleAge(given.staleMs)
-  const where = place(root)
+export async function inspect(root: Lockable, options?: InspectOptions): Promise<LockState> {
+  const { place, staleMs } = read(root, options)
   const event = await ask((key) =>
-    environment.inspect(key, where.root, where.path, fileName, staleMs)
+    environment.inspect(key, place.root, place.path, place.fileName, staleMs)
   )
   if (!event.state) throw fromBinding(event.error!, 'inspect')
-  const { state, holder, ageMs } = event.state
+  return toState(event.state)
+}
+
+/** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
+export function inspectSync(root: Lockable, options?: InspectOptions): LockState {
+  const { place, staleMs } = read(root, options)
+  const seen = environment.inspectSync(place.root, place.path, place.fileName, staleMs)
+  if (!('state' in seen)) throw fromBinding(seen, 'inspect')
+  return toState(seen)
+}
+
+function read(root: unknown, options: InspectOptions | undefined) {
+  const given = check.options(options)
+  const staleMs = check.staleAge(given.staleMs)
+  return { place: placeOf(root, given.fileName), staleMs }
+}
+
+function toState({ state, holder, ageMs }: BindingLockState): LockState {
   return {
     state,
     ...(holder && { holder: toHolder(holder) }),

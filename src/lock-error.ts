@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { getSystemErrorMap } from 'node:util'
+import { getSystemErrorMap, inspect } from 'node:util'
 
 import type { BindingError, BindingHolder, BindingSystemError } from './binding'
 import type { Holder } from './holder'
@@ -14,8 +14,9 @@ export type LostReason = 'hijacked' | 'heartbeat-failed'
 
 /**
  * The reason for an error. For `ERR_LOCK_UNSUCCESSFUL`: the lock is held (`held`), the signal aborted
- * the wait (`aborted`), the call is inside a `withLock` of the same lock and would wait for itself
- * (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
+ * the wait (`aborted`), the call would wait for itself, because it is inside a `withLock` of the same lock or
+ * blocks the thread that holds it (`deadlock`), or the system reported an error (`system`). For
+ * `ERR_LOCK_LOST`: a `LostReason`.
  */
 export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason
 
@@ -60,7 +61,8 @@ export function aborted(
   error: BindingError | undefined
 ): LockError {
   const cause: unknown = signal.reason
-  if (error?.kind === 'cancelled') return held('aborted', error, { cause })
+  if (error?.kind === 'cancelled' || error?.kind === 'held')
+    return held('aborted', error, { cause })
   return new LockError(
     'ERR_LOCK_UNSUCCESSFUL',
     'aborted',
@@ -71,13 +73,26 @@ export function aborted(
 }
 
 /** A wait for a lock that is released only after the wait has ended. */
-export function deadlock(path: string): LockError {
-  return new LockError(
-    'ERR_LOCK_UNSUCCESSFUL',
-    'deadlock',
-    'store is locked by the withLock around this call, which would wait for itself forever',
+export function deadlock(path: string, blocks: boolean): LockError {
+  const whom = blocks
+    ? "this thread, or about to be, and it can't release it while this call blocks"
+    : 'the withLock around this call, which would wait for itself forever'
+  return new LockError('ERR_LOCK_UNSUCCESSFUL', 'deadlock', `store is locked by ${whom}`, path)
+}
+
+/** A request whose time limit passed before it was known whether the lock is held. */
+export function unanswered(path: string): LockError {
+  const message = `ETIMEDOUT: the file system has not answered, open '${path}'`
+  const errno = -constants.errno.ETIMEDOUT
+  const cause = Object.assign(new Error(message), {
+    code: 'ETIMEDOUT',
+    errno,
+    syscall: 'open',
     path
-  )
+  })
+  return new LockError('ERR_LOCK_UNSUCCESSFUL', 'system', `${attempts.lock}: ${message}`, path, {
+    cause
+  })
 }
 
 const attempts = {
@@ -100,10 +115,22 @@ export function fromBinding(error: BindingError, attempt: keyof typeof attempts)
     default: {
       const cause = error.system ? systemError(error.system) : notAFile(error)
       const code = attempt === 'unlock' ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
-      const message = `${attempts[attempt]}: ${cause.message}`
+      const message = `${attempts[attempt]}: ${cause.message}${hint(cause)}`
       return new LockError(code, 'system', message, error.path, { cause })
     }
   }
+}
+
+/** What people lock first is a file. */
+function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
+  if (code !== 'ENOTDIR' || syscall !== 'open') return ''
+  return `; to lock a file, name it by file(${inspect(path)})`
+}
+
+/** A path that is no file's. */
+export function noFile(cause: NodeJS.ErrnoException, path: string): LockError {
+  const message = `${attempts.lock}: ${cause.message}`
+  return new LockError('ERR_LOCK_UNSUCCESSFUL', 'system', message, path, { cause })
 }
 
 /** The reason of `unlock.signal`. */

@@ -1,5 +1,11 @@
-import { path as checkedPath } from './arguments'
-import { ask, environment } from './environment'
+import {
+  defaults,
+  fileName as checkedFileName,
+  invalidValue,
+  path as checkedPath
+} from './arguments'
+import { ask, environment, nextKey } from './environment'
+import { isFileLock, type FileLock } from './file'
 import { fromBinding, rootClosed } from './lock-error'
 import { absolute } from './paths'
 
@@ -17,6 +23,8 @@ export interface Root {
   close(): Promise<void>
   /** Closes the directory, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+  /** Closes the directory, for `using`. */
+  [Symbol.dispose](): void
 }
 
 class OpenRoot implements Root {
@@ -30,13 +38,17 @@ class OpenRoot implements Root {
   }
 
   async close(): Promise<void> {
-    if (this.#number === undefined) return
-    environment.closeRoot(this.#number)
-    this.#number = undefined
+    this[Symbol.dispose]()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#number === undefined) return
+    environment.closeRoot(this.#number)
+    this.#number = undefined
   }
 
   static number(root: OpenRoot): number {
@@ -54,19 +66,42 @@ export async function openRoot(path: string | URL): Promise<Root> {
   return new OpenRoot(shown, event.key)
 }
 
-/** A root argument as the binding takes it: a path, or else the number of an open directory. */
+/** Opens a directory as `openRoot` does, and blocks meanwhile. */
+export function openRootSync(path: string | URL): Root {
+  const opened = checkedPath('path', path)
+  const shown = absolute(opened)
+  const key = nextKey()
+  const error = environment.openRootSync(key, opened)
+  if (error) throw fromBinding(error, 'open')
+  return new OpenRoot(shown, key)
+}
+
+/** What can be locked: a directory, by its path, a `file:` URL or a `Root`; or a file, by `file`. */
+export type Lockable = string | URL | Root | FileLock
+
+/** Where a lock is. */
 export interface Place {
+  /** The directory as the binding takes it: a path, or else the number of an open one. */
   readonly root: number
   readonly path: string | undefined
+  /** The directory's path, for messages. */
+  readonly shown: string
+  readonly fileName: string
 }
 
-export function place(root: unknown): Place {
-  return root instanceof OpenRoot
-    ? { root: OpenRoot.number(root), path: undefined }
-    : { root: 0, path: checkedPath('root', root) }
-}
-
-/** The path of a root argument that `place` has accepted. */
-export function pathOf(root: unknown, { path }: Place): string {
-  return path === undefined ? (root as Root).path : absolute(path)
+/** Where the lock of a root argument is. */
+export function placeOf(root: unknown, givenName: unknown): Place {
+  if (isFileLock(root)) {
+    const { directory, fileName } = root
+    if (givenName !== undefined) {
+      throw invalidValue('options.fileName', 'must not be given beside a file', givenName)
+    }
+    return { root: 0, path: directory, shown: directory, fileName }
+  }
+  const fileName = checkedFileName(givenName) ?? defaults.fileName
+  if (root instanceof OpenRoot) {
+    return { root: OpenRoot.number(root), path: undefined, shown: root.path, fileName }
+  }
+  const path = checkedPath('root', root, 'of type string, a file: URL, a Root or a file()')
+  return { root: 0, path, shown: absolute(path), fileName }
 }

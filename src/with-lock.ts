@@ -2,7 +2,7 @@ import { read, take, throwIfAborted, type LockOptions } from './acquire'
 import { boolean, callback, options as checked } from './arguments'
 import { LockError } from './lock-error'
 import { enter, leave } from './nesting'
-import type { Root } from './root'
+import type { Lockable } from './root'
 
 /** How `withLock` acquires its lock. */
 export interface WithLockOptions extends LockOptions {
@@ -24,13 +24,14 @@ export interface WithLockOptions extends LockOptions {
  * rejects at once, with the reason `deadlock`. A reader may ask for the lock as a reader again.
  */
 export async function withLock<T>(
-  root: string | URL | Root,
+  root: Lockable,
   fn: (signal: AbortSignal) => T | PromiseLike<T>,
   options?: WithLockOptions
 ): Promise<Awaited<T>> {
   callback('fn', fn)
-  const shared = boolean('options.shared', checked(options).shared, false)
-  const request = read(root, shared, options)
+  const given = checked(options)
+  const shared = boolean('options.shared', given.shared, false)
+  const request = read(root, shared, given)
   const unlock = await take(request)
   const { signal } = unlock
   let result: Awaited<T>

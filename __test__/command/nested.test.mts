@@ -71,8 +71,8 @@ test('a run inside a run proceeds where it can', async (t) => {
       ['-s', root],
       ['-s', root]
     ],
-    [[root], ['--file', 'other.lock', root]],
-    [['--file', 'other.lock', root], [root]],
+    [[root], ['--file-name', 'other.lock', root]],
+    [['--file-name', 'other.lock', root], [root]],
     [[root], [below]]
   ] as string[][][]) {
     const line = rootlock('run', ...inner!, '--', ...works)

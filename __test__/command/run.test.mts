@@ -154,7 +154,7 @@ test('a directory that can not be locked exits with 69, and advice', async (t) =
   await writeFile(join(root, 'file'), '')
   const file = await run(t, 'run', join(root, 'file'), '--', ...node('0'))
   t.is(file.code, 69)
-  t.regex(file.err, /ENOTDIR.*\n  rootlock locks directories, not files/)
+  t.regex(file.err, /ENOTDIR.*\n  To lock a file: --file /)
 })
 
 test('--quiet hides no other failure with the same exit code', async (t) => {
@@ -171,7 +171,7 @@ test('wrong usage exits with 64, says what is wrong and what to do, and runs not
     [['walk'], /unknown verb "walk"/],
     [['toString'], /unknown verb "toString"/],
     [['run', root, 'true'], /run needs -- between/],
-    [['run', '--', 'true'], /run needs a directory/],
+    [['run', '--', 'true'], /run needs a directory, or --file/],
     [['run', root, '--'], /run needs a command/],
     [['run', root, root, '--', 'true'], /takes one directory/],
     [['run', '--sharde', root, '--', 'true'], /Unknown option '--sharde'/],
@@ -183,7 +183,10 @@ test('wrong usage exits with 64, says what is wrong and what to do, and runs not
       /--conflict-exit-code must be a whole number from 0 to 255/
     ],
     [['run', '-E', '1.5', root, '--', 'true'], /whole number/],
-    [['run', '--file', 'a/b', root, '--', 'true'], /plain file name/],
+    [['run', '--file-name', 'a/b', root, '--', 'true'], /plain file name/],
+    [['run', '--file', 'x', root, '--', 'true'], /a directory or --file, but got both: x and /],
+    [['status', '--file', 'x', '--file-name', 'y'], /got both: x and y\n.*--file-name NAME DIR/],
+    [['status', '--file', 'a:b'], /"path" is out of range/],
     [['status'], /status needs a directory/],
     [['run', '', '--', 'true'], /run needs a directory, but its name is empty/],
     [['status', ''], /status needs a directory, but its name is empty/],
@@ -209,8 +212,11 @@ test('help fits a screen, and names every exit code', async (t) => {
   t.regex((await run(t, '--version')).out, /^\d+\.\d+\.\d+\n$/)
 })
 
-test('run --file acquires another lock of the same directory', async (t) => {
+test('run --file-name takes another lock of the same directory', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
-  t.is((await run(t, 'run', '-n', '--file', '.posixage.lock', root, '--', ...node('0'))).code, 0)
+  t.is(
+    (await run(t, 'run', '-n', '--file-name', '.posixage.lock', root, '--', ...node('0'))).code,
+    0
+  )
 })

@@ -182,10 +182,10 @@ test('status of a missing directory says what to do', async (t) => {
   t.regex(err, /^rootlock: .*ENOENT.*\n  .*mkdir -p /)
 })
 
-test('status --file inspects another lock of the same directory', async (t) => {
+test('status --file-name looks at another lock of the same directory', async (t) => {
   const root = await temporaryRoot(t)
   await waiter(t, root, { fileName: '.posixage.lock' }).lock
   t.is(parse((await run(t, 'status', '--json', root)).out).state, 'free')
-  const other = await run(t, 'status', '--json', '--file', '.posixage.lock', root)
+  const other = await run(t, 'status', '--json', '--file-name', '.posixage.lock', root)
   t.is(parse(other.out).state, 'exclusive')
 })

@@ -16,7 +16,7 @@ export interface Part {
 }
 
 export interface Said {
-  kind: 'held' | 'unlocked' | 'waiting' | 'counted' | 'lost' | 'failed'
+  kind: 'held' | 'told' | 'unlocked' | 'waiting' | 'counted' | 'lost' | 'failed'
   token?: number
   code?: string
   reason?: string
@@ -38,6 +38,11 @@ const words: Record<string, () => unknown> = {
   async unlock() {
     await unlock()
     say({ kind: 'unlocked', token: unlock.token })
+  },
+  /** For who blocks once this was told. */
+  'unlock soon'() {
+    say({ kind: 'told' })
+    setTimeout(() => void unlock(), 50)
   },
   exit: () => process.exit(7),
   /** Ends by itself, if a held lock does not keep it alive. */

@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What to clean up after a claim, last in, first out. */
+import type { LockError } from 'rootlock'
+
+/** What is cleaned up after a claim, the last first. */
 export type Later = (undo: () => unknown) => void
 
 interface Claim {
@@ -75,7 +77,18 @@ export async function rejection<E>(promise: Promise<unknown>): Promise<E> {
   throw new Error(`it should reject, but resolved with ${String(value)}`)
 }
 
-/** Whether a promise stays pending for a short time; proves nothing more. */
+/** The error that a call throws. */
+export function thrown(call: () => unknown): LockError {
+  let value: unknown
+  try {
+    value = call()
+  } catch (error) {
+    return error as LockError
+  }
+  throw new Error(`it should throw, but returned ${String(value)}`)
+}
+
+/** Whether a promise stays pending for a short time; proves nothing else. */
 export async function blocks(promise: Promise<unknown>): Promise<void> {
   const quiet = new Promise((resolve) => setTimeout(resolve, 80, 'quiet'))
   const first = await Promise.race([promise, quiet])

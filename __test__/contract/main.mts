@@ -10,10 +10,14 @@ import { Worker } from 'node:worker_threads'
 
 import {
   inspect,
+  inspectSync,
   LockError,
   openRoot,
+  openRootSync,
   tryLock,
+  tryLockSync,
   tryRLock,
+  tryRLockSync,
   withLock,
   withLogger,
   type Holder
@@ -27,6 +31,7 @@ import {
   inTime,
   rejection,
   runtime,
+  thrown,
   type Later
 } from './check.mjs'
 import { count } from './count.mjs'
@@ -153,6 +158,33 @@ if (process.platform !== 'win32') {
     await unlock()
   })
 }
+
+claim('a wait has a limit, and then says who holds the lock', async (root, later) => {
+  const holder = new Actor(later, { root })
+  await holder.says('held')
+  const error = await rejection<LockError>(tryLock(root, { timeoutMs: 50 }))
+  assert.equal(error.reason, 'held')
+  assert.equal(error.holder?.pid, holder.pid)
+})
+
+claim('a call that blocks gets the lock that another process releases', async (root, later) => {
+  const holder = new Actor(later, { root })
+  const { token } = await holder.says('held')
+  const reasons = [0, 50].map((timeoutMs) => thrown(() => tryLockSync(root, { timeoutMs })).reason)
+  assert.deepEqual(reasons, ['held', 'held'])
+  assert.equal(inspectSync(root).holder?.pid, holder.pid)
+  let waited = 0
+  holder.tell('unlock soon')
+  await holder.says('told')
+  const unlock = tryLockSync(root, { timeoutMs: 30_000, onWait: () => waited++ })
+  assert.ok(unlock.token > token! && waited <= 1)
+  assert.equal(thrown(() => tryRLockSync(root, { timeoutMs: 30_000 })).reason, 'deadlock')
+  unlock.sync()
+  using opened = openRootSync(root)
+  using first = tryRLockSync(opened)
+  using second = tryRLockSync(root, { timeoutMs: 30_000 })
+  assert.ok(second.token > first.token)
+})
 
 claim('only the first unlock releases, and all return one promise', async (root) => {
   const unlock = await tryLock(root)
@@ -404,6 +436,24 @@ claim(
     else await (await inTime('the lock', lock))()
   }
 )
+
+claim('a thread that blocks gets the lock of another one', async (root, later) => {
+  const worker = thread(later, root, 'stay')
+  await worker.says('held')
+  worker.tell()
+  tryLockSync(root, { timeoutMs: 30_000 }).sync()
+})
+
+claim('a worker thread can be terminated while it blocks', async (root, later) => {
+  const unlock = await tryLock(root)
+  const worker = thread(later, root, 'block')
+  await worker.says('waiting')
+  await worker.terminate()
+  await unlock()
+  await (
+    await inTime('the lock', tryLock(root))
+  )()
+})
 
 claim('a worker thread can be terminated while it waits', async (root, later) => {
   const unlock = await tryLock(root)

@@ -47,7 +47,7 @@ export class Actor {
     return this.#process.pid!
   }
 
-  tell(word: 'unlock' | 'exit' | 'leave'): void {
+  tell(word: 'unlock' | 'unlock soon' | 'exit' | 'leave'): void {
     this.#process.stdin!.write(`${word}\n`)
   }
 

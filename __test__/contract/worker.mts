@@ -2,20 +2,23 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 
-import { tryLock } from 'rootlock'
+import { tryLock, tryLockSync } from 'rootlock'
 
 const { root, next } = workerData as { root: string; next: Next }
 const port = parentPort!
 
 /** What it does once it has the lock, or once it waits. */
-export type Next = 'stay' | 'spin' | 'end' | 'exit'
+export type Next = 'stay' | 'spin' | 'end' | 'exit' | 'block'
 
 const spin = () => {
   for (;;);
 }
 
 const onWait = () => port.postMessage('waiting')
-const unlock = await tryLock(root, { onWait })
+const unlock =
+  next === 'block'
+    ? tryLockSync(root, { timeoutMs: Infinity, onWait })
+    : await tryLock(root, { onWait })
 port.postMessage('held')
 switch (next) {
   case 'stay':

@@ -2,7 +2,15 @@ import { readdir } from 'node:fs/promises'
 import { inspect as show } from 'node:util'
 
 import test from 'ava'
-import { inspect, tryLock, tryRLock, withLock, type LockOptions } from 'rootlock'
+import {
+  inspect,
+  tryLock,
+  tryLockSync,
+  tryRLock,
+  tryRLockSync,
+  withLock,
+  type LockOptions
+} from 'rootlock'
 
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
@@ -57,7 +65,9 @@ const wrong: [option: string, code: string, values: unknown[]][] = [
   ['heartbeatMs', RANGE, [NaN, 0, -1, 49, 49.9, -Infinity, Infinity]],
   ['staleMs', TYPE, ['30000', 30_000n, {}]],
   ['staleMs', RANGE, [NaN, 0, -1, 29_999, -Infinity, Infinity]],
-  ['onWait', TYPE, [null, 1, 'log', {}]]
+  ['onWait', TYPE, [null, 1, 'log', {}]],
+  ['timeoutMs', TYPE, [null, '10', 10n, {}, true]],
+  ['timeoutMs', RANGE, [NaN, -1, -0.1, -Infinity, 2 ** 53]]
 ]
 
 /** A value as a failing assertion names it. */
@@ -82,6 +92,11 @@ for (const [option, code, values] of wrong) {
       ]) {
         const error = await t.throwsAsync(lock, expected, cut(value))
         t.regex(error.message, /must be .+ Received /, 'it says what was expected, and what came')
+      }
+      if (option !== 'wait') {
+        for (const lock of [tryLockSync, tryRLockSync]) {
+          t.throws(() => void lock(root, options), expected, cut(value))
+        }
       }
       if (['fileName', 'staleMs'].includes(option) && value !== 29_999 && value !== 0) {
         await t.throwsAsync(inspect(root, options), expected, cut(value))

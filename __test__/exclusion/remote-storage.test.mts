@@ -4,7 +4,8 @@ import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
 
-import { child, program, type Child } from '../helpers/child.mjs'
+import { child, fixture, program, type Child } from '../helpers/child.mjs'
+import { DEADLINE } from '../helpers/eventually.mjs'
 import { goProgram } from '../helpers/go-program.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { linux, namespaces, needing, superuser, tool } from '../helpers/needing.mjs'
@@ -30,7 +31,12 @@ async function mount(t: ExecutionContext, ...options: string[]) {
     from,
     /** A holder whose lock is there, or in another given place. */
     holder: (more: object = {}) => child(t, 'holder', { root, options: TERMS, ...more }, enter),
-    /** The storage answers nothing while `work` runs. */
+    /** A process that blocks for its lock there. */
+    blocked(timeoutMs: number): Child {
+      const input = JSON.stringify({ root, options: { ...TERMS, timeoutMs } })
+      return program(t, enter[0]!, [enter[1]!, process.execPath, fixture('sync'), input])
+    },
+    /** Nothing that needs the storage gets an answer while `work` runs. */
     async hang(work: () => Promise<void>) {
       await server.freeze()
       try {
@@ -70,6 +76,23 @@ for (const options of [[], ['-locks']]) {
     writer.kill()
     await writer.ends()
     await holder({ options: { wait: false } }).says('held')
+  })
+
+  withFuse(`a call blocks for a lock on remote storage: locks by ${served}`, async (t) => {
+    const { holder, blocked } = await mount(t, ...options)
+    const first = holder()
+    await first.says('held')
+    const waiter = blocked(DEADLINE)
+    await waiter.prints('waiting\n')
+    first.tell('unlock')
+    await waiter.prints('held')
+    waiter.process.stdin!.end()
+    await waiter.prints('unlocked')
+    t.is((await waiter.ends()).code, 0)
+    const next = holder()
+    await next.says('held')
+    const late = blocked(20)
+    await late.prints('failed held')
   })
 
   withFuse(
@@ -157,4 +180,15 @@ withFuse('hung storage affects no lock on other storage', async (t) => {
     await mustBlock(other.says('held'))
     t.false(both.hasSaid('lost'))
   })
+})
+
+withFuse('a wait that has a limit ends on storage that does not answer', async (t) => {
+  const { holder, blocked, hang } = await mount(t)
+  await hang(async () => {
+    const { reason, cause } = await holder({ options: { ...TERMS, timeoutMs: 20 } }).says('failed')
+    t.is(reason, 'system')
+    t.is(cause.code, 'ETIMEDOUT')
+    await blocked(20).prints('failed system')
+  })
+  await holder().says('held')
 })

@@ -26,12 +26,14 @@ const pages = [
   'command',
   'containers',
   'errors',
+  'files',
   'files-in-your-tree',
   'fencing',
   'migrating',
   'nfs',
   'observability',
   'single-instance',
+  'sync',
   'workers'
 ].map((page) => `docs/${page}.md`)
 

@@ -10,7 +10,20 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 const require = createRequire(import.meta.url)
 const commonjs = require('rootlock') as typeof esm
 
-const NAMES = ['LockError', 'inspect', 'openRoot', 'tryLock', 'tryRLock', 'withLock', 'withLogger']
+const NAMES = [
+  'LockError',
+  'file',
+  'inspect',
+  'inspectSync',
+  'openRoot',
+  'openRootSync',
+  'tryLock',
+  'tryLockSync',
+  'tryRLock',
+  'tryRLockSync',
+  'withLock',
+  'withLogger'
+]
 
 test('ES modules can import exactly the exported names', (t) => {
   const names = Object.keys(esm).filter(

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { join } from 'node:path'
 
 import test from 'ava'
 
@@ -11,24 +11,16 @@ needing(
   notWine,
   process.platform !== 'win32' && onPath('npm')
 )('the package holds the face, its declarations and two papers, and no more', async (t) => {
-  const files = await listed(checkout)
-  const declared = files.filter((file) => /\.d\.m?ts$/.test(file))
   const commands = Object.values((manifest(checkout)['bin'] ?? {}) as Record<string, string>)
+  const face = ['index.js', 'index.mjs', 'index.bundler.mjs', 'index.d.ts', 'index.d.mts']
   t.deepEqual(
-    files.filter((file) => !declared.includes(file)).toSorted(),
-    ['LICENSE', 'README.md', 'index.js', 'index.mjs', 'index.bundler.mjs', ...commands].toSorted()
+    (await listed(checkout)).toSorted(),
+    ['LICENSE', 'README.md', ...face, ...commands].toSorted()
   )
-  t.deepEqual(declared.toSorted(), await reachable(['index.d.mts', 'index.d.ts']))
 })
 
-/** The declarations that a type checker reaches from these. */
-async function reachable(from: string[]): Promise<string[]> {
-  const found = new Set(from)
-  for (const file of found) {
-    const text = await readFile(join(checkout, file), 'utf8')
-    for (const [, name] of text.matchAll(/(?:from|import\()\s*'(\.[^']*)'/g)) {
-      found.add(posix.join(posix.dirname(file), `${name!.replace(/\.js$/, '')}.d.ts`))
-    }
-  }
-  return [...found].toSorted()
-}
+test('the declarations need no other file', async (t) => {
+  const text = await readFile(join(checkout, 'index.d.ts'), 'utf8')
+  t.regex(text, /declare function tryLock\(/)
+  t.notRegex(text, /^(import|export \*|\/\/\/)|import\(/m)
+})

@@ -21,3 +21,8 @@ pub const ASK_NOTIFY: u32 = 8;
 /// There is a logger.
 #[napi]
 pub const ASK_LOGGER: u32 = 16;
+
+/// Events are kept for [`crate::environment::BindingEnvironment::next`], because JavaScript blocks for
+/// them.
+#[napi]
+pub const ASK_BLOCK: u32 = 32;

@@ -11,6 +11,11 @@ pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
 
+/// A limit of time, unless it is infinite.
+pub(crate) fn limit(value: f64) -> Option<Duration> {
+    value.is_finite().then(|| millis(value))
+}
+
 /// The holder of a lock, as far as known.
 #[napi(object, object_from_js = false)]
 pub struct BindingHolder {

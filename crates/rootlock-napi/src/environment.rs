@@ -17,9 +17,9 @@ use rootlock::{
     Session,
 };
 
-use crate::ask::{ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
+use crate::ask::{ASK_BLOCK, ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
 use crate::blocking;
-use crate::convert::{BindingError, millis, number};
+use crate::convert::{BindingError, BindingLockState, limit, millis, number};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 
 /// The locks and waits of one environment.
@@ -76,7 +76,7 @@ fn find(number: u32) -> napi::Result<Rc<Environment>> {
 
 /// Asks for a lock. Returns its fencing token if it is granted at once; zero if an event follows, a
 /// grant or `failed`; or the error if it failed at once. The face has checked the options; the core
-/// checks again what matters.
+/// checks again what matters. A wait fails after `limit_ms`, which may be infinite.
 #[napi]
 #[allow(clippy::too_many_arguments, reason = "an object would take as long as locking does")]
 pub fn acquire(
@@ -87,6 +87,7 @@ pub fn acquire(
     file_name: Option<String>,
     heartbeat_ms: f64,
     stale_ms: f64,
+    limit_ms: f64,
     ask: u32,
 ) -> napi::Result<Either<f64, BindingError>> {
     let request = Request {
@@ -104,9 +105,19 @@ pub fn acquire(
     let key = whole(key);
     let environment = find(environment)?;
     let Environment { channel, session, .. } = &*environment;
-    Ok(match session.acquire(key, environment.place(root, path)?, request) {
-        // Earlier grants that are still on their way are delivered first.
-        Ok(Answer::Granted(token)) if !channel.is_empty() => {
+    let place = environment.place(root, path)?;
+    let blocks = ask & ASK_BLOCK != 0;
+    if blocks {
+        session.block(key);
+    }
+    let answer = session.acquire(key, place, request, limit(limit_ms));
+    if blocks && !matches!(answer, Ok(Answer::Later)) {
+        session.unblock(key);
+    }
+    Ok(match answer {
+        // Earlier grants that are still on their way are delivered first, but to whoever blocks:
+        // nothing is delivered meanwhile.
+        Ok(Answer::Granted(token)) if !blocks && !channel.is_empty() => {
             channel.send(Event::Granted(key, token));
             Either::A(0.0)
         }
@@ -114,6 +125,28 @@ pub fn acquire(
         Ok(Answer::Later) => Either::A(0.0),
         Err(error) => Either::B((&error).into()),
     })
+}
+
+/// Blocks until something has happened to a request that was made with `ASK_BLOCK`, or to a release
+/// that is blocked for: its token if it was granted, else the event; `null` if nothing has for so
+/// long, which may be infinite. The last event ends the blocking.
+#[napi]
+pub fn next(
+    environment: u32,
+    key: f64,
+    at_most_ms: f64,
+) -> napi::Result<Option<Either<f64, BindingEvent>>> {
+    let environment = find(environment)?;
+    let key = whole(key);
+    let Some(event) = environment.session.next(key, limit(at_most_ms)) else { return Ok(None) };
+    let event = Event::of(key, event);
+    if event.is_last() {
+        environment.session.unblock(key);
+    }
+    Ok(Some(match event {
+        Event::Granted(_, token) => Either::A(number(token)),
+        Event::Other(event) => Either::B(*event),
+    }))
 }
 
 /// Ends a wait; `failed` follows when nothing is left of it. Does nothing if it has ended.
@@ -140,7 +173,7 @@ pub fn is_within(environment: u32, key: f64, outer: Vec<f64>) -> napi::Result<bo
 /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event follows, with
 /// any error. If it is done and the lock went on to another caller in this environment, returns that
 /// caller's key and token. If the lock was lost and the caller does not know it yet, nothing is released,
-/// and the reason returned.
+/// and the reason returned. If `blocks`, the `released` event is kept for [`next`].
 #[napi(
     ts_return_type = "boolean | [key: number, token: number] | BindingError | 'hijacked' | 'heartbeat-failed'"
 )]
@@ -148,12 +181,20 @@ pub fn release(
     environment: u32,
     key: f64,
     knows_loss: bool,
+    blocks: bool,
 ) -> napi::Result<Either4<bool, Vec<f64>, BindingError, &'static str>> {
     let Environment { channel, session, .. } = &*find(environment)?;
-    if !knows_loss && let Some(reason) = session.lost(whole(key)) {
+    let key = whole(key);
+    if !knows_loss && let Some(reason) = session.lost(key) {
         return Ok(Either4::D(reason.as_str()));
     }
-    let (released, events) = channel.collect(|| session.release(whole(key)));
+    if blocks {
+        session.block(key);
+    }
+    let (released, events) = channel.collect(|| session.release(key));
+    if blocks && !matches!(released, Some(Released::Later)) {
+        session.unblock(key);
+    }
     if let (Some(Released::Done(Ok(()))), [Event::Granted(key, token)]) = (&released, &events[..])
         && channel.is_empty()
     {
@@ -169,6 +210,19 @@ pub fn release(
     })
 }
 
+/// Whether the release of a lock is not done: then its `released` event is blocked for.
+#[napi]
+pub fn block_release(environment: u32, key: f64) -> napi::Result<bool> {
+    let session = &find(environment)?.session;
+    let key = whole(key);
+    session.block(key);
+    let is_releasing = session.is_releasing(key);
+    if !is_releasing {
+        session.unblock(key);
+    }
+    Ok(is_releasing)
+}
+
 /// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.
 #[napi]
 pub fn open_root(environment: u32, key: f64, path: String) -> napi::Result<()> {
@@ -179,6 +233,22 @@ pub fn open_root(environment: u32, key: f64, path: String) -> napi::Result<()> {
         Ok(BindingEvent::new(key, "opened"))
     });
     Ok(())
+}
+
+/// The same, where that may block: the error if there is one.
+#[napi]
+pub fn open_root_sync(
+    environment: u32,
+    key: f64,
+    path: String,
+) -> napi::Result<Option<BindingError>> {
+    Ok(match located(path).open() {
+        Ok(root) => {
+            find(environment)?.roots.lock().insert(whole(key), root);
+            None
+        }
+        Err(error) => Some((&error).into()),
+    })
 }
 
 /// Closes a directory; locks and waits that were begun with it go on.
@@ -207,6 +277,23 @@ pub fn inspect(
         Ok(BindingEvent { state: Some(seen.into()), ..BindingEvent::new(key, "inspected") })
     });
     Ok(())
+}
+
+/// The same, where that may block.
+#[napi]
+pub fn inspect_sync(
+    environment: u32,
+    root: f64,
+    path: Option<String>,
+    file_name: String,
+    stale_ms: f64,
+) -> napi::Result<Either<BindingLockState, BindingError>> {
+    let root = find(environment)?.place(root, path)?.open();
+    let seen = root.and_then(|root| root.inspect(&file_name, millis(stale_ms)));
+    Ok(match seen {
+        Ok(state) => Either::A(state.into()),
+        Err(error) => Either::B((&error).into()),
+    })
 }
 
 /// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.

@@ -99,6 +99,33 @@ impl From<BindingEvent> for Event {
 }
 
 impl Event {
+    pub(crate) fn of(key: u64, event: rootlock::Event) -> Self {
+        use rootlock::Event as Of;
+        let new = |kind| BindingEvent::new(key, kind);
+        Self::from(match event {
+            Of::Granted(token) => return Self::Granted(key, token),
+            Of::Waiting(holder) => {
+                BindingEvent { holder: holder.as_ref().map(Into::into), ..new("waiting") }
+            }
+            Of::Failed(error) => BindingEvent::failed(key, &error),
+            Of::Deadlock => new("deadlock"),
+            Of::Cancelled => new("failed"),
+            Of::Lost(reason) => BindingEvent { reason: Some(reason.as_str()), ..new("lost") },
+            Of::Released(result) => {
+                BindingEvent { error: result.err().as_ref().map(Into::into), ..new("released") }
+            }
+            Of::Log(level, message, details) => BindingEvent::log(key, level, message, &details),
+        })
+    }
+
+    /// Whether nothing more is waited for after it.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Self::Granted(..) => true,
+            Self::Other(event) => matches!(event.kind, "failed" | "released"),
+        }
+    }
+
     fn arguments(self) -> Arguments {
         match self {
             Self::Granted(key, token) => (number(key), number(token), None).into(),
@@ -172,22 +199,6 @@ impl Channel {
 
 impl Observer for Channel {
     fn observe(&self, key: u64, event: rootlock::Event) {
-        use rootlock::Event as Of;
-        let new = |kind| BindingEvent::new(key, kind);
-        let event = match event {
-            Of::Granted(token) => return self.send(Event::Granted(key, token)),
-            Of::Waiting(holder) => {
-                BindingEvent { holder: holder.as_ref().map(Into::into), ..new("waiting") }
-            }
-            Of::Failed(error) => BindingEvent::failed(key, &error),
-            Of::Deadlock => new("deadlock"),
-            Of::Cancelled => new("failed"),
-            Of::Lost(reason) => BindingEvent { reason: Some(reason.as_str()), ..new("lost") },
-            Of::Released(result) => {
-                BindingEvent { error: result.err().as_ref().map(Into::into), ..new("released") }
-            }
-            Of::Log(level, message, details) => BindingEvent::log(key, level, message, &details),
-        };
-        self.send(event);
+        self.send(Event::of(key, event));
     }
 }

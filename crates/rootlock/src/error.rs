@@ -34,7 +34,7 @@ pub enum Operation {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The lock is held, and the caller did not want to wait.
+    /// The lock is held, and the caller did not want to wait, or no longer.
     Held,
     /// The wait was cancelled.
     Cancelled,
@@ -84,6 +84,14 @@ impl Error {
 
     pub(crate) fn with_refusal(mut self, refusal: Option<Refusal>) -> Self {
         self.refusal = refusal.map(Box::new);
+        self
+    }
+
+    /// The same of a wait that was cancelled because it took too long: the lock was held for so long.
+    pub(crate) fn of_limit(mut self) -> Self {
+        if matches!(self.kind, ErrorKind::Cancelled) {
+            self.kind = ErrorKind::Held;
+        }
         self
     }
 

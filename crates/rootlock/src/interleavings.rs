@@ -17,8 +17,6 @@ mod tests {
     use shuttle::sync::mpsc;
     use shuttle::thread;
 
-    use super::clock;
-    use super::primitives::thread::alive;
     use crate::Acquired;
     use crate::events::{Details, Events, Level, LostReason};
     use crate::pool;
@@ -27,6 +25,8 @@ mod tests {
         Root, Session, timer,
     };
     use rootlock_sys::flock;
+    use rootlock_sys::shuttle::clock;
+    use rootlock_sys::shuttle::thread::alive;
 
     const START: Duration = Duration::from_secs(1_000);
     const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -336,7 +336,7 @@ mod tests {
         let session = Arc::new(Session::new(Arc::clone(&observed) as _));
         let ask = |tag| {
             let place = Place::Root(root.clone());
-            session.acquire(tag, place, Request::default()).expect("asks")
+            session.acquire(tag, place, Request::default(), None).expect("asks")
         };
         assert!(matches!(ask(1), Answer::Granted(_)));
         assert_eq!([ask(2), ask(3)], [Answer::Later, Answer::Later]);
@@ -378,6 +378,64 @@ mod tests {
             until(|| is_free(&file));
             assert!(observed.granted().len() <= 1);
             assert_eq!(observed.failed().len(), 0, "the user is gone");
+        });
+    }
+
+    /// Two users of one lock, which the first has.
+    fn held_by_another() -> (tempfile::TempDir, File, Arc<Session>, Arc<Session>, Place) {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let place = Place::Root(Root::open(directory.path()).expect("opens"));
+        let session = || Arc::new(Session::new(Arc::<Observed>::default() as _));
+        let (holder, user) = (session(), session());
+        let answer = holder.acquire(1, place.clone(), Request::default(), None);
+        assert!(matches!(answer, Ok(Answer::Granted(_))));
+        let file = File::open(directory.path().join(".lock")).expect("opens");
+        (directory, file, holder, user, place)
+    }
+
+    #[test]
+    fn a_thread_that_blocks_is_woken_whether_it_gets_the_lock_or_its_time_is_up() {
+        explore(|| {
+            let (_directory, file, holder, user, place) = held_by_another();
+            user.block(1);
+            let limit = Some(Duration::from_secs(1));
+            let answer = user.acquire(1, place, Request::default(), limit);
+            assert_eq!(answer.expect("asks"), Answer::Later);
+            let time = thread::spawn(|| pass_time(Duration::from_secs(2)));
+            let releases = thread::spawn(move || holder.release(1));
+            let event = user.next(1, None);
+            assert!(matches!(event, Some(Event::Granted(_) | Event::Failed(_))), "{event:?}");
+            user.unblock(1);
+            user.release(1);
+            time.join().expect("passes");
+            releases.join().expect("releases");
+            until(|| is_free(&file));
+        });
+    }
+
+    #[test]
+    fn a_thread_that_blocks_passes_what_it_has_in_line_or_is_told_that_it_can_not() {
+        explore(|| {
+            let (_directory, file, holder, user, place) = held_by_another();
+            let ask = |tag| user.acquire(tag, place.clone(), Request::default(), None);
+            assert_eq!(ask(1).expect("asks"), Answer::Later);
+            let releases = thread::spawn(move || holder.release(1));
+            user.block(2);
+            if ask(2).expect("asks") == Answer::Later {
+                loop {
+                    match user.next(2, None) {
+                        Some(Event::Granted(_) | Event::Failed(_)) => break,
+                        // Told by whoever sees it, perhaps twice.
+                        Some(Event::Deadlock) => user.cancel(2),
+                        event => panic!("{event:?}"),
+                    }
+                }
+            }
+            user.unblock(2);
+            user.release(2);
+            until(|| user.release(1).is_some());
+            releases.join().expect("releases");
+            until(|| is_free(&file));
         });
     }
 }

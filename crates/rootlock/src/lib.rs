@@ -39,8 +39,10 @@ mod inspect;
 #[cfg(shuttle)]
 mod interleavings;
 mod lease;
+mod limits;
 mod located;
 mod lock;
+mod mailbox;
 mod options;
 mod pool;
 mod queue;

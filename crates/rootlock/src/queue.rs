@@ -21,6 +21,7 @@
 //! by looking at the queue. A thread that never does is abandoned, and another one starts.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 use crate::Mode;
@@ -255,6 +256,27 @@ impl<P: Clone> Queue<P> {
         effects
     }
 
+    /// A request gives up its place for a new one, at the end of the line: whether it was in line.
+    pub(crate) fn fall_back(
+        &mut self,
+        key: Key,
+        new: Key,
+        renew: impl FnOnce(&P) -> P,
+    ) -> (bool, Vec<Effect>) {
+        let Some(Request { wants, payload }) = self.queued.remove(&key) else {
+            return (false, Vec::new());
+        };
+        self.queued.insert(new, Request { wants, payload: renew(&payload) });
+        for unnotified in &mut self.unnotified {
+            if *unnotified == key {
+                *unnotified = new;
+            }
+        }
+        let first = self.queued.values().next().map(|first| first.wants.mode);
+        let unserved = self.wait.as_mut().filter(|wait| !wait.serves(first));
+        (true, unserved.and_then(stop).into_iter().collect())
+    }
+
     /// A request that does not wait: somebody makes one attempt for it.
     pub(crate) fn attempt(&mut self, key: Key, wants: Wants, payload: P) {
         let request = Request { wants, payload };
@@ -266,11 +288,23 @@ impl<P: Clone> Queue<P> {
     /// `held`, ends: because one of the two is exclusive, or an exclusive request is queued between
     /// them.
     pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
-        let Some(request) = self.queued.get(&key) else { return false };
+        self.queued.contains_key(&key) && self.excludes(held, ..key, key)
+    }
+
+    /// The same of a lease that another request in line before it will have.
+    pub(crate) fn waits_behind(&self, key: Key, before: Key) -> bool {
+        let (Some(other), true) = (self.queued.get(&before), self.queued.contains_key(&key)) else {
+            return false;
+        };
+        before < key && self.excludes(other.wants.mode, before..key, key)
+    }
+
+    /// Whether a lease excludes a request, or somebody who is in line between them.
+    fn excludes(&self, held: Mode, between: impl RangeBounds<Key>, key: Key) -> bool {
         let exclusive = |request: &Request<P>| request.wants.mode == Mode::Exclusive;
         held == Mode::Exclusive
-            || exclusive(request)
-            || self.queued.range(..key).any(|(_, before)| exclusive(before))
+            || self.queued.get(&key).is_some_and(exclusive)
+            || self.queued.range(between).any(|(_, request)| exclusive(request))
     }
 
     // Granting.

@@ -192,6 +192,37 @@ impl<Line: Eq + Hash, Job, Wait: Clone, Lock> Requests<Line, Job, Wait, Lock> {
         }
     }
 
+    pub(crate) fn all_waiting(&self) -> impl Iterator<Item = (Tag, &Wait)> {
+        self.stages.iter().filter_map(|(tag, stage)| match stage {
+            Stage::Waiting(wait) => Some((*tag, wait)),
+            _ => None,
+        })
+    }
+
+    /// A wait goes on in another place of the line.
+    pub(crate) fn moved(&mut self, tag: Tag, to: Wait) {
+        if let Some(Stage::Waiting(wait)) = self.stages.get_mut(&tag) {
+            *wait = to;
+        }
+    }
+
+    pub(crate) fn all_held(&self) -> impl Iterator<Item = &Lock> {
+        self.stages.values().filter_map(|stage| match stage {
+            Stage::Held(lock) => Some(lock),
+            _ => None,
+        })
+    }
+
+    /// The user is told nothing more of a request: what is to be cancelled and released of it.
+    pub(crate) fn abandon(&mut self, tag: Tag) -> (Option<Wait>, Option<Lock>) {
+        match self.stages.remove(&tag) {
+            Some(Stage::Waiting(wait)) => (Some(wait), None),
+            Some(Stage::Held(lock)) => (None, Some(lock)),
+            // Whoever opens or asks finds nobody who wants it.
+            Some(Stage::Opening | Stage::Asking { .. }) | None => (None, None),
+        }
+    }
+
     pub(crate) fn release(&mut self, tag: Tag) -> Option<Lock> {
         self.held(tag)?;
         match self.stages.remove(&tag) {

@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Mode;
 use crate::entry::{Acquired, Wait};
 use crate::events::{Details, Events, Level, LostReason};
+use crate::limits::Limits;
 use crate::located::Located;
+use crate::mailbox::Mailbox;
 use crate::options::Options;
 use crate::queue::GIVE_UP;
 use crate::requests::{Cancel, Granted, Requests, Tag};
@@ -29,8 +32,8 @@ pub trait Observer: Send + Sync {
 pub enum Event {
     /// The lock was not free at once. Sent once for a wait, before its end.
     Waiting(Option<Holder>),
-    /// The request waits for a lock that it was made inside of, and so for itself. It goes on
-    /// waiting.
+    /// The request can't be granted before a lock is released that it was made inside of, or that only
+    /// the thread can release that blocks for the request. It waits on.
     Deadlock,
     /// The lock is held, with this fencing token.
     Granted(u64),
@@ -74,6 +77,11 @@ struct Inner {
     requests: Mutex<Requests<Line, Job, Wait, Lock>>,
     /// The locks inside which requests were made that do not wait yet.
     within: Mutex<HashMap<Tag, Vec<Tag>>>,
+    /// The events of requests that the user's thread blocks for.
+    mailbox: Mailbox<Event>,
+    limits: Limits,
+    /// The locks that are being released: few, but where that is left to another thread.
+    releasing: Mutex<Vec<Tag>>,
 }
 
 /// The path of the directory, and the file's name.
@@ -113,17 +121,58 @@ impl Place {
 impl Session {
     /// A session whose user is notified of everything through `observer`.
     pub fn new(observer: Arc<dyn Observer>) -> Self {
-        let (requests, within) = (Mutex::new(Requests::new()), Mutex::default());
-        Self { inner: Arc::new(Inner { observer, requests, within }) }
+        Self {
+            inner: Arc::new(Inner {
+                observer,
+                requests: Mutex::new(Requests::new()),
+                within: Mutex::default(),
+                mailbox: Mailbox::new(),
+                limits: Limits::default(),
+                releasing: Mutex::default(),
+            }),
+        }
     }
 
     /// Asks for a lock, under a tag that must not be in use. Never blocks, but for a few system
     /// calls on a local file system. Of several requests by the same path, the first to ask is
     /// served first.
     ///
+    /// A wait that is longer than its limit, if it has one, fails with [`ErrorKind::Held`](crate::ErrorKind::Held). If the
+    /// storage has not answered by then, and not in a second either, the request is
+    /// [cancelled](Event::Cancelled).
+    ///
     /// # Errors
-    /// Any reason, known at once, why the lock can't be acquired, except that it is held.
-    pub fn acquire(&self, tag: u64, place: Place, request: Request<'_>) -> Result<Answer, Error> {
+    /// Any reason why the lock can't be taken that is known at once, except that it is held.
+    pub fn acquire(
+        &self,
+        tag: u64,
+        place: Place,
+        request: Request<'_>,
+        limit: Option<Duration>,
+    ) -> Result<Answer, Error> {
+        // One attempt ends by itself.
+        let Some(limit) = limit.filter(|_| request.options.wait) else {
+            return self.ask(tag, place, request);
+        };
+        self.inner.limits.begin(tag);
+        let path = place.path().to_owned();
+        let answer = self.ask(tag, place, request);
+        if !matches!(answer, Ok(Answer::Later)) {
+            self.inner.limits.end(tag);
+            return answer;
+        }
+        let inner = Arc::downgrade(&self.inner);
+        let passed = move || inner.upgrade().into_iter().for_each(|inner| inner.limit_passed(tag));
+        self.inner.limits.set(tag, limit, passed).map_err(|error| {
+            // Nobody would keep the time.
+            self.inner.limits.end(tag);
+            self.inner.abandon(tag);
+            Error::io(Operation::Acquire, &path, "pthread_create", error)
+        })?;
+        answer
+    }
+
+    fn ask(&self, tag: u64, place: Place, request: Request<'_>) -> Result<Answer, Error> {
         let line = || (place.path().to_owned(), request.file_name.to_owned());
         let busy = self.inner.requests().is_busy(line);
         let place = match place {
@@ -171,13 +220,48 @@ impl Session {
 
     /// Releases a lock; `None` when there is none to release.
     pub fn release(&self, tag: u64) -> Option<Released> {
-        let lock = self.inner.requests().release(tag);
-        lock.map(Lock::unlock)
+        let lock = self.inner.requests().release(tag)?;
+        // Another thread may be done with it before this one hears that it is left to it.
+        self.inner.releasing().push(tag);
+        let released = lock.unlock();
+        if matches!(released, Released::Done(_)) {
+            self.inner.has_released(tag);
+        }
+        Some(released)
+    }
+
+    /// Whether a release is left to another thread and not done.
+    pub fn is_releasing(&self, tag: u64) -> bool {
+        self.inner.releasing().contains(&tag)
+    }
+
+    // Blocking.
+
+    /// From now on the events of a request are kept for [`Session::next`], because the user's own thread
+    /// blocks for them; until [`Session::unblock`]. To be called before the request is made. A request that
+    /// could only be granted when that thread does something is answered by [`Event::Deadlock`]: a lock
+    /// that it waits for is the same user's. The user's requests that are in line before let it pass.
+    pub fn block(&self, tag: u64) {
+        self.inner.mailbox.open(tag);
+    }
+
+    /// Blocks until something has happened to a request, and returns what; `None` if nothing has for so
+    /// long, or [`Session::block`] was not called.
+    pub fn next(&self, tag: u64, at_most: Option<Duration>) -> Option<Event> {
+        self.inner.mailbox.take(tag, at_most)
+    }
+
+    /// The user's thread does not block any more: what nobody has taken is left to the observer.
+    pub fn unblock(&self, tag: u64) {
+        for event in self.inner.mailbox.close(tag) {
+            self.inner.observer.observe(tag, event);
+        }
     }
 
     /// Ends everything: waits are cancelled and locks released, and nobody is notified.
     pub fn close(&self) {
         let (waits, locks) = self.inner.requests().close();
+        self.inner.limits.clear();
         waits.iter().for_each(Wait::cancel);
         drop(locks);
     }
@@ -186,6 +270,27 @@ impl Session {
 impl Inner {
     fn requests(&self) -> sync::MutexGuard<'_, Requests<Line, Job, Wait, Lock>> {
         sync::lock(&self.requests)
+    }
+
+    fn releasing(&self) -> sync::MutexGuard<'_, Vec<Tag>> {
+        sync::lock(&self.releasing)
+    }
+
+    fn has_released(&self, tag: Tag) {
+        self.releasing().retain(|releasing| *releasing != tag);
+    }
+
+    /// Tells the thread that blocks for the request, else the observer.
+    fn tell(&self, tag: Tag, event: Event) {
+        if let Some(event) = self.mailbox.put(tag, event) {
+            self.observer.observe(tag, event);
+        }
+    }
+
+    /// Tells that a request has ended of which nothing more is known.
+    fn tell_cancelled(&self, tag: Tag) {
+        self.limits.end(tag);
+        self.tell(tag, Event::Cancelled);
     }
 
     /// Asks where that can't block.
@@ -220,11 +325,11 @@ impl Inner {
         match root.acquire(tag, request, Arc::clone(self) as _)? {
             Acquired::Now(lock) => Ok(Some(lock)),
             Acquired::Later(wait) => {
-                let unwanted = self.requests().waits(tag, wait);
-                if let Some(wait) = unwanted {
+                let unwanted = self.requests().waits(tag, wait.clone());
+                if unwanted.is_some() || self.limits.has_passed(tag) {
                     wait.cancel();
-                } else if self.waits_for_itself(tag) {
-                    self.observer.observe(tag, Event::Deadlock);
+                } else if self.waits_for_itself(tag) || self.blocks_itself(tag) {
+                    self.tell(tag, Event::Deadlock);
                 }
                 Ok(None)
             }
@@ -242,20 +347,93 @@ impl Inner {
         })
     }
 
+    /// Whether the user's thread blocks for a request that waits for what only this thread can end. The
+    /// user's other requests let it pass: what they were granted could not be released before.
+    fn blocks_itself(&self, tag: Tag) -> bool {
+        let blocked = self.mailbox.tags();
+        if !blocked.contains(&tag) {
+            return false;
+        }
+        let (wait, mut before, leases) = {
+            let requests = self.requests();
+            let Some(wait) = requests.waiting(tag).cloned() else { return false };
+            let others = requests.all_waiting().filter(|(_, other)| wait.is_behind(other));
+            let before: Vec<_> = others.map(|(tag, other)| (tag, other.clone())).collect();
+            let leases: Vec<_> = requests.all_held().map(Lock::lease).collect();
+            (wait, before, leases)
+        };
+        // In the order that they are in.
+        before.sort_by_key(|(_, other)| other.key());
+        for (other, wait) in &before {
+            if blocked.contains(other) {
+                return true;
+            }
+            if let Some(behind) = wait.fall_back() {
+                self.requests().moved(*other, behind.clone());
+                // Its limit may have passed meanwhile, and have found it in neither place.
+                if self.limits.has_passed(*other) {
+                    behind.cancel();
+                }
+            }
+        }
+        leases.iter().any(|lease| lease.lost().is_none() && wait.waits_for(lease))
+    }
+
+    /// A lock of the user's is now held: whoever waits for it on the user's own thread does so in vain.
+    fn tell_blocked(&self, granted: Tag) {
+        for tag in self.mailbox.tags() {
+            if tag == granted {
+                continue;
+            }
+            let (wait, lease) = {
+                let requests = self.requests();
+                let lease = requests.held(granted).map(Lock::lease);
+                (requests.waiting(tag).cloned(), lease)
+            };
+            if let (Some(wait), Some(lease)) = (wait, lease)
+                && wait.waits_for(&lease)
+            {
+                self.tell(tag, Event::Deadlock);
+            }
+        }
+    }
+
     /// Whether the lock is the user's now.
     fn granted(&self, tag: Tag, lock: Lock) -> bool {
         self.forget(tag);
         let granted = self.requests().granted(tag, lock);
         match granted {
-            Granted::Kept => return true,
-            // Released outside the mutex, and before the user is told.
+            Granted::Kept => {
+                self.tell_blocked(tag);
+                return true;
+            }
+            // Released outside of the mutex, and before it is told.
             Granted::Cancelled(lock) => {
                 drop(lock);
-                self.observer.observe(tag, Event::Cancelled);
+                self.tell_cancelled(tag);
             }
             Granted::Unwanted(lock) => drop(lock),
         }
         false
+    }
+
+    /// The limit of a request has passed.
+    fn limit_passed(self: &Arc<Self>, tag: Tag) {
+        let is_opening = || self.requests().is_opening(tag);
+        let inner = Arc::downgrade(self);
+        let again = move || inner.upgrade().into_iter().for_each(|inner| inner.limit_passed(tag));
+        if self.limits.passes(tag, is_opening, again) {
+            self.cancel(tag);
+        }
+    }
+
+    /// Ends a request of which its user will not be told anything.
+    fn abandon(&self, tag: Tag) {
+        let (wait, lock) = self.requests().abandon(tag);
+        if let Some(wait) = wait {
+            wait.cancel();
+        }
+        drop(lock);
     }
 
     fn forget(&self, tag: Tag) {
@@ -316,15 +494,15 @@ impl Inner {
     fn cancel(self: &Arc<Self>, tag: Tag) {
         let cancel = self.requests().cancel(tag);
         match cancel {
-            Cancel::Tell => self.observer.observe(tag, Event::Cancelled),
-            // Its end may be reported before this returns, and needs the requests.
+            Cancel::Tell => self.tell_cancelled(tag),
+            // Its end may be told before this returns, and needs the requests.
             Cancel::Wait(wait) => wait.cancel(),
             Cancel::GiveUpLater => {
                 let inner = Arc::clone(self);
                 // Without the timer, the asking thread reports it when it comes back.
                 let _ = timer::set(clock::awake() + GIVE_UP, move |_| {
                     if inner.requests().give_up(tag) {
-                        inner.observer.observe(tag, Event::Cancelled);
+                        inner.tell_cancelled(tag);
                     }
                     None
                 });
@@ -336,7 +514,7 @@ impl Inner {
 
 impl Events for Inner {
     fn waiting(&self, tag: u64, holder: Option<&Holder>) {
-        self.observer.observe(tag, Event::Waiting(holder.cloned()));
+        self.tell(tag, Event::Waiting(holder.cloned()));
     }
 
     fn settled(&self, tag: u64, result: Result<Lock, Error>) {
@@ -344,27 +522,30 @@ impl Events for Inner {
             Ok(lock) => {
                 let token = lock.token();
                 if self.granted(tag, lock) {
-                    self.observer.observe(tag, Event::Granted(token));
+                    self.limits.end(tag);
+                    self.tell(tag, Event::Granted(token));
                 }
             }
             Err(error) => {
                 self.forget(tag);
+                let error = if self.limits.end(tag) { error.of_limit() } else { error };
                 if self.requests().failed(tag) {
-                    self.observer.observe(tag, Event::Failed(error));
+                    self.tell(tag, Event::Failed(error));
                 }
             }
         }
     }
 
     fn lost(&self, tag: u64, reason: LostReason) {
-        self.observer.observe(tag, Event::Lost(reason));
+        self.tell(tag, Event::Lost(reason));
     }
 
     fn released(&self, tag: u64, result: Result<(), Error>) {
-        self.observer.observe(tag, Event::Released(result));
+        self.has_released(tag);
+        self.tell(tag, Event::Released(result));
     }
 
     fn log(&self, tag: u64, level: Level, message: &str, details: &Details) {
-        self.observer.observe(tag, Event::Log(level, message.to_owned(), details.clone()));
+        self.tell(tag, Event::Log(level, message.to_owned(), details.clone()));
     }
 }

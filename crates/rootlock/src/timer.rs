@@ -112,7 +112,9 @@ pub(crate) fn clear(key: TimerKey) {
 
 impl State {
     fn sort(&mut self) {
-        self.timers.extend(self.fresh.drain(..));
+        for (key, due) in self.fresh.drain(..) {
+            self.timers.insert(key, due);
+        }
     }
 
     fn remove(&mut self, key: TimerKey) -> Option<Due> {

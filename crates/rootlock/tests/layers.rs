@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["options"],
     &["located"],
     &["error"],
+    &["mailbox", "limits"],
     &["requests"],
     &["queue"],
     &["timer"],

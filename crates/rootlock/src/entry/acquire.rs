@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::kept::Kept;
@@ -44,8 +43,7 @@ impl LockEntry {
         notify: bool,
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
-        static KEYS: AtomicU64 = AtomicU64::new(0);
-        let key = KEYS.fetch_add(1, Ordering::Relaxed);
+        let key = Waiter::new_key();
         let waiter = Waiter {
             key,
             tag,

@@ -33,10 +33,28 @@ impl Wait {
         Self { entry: Arc::clone(entry), path: Arc::clone(path), key }
     }
 
+    /// Its place in the line of its lock.
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
     /// Whether it can't end before that lease of this process does.
     pub(crate) fn waits_for(&self, lease: &Lease) -> bool {
         let same = lease.entry.is_lock_of(&self.entry);
         same && sync::lock(&self.entry.state).queue.waits_for(self.key, lease.mode)
+    }
+
+    /// Whether it can't end before that other wait has, and the lease that comes of it.
+    pub(crate) fn is_behind(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entry, &other.entry)
+            && sync::lock(&self.entry.state).queue.waits_behind(self.key, other.key)
+    }
+
+    /// Gives up its place for one at the end of the line: the wait that goes on there; `None` if it is not
+    /// in line any more.
+    pub(crate) fn fall_back(&self) -> Option<Self> {
+        let key = self.entry.fall_back(self.key)?;
+        Some(Self { key, ..self.clone() })
     }
 
     /// Ends the wait, if it has not ended: [`Events::settled`](crate::Events::settled) tells

@@ -45,7 +45,10 @@ impl LockEntry {
             return file.release(names);
         }
         let run = Paused::before_release(&self.files, &file, &lease.grant, lease.wanted());
-        file.unlock(names)?;
+        if file.unlock(names).is_err() {
+            // It is closed too then, and what the system says of that is not lost.
+            return file.release(names);
+        }
         self.kept.put(Kept { file, run });
         Ok(())
     }

@@ -106,6 +106,13 @@ impl LockEntry {
         self.tell(|queue| queue.requeue(key, now));
     }
 
+    /// Puts a request behind all others: its new key, if it was in line.
+    pub(crate) fn fall_back(self: &Arc<Self>, key: u64) -> Option<u64> {
+        let new = Waiter::new_key();
+        let renew = |waiter: &Arc<Waiter>| Arc::new(waiter.at(new));
+        self.step(|queue| queue.fall_back(key, new, renew)).then_some(new)
+    }
+
     /// Ends a wait; as for every wait, that is reported when nothing of it is left.
     pub(crate) fn cancel(self: &Arc<Self>, key: u64) {
         self.tell(|queue| queue.cancel(key));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::FaultExt;
 use crate::events::{Details, Events, Level};
@@ -28,7 +29,7 @@ pub(crate) struct Waiter {
     pub(crate) waits: bool,
     pub(crate) events: Arc<dyn Events>,
     /// Whether it was notified that it waits; `None` if it does not want to be.
-    pub(crate) notified: Option<Mutex<bool>>,
+    pub(crate) notified: Option<Arc<Mutex<bool>>>,
 }
 
 /// A waiter for whom the caller makes a grant. It must be settled, or go back by
@@ -36,6 +37,23 @@ pub(crate) struct Waiter {
 pub(crate) type Claim = queue::Claim<Arc<Waiter>>;
 
 impl Waiter {
+    /// A place behind all others.
+    pub(super) fn new_key() -> Key {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        KEYS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same request in another place.
+    pub(super) fn at(&self, key: Key) -> Self {
+        Self {
+            key,
+            path: Arc::clone(&self.path),
+            events: Arc::clone(&self.events),
+            notified: self.notified.clone(),
+            ..*self
+        }
+    }
+
     pub(super) fn wants(&self) -> Wants {
         Wants {
             mode: self.mode,

@@ -26,6 +26,7 @@ enum Event {
         shared: bool,
     },
     Cancel(u8),
+    FallBack(u8),
     /// A wait's thread advances by one step, if it is not blocked.
     Step(u8),
     /// A thread hangs in a call that no signal ends, or comes back.
@@ -65,6 +66,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Try),
         1 => any::<bool>().prop_map(|shared| Event::TryOnce { shared }),
         3 => index().prop_map(Event::Cancel),
+        1 => index().prop_map(Event::FallBack),
         8 => index().prop_map(Event::Step),
         1 => index().prop_map(Event::Hang),
         1 => Just(Event::NoThread),
@@ -152,6 +154,7 @@ impl Kernel {
 struct World {
     queue: Queue<Key>,
     now: Duration,
+    keys: Key,
     modes: BTreeMap<Key, Mode>,
     kernel: Kernel,
     other: bool,
@@ -174,6 +177,7 @@ impl World {
         Self {
             queue: Queue::new(Turns::default()),
             now: Duration::from_secs(1),
+            keys: 0,
             modes: BTreeMap::new(),
             kernel: Kernel::default(),
             other: false,
@@ -191,7 +195,8 @@ impl World {
     }
 
     fn request(&mut self, shared: bool) -> Key {
-        let key = self.modes.len() as Key;
+        let key = self.keys;
+        self.keys += 1;
         self.modes.insert(key, if shared { Mode::Shared } else { Mode::Exclusive });
         key
     }
@@ -298,12 +303,25 @@ impl World {
                 if self.modes.is_empty() {
                     return;
                 }
-                let key = Key::from(index) % self.modes.len() as Key;
+                let key = pick(index, self.modes.keys()).expect("there are some");
                 if !self.told.contains_key(&key) {
                     self.cancelled.insert(key);
                 }
                 let effects = self.queue.cancel(key);
                 self.carry_out(effects);
+            }
+            Event::FallBack(index) => {
+                if let Some(key) = pick(index, self.queue.queued.keys()) {
+                    let new = self.request(self.modes[&key] == Mode::Shared);
+                    let (moved, effects) = self.queue.fall_back(key, new, |_| new);
+                    assert!(moved, "{key} is in line");
+                    self.carry_out(effects);
+                    // The new key is the request's only one.
+                    if self.notified.contains(&key) {
+                        self.notified.insert(new);
+                    }
+                    self.modes.remove(&key);
+                }
             }
             Event::Step(index) => {
                 if let Some(id) = pick(index, self.threads.keys()) {

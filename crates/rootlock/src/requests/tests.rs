@@ -20,6 +20,8 @@ enum Event {
     Cancel(u8),
     GiveUp(u8),
     Release(u8),
+    /// Nobody would keep its time.
+    Abandon(u8),
     Close,
 }
 
@@ -40,6 +42,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => any::<u8>().prop_map(Event::Cancel),
         2 => any::<u8>().prop_map(Event::GiveUp),
         3 => any::<u8>().prop_map(Event::Release),
+        1 => any::<u8>().prop_map(Event::Abandon),
         1 => Just(Event::Close),
     ]
 }
@@ -182,6 +185,19 @@ impl World {
                 assert_eq!(self.requests.release(tag), Some(tag));
                 self.locks.remove(&tag);
                 self.released.insert(tag);
+            }
+            Event::Abandon(tag) if self.tags > 0 && !self.closed => {
+                let tag = 1 + Tag::from(tag) % self.tags;
+                let (wait, lock) = self.requests.abandon(tag);
+                if let Some(wait) = wait {
+                    self.waits.entry(wait).and_modify(|cancelled| *cancelled = true);
+                }
+                if let Some(lock) = lock {
+                    assert!(self.locks.remove(&lock));
+                    self.released.insert(lock);
+                }
+                // The call has told it; nothing else does.
+                self.told.insert(tag);
             }
             Event::Close if !self.closed => {
                 self.closed = true;

@@ -1,3 +1,0 @@
-import type * as Binding from '../binding';
-export type * from '../binding';
-export declare const ASK_RECOVER: number, ASK_LOGGER: number, ASK_SHARED: number, ASK_NOTIFY: number, ASK_WAIT: number, DEFAULT_FILE_NAME: string, DEFAULT_HEARTBEAT_MS: number, DEFAULT_STALE_MS: number, MAX_FILE_NAME_BYTES: number, MIN_HEARTBEAT_MS: number, MIN_STALE_IN_HEARTBEATS: number, TOOK_OVER: string, absolutePath: typeof Binding.absolutePath, acquire: typeof Binding.acquire, cancel: typeof Binding.cancel, closeRoot: typeof Binding.closeRoot, diagnose: typeof Binding.diagnose, inspect: typeof Binding.inspect, isWithin: typeof Binding.isWithin, lost: typeof Binding.lost, openEnvironment: typeof Binding.openEnvironment, openRoot: typeof Binding.openRoot, release: typeof Binding.release;

@@ -1,2 +1,0 @@
-/** The text on one line, with these characters escaped as in JavaScript. */
-export declare function printable(text: string): string;
