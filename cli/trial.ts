@@ -27,7 +27,7 @@ class Partner {
     this.#ended = new Promise((resolve, reject) => {
       this.#process.on('exit', () => resolve()).on('error', reject)
     })
-    // It is looked at when there is something to wait for.
+    // Checked when there is something to wait for.
     this.#ended.catch(() => {})
   }
 
@@ -50,7 +50,7 @@ class Partner {
     this.#process.kill('SIGKILL')
   }
 
-  /** Resolves when it makes no more files. */
+  /** Resolves when it creates no more files. */
   ended(): Promise<void> {
     return this.#ended
   }
@@ -70,7 +70,7 @@ export async function* trial(
 ): AsyncGenerator<Finding> {
   if (stop.aborted) return
   const partner = new Partner(directory, fileName)
-  // With it, all that is waited for ends.
+  // Its end ends everything that is waited for.
   stop.addEventListener('abort', () => partner.kill())
   try {
     for (const step of [excludes, handsOver, frees]) yield await step(partner, directory, fileName)

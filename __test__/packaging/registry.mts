@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { atEnd, require, temporary } from './tools.mjs'
 
-/** A registry of our own on this machine, empty, with nothing behind it; stopped after the tests. */
+/** An empty registry on this machine, without an upstream; stopped after the tests. */
 export async function registry(): Promise<string> {
   const { runServer } = require('verdaccio') as { runServer(config: object): Promise<Server> }
   const folder = await temporary()

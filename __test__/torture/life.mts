@@ -26,10 +26,10 @@ export interface Birth {
 
 const designs: Record<Birth['design'], Design> = { rootlock, naive }
 
-/** For how long who sees that it was preempted waits to be told: beats are much more frequent. */
+/** How long a holder that sees that it was preempted waits to be notified: beats are much more frequent. */
 const TO_BE_TOLD = 8_000
 
-/** What one actor does all its life: asks, holds, reads and writes, releases. */
+/** The life of an actor: asks, holds, reads and writes, releases. */
 export async function live(birth: Birth, store: StoreAccess, finished: AbortSignal): Promise<void> {
   const log = new Log(birth.logs, birth.who)
   log.say({ what: 'start', pid: process.pid, ...(birth.clock && { clock: birth.clock }) })
@@ -102,13 +102,13 @@ async function use(
   if (value !== undefined) log.say({ what: 'value', id, value })
   if (blocks) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
   else if (ms > 0) await pauseOrLoss(ms, held.signal)
-  // Also if it was lost meanwhile: to turn that away is the store's part.
+  // Even if it was lost meanwhile: refusing that is up to the store.
   if (mode === 'exclusive' && value !== undefined) await store.write(token, value)
   if (mode === 'shared') {
     const again = await store.look(token)
     if (again !== undefined) log.say({ what: 'value', id, value: again })
   }
-  // Who was preempted must hear of it; who releases before it could hear proves nothing.
+  // A preempted holder must be notified; one that releases before it could be proves nothing.
   if (wasReplaced(birth, file)) await pauseOrLoss(TO_BE_TOLD, held.signal)
   log.say({ what: 'release', id })
   await held()
@@ -136,7 +136,7 @@ function lockFiles(): number[] {
   return files.map(([descriptor]) => descriptor)
 }
 
-/** The number of the only lock file that this process has open just now. */
+/** The descriptor of the only lock file that this process has open at the moment. */
 function lockFile(): number | undefined {
   const numbers = new Set(lockFiles().map(inode))
   return numbers.size === 1 ? [...numbers][0] : undefined
@@ -171,7 +171,7 @@ function wasReplaced({ root }: Birth, file: number | undefined): boolean {
   }
 }
 
-/** The directory may just be somewhere else. */
+/** The directory may be somewhere else at the moment. */
 async function untilThere<T>(open: () => Promise<T>): Promise<T> {
   for (;;) {
     try {

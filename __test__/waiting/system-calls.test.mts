@@ -42,7 +42,7 @@ async function listed(): Promise<Call[]> {
   })
 }
 
-/** The calls between the fixture's marks, each as the page has it, in as many lists as there are pairs. */
+/** The calls between the fixture's marks, as the page writes them, one list for each pair. */
 async function pairs(root: string, by: 'root' | 'path', output: string): Promise<string[][]> {
   const fixture = fileURLToPath(new URL('../fixtures/pairs.mjs', import.meta.url))
   const names =
@@ -93,7 +93,7 @@ for (const by of ['root', 'path'] as const) {
       // Once a millisecond: whether another process waits.
       const made = pair.filter((call) => call !== 'fcntl guard')
       if (made.includes('pread64 guard')) {
-        // A trace slows a grant down: its run may be over before its end.
+        // Tracing slows a grant down: its run may be over before it ends.
         const wanted = made.includes('fstat lock file')
           ? first
           : first.filter((call) => call !== 'fstat lock file')

@@ -1,5 +1,5 @@
 /*
- * The floor: what a free lock costs when nothing but its system calls is left.
+ * The floor: the cost of a free lock if only its system calls are counted.
  *
  *   floor full <root> <seconds>   the calls of rootlock's acquire + release
  *   floor seed <root> <seconds>   the calls of the Go package that rootlock's design comes from
@@ -46,7 +46,7 @@ static int open_file(int dir, const char *name) {
   return ok(name, openat(dir, name, flags, 0600));
 }
 
-/* What rootlock keeps open between two locks of one path that follow at once. */
+/* What rootlock keeps open between two locks of one path in quick succession. */
 static int kept_dir, kept_guard;
 
 /* rootlock, path given as a string, again and again. The list, in order: */
@@ -81,7 +81,7 @@ static void full_pair(void) {
   ok("close L", close(lock));
 }
 
-/* The seed: no directory handle, no guard, no ledger, a truncation as heartbeat. */
+/* The Go package: no directory handle, no guard, no ledger, a truncation as heartbeat. */
 static char seed_path[4096];
 static void seed_pair(void) {
   struct stat st;

@@ -59,7 +59,7 @@ function verdict(bar: Bar, measured: number): string {
   return (bar.is === '≥' ? measured >= bar.value : measured <= bar.value) ? 'met' : '**missed**'
 }
 
-/** The rows of the table of bars: measure, bar, what rootlock has, how that relates to the bar, verdict. */
+/** The rows of the table of bars: measure, bar, rootlock's value, its relation to the bar, verdict. */
 export function barRows(measure: Measure, result: Result, results: readonly Result[]): string[][] {
   const own = result.entries.find(({ adapter }) => adapter === subject)
   return measure.bars.map((bar) => {

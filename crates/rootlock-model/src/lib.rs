@@ -51,8 +51,9 @@
 //!   followed by `lock_guard` instead of `unlock_kernel`. A wait is given up before a recovery.
 //! - A run of grants, passed on without a release for a millisecond, is one grant: one stamp, one
 //!   lease. A run over a release is a step of its own, `check_stamp`; its millisecond is less than a
-//!   tick, and two tokens are set aside. That a program which unlinks L meanwhile may see its tokens fall is not shown here.
-//! - A refused beat is tried again in the next tick, at the latest; the code tries after h/10.
+//!   tick, and two tokens are set aside. A program that unlinks L meanwhile may see its tokens fall;
+//!   the model does not show that.
+//! - A refused beat is retried in the next tick at the latest; the code retries after h/10.
 //! - The code's attempts that have not watched (`wait: false`) are [`setup::Setup::attempts`].
 //! - Failing system calls are left out (a failing `stamp` is a beat that did not happen, as if frozen).
 //!
