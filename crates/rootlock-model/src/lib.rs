@@ -1,4 +1,5 @@
 //! A model of rootlock's lock protocol, and a checker that visits every state it can get into.
+//! [`postgres`] is the protocol on PostgreSQL; all that follows is about the one on a directory.
 //!
 //! # Reading it
 //!
@@ -90,6 +91,7 @@
 //!   largest run, 46 million states, the chance is about one in 18 000.
 
 pub mod claims;
+pub mod postgres;
 pub mod progress;
 pub mod protocol;
 pub mod setup;
@@ -98,3 +100,4 @@ pub mod state;
 pub mod stories;
 mod tell;
 mod time;
+pub mod trace;
