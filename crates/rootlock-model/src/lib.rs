@@ -1,5 +1,6 @@
 //! A model of rootlock's lock protocol, and a checker that visits every state it can get into.
-//! [`postgres`] is the protocol on PostgreSQL; all that follows is about the one on a directory.
+//! [`postgres`] and [`etcd`] are the protocols on these; all that follows is about the one on a
+//! directory.
 //!
 //! # Reading it
 //!
@@ -91,6 +92,7 @@
 //!   largest run, 46 million states, the chance is about one in 18 000.
 
 pub mod claims;
+pub mod etcd;
 pub mod postgres;
 pub mod progress;
 pub mod protocol;

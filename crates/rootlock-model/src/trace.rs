@@ -25,6 +25,9 @@ pub trait Told: Model<State: Copy> {
     /// name of client n.
     fn tell(&self, s: &Self::State, action: Self::Action, next: &Self::State) -> (Turn, String);
 
+    /// What the server is called.
+    const SERVER: &'static str = "The server";
+
     /// Whether another client takes the place of this one by the action.
     fn replaces(&self, s: &Self::State, action: Self::Action) -> Option<usize>;
 }
@@ -95,21 +98,21 @@ fn lines<M: Told<Action: Copy>>(model: &M, actions: &[M::Action]) -> String {
     let mut s = model.init_states()[0];
     for &action in actions {
         let next = model.next_state(&s, action).expect("a trace can be walked");
-        if let Some(i) = model.replaces(&s, action) {
-            names[i].push('′');
-        }
         let (turn, mut what) = model.tell(&s, action, &next);
         for (i, name) in names.iter().enumerate() {
             what = what.replace(&format!("{{{i}}}"), name);
         }
         let subject = match turn {
             Turn::Client(i) => names[i].clone(),
-            Turn::Server => "The server".into(),
+            Turn::Server => M::SERVER.into(),
             Turn::Tick => "—".into(),
         };
         match turns.last_mut() {
             Some((last, said)) if *last == subject => said.push(what),
             _ => turns.push((subject, vec![what])),
+        }
+        if let Some(i) = model.replaces(&s, action) {
+            names[i].push('′');
         }
         s = next;
     }
