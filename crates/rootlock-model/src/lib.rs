@@ -1,4 +1,6 @@
 //! A model of rootlock's lock protocol, and a checker that visits every reachable state.
+//! [`postgres`] and [`etcd`] are the protocols on these; all that follows is about the one on a
+//! directory.
 //!
 //! # Reading it
 //!
@@ -92,6 +94,8 @@
 //!   largest run, 46 million states, the chance is about one in 18 000.
 
 pub mod claims;
+pub mod etcd;
+pub mod postgres;
 pub mod progress;
 pub mod protocol;
 pub mod setup;
@@ -100,3 +104,4 @@ pub mod state;
 pub mod stories;
 mod tell;
 mod time;
+pub mod trace;
