@@ -98,33 +98,31 @@ const excludes: Step = async (partner, directory, fileName) => {
   throw new Error('both acquired the lock')
 }
 
-const handsOver: Step = async (partner, directory, fileName) => {
-  let begun = 0
-  const onWait = () => {
-    begun = performance.now()
-    partner.unlock()
-  }
-  const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
-  const ms = performance.now() - begun
-  await unlock()
-  return {
-    verdict: 'ok',
-    what: `a waiter acquires the lock when it is unlocked (${ms.toFixed(1)} ms)`
-  }
-}
+const handsOver: Step = (partner, directory, fileName) =>
+  acquiresWhen('it is unlocked', () => partner.unlock(), directory, fileName)
 
 const frees: Step = async (partner, directory, fileName) => {
   await partner.lock()
+  return acquiresWhen('its holder is killed', () => partner.kill(), directory, fileName)
+}
+
+/** Waits for the partner's lock, which it is then made to give up. */
+async function acquiresWhen(
+  what: string,
+  giveUp: () => void,
+  directory: string,
+  fileName: string
+): Promise<Finding> {
   let begun = 0
   const onWait = () => {
     begun = performance.now()
-    partner.kill()
+    giveUp()
   }
   const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
   const ms = performance.now() - begun
   await unlock()
   return {
     verdict: 'ok',
-    what: `a waiter acquires the lock when its holder is killed (${ms.toFixed(1)} ms)`
+    what: `a waiter acquires the lock when ${what} (${ms.toFixed(1)} ms)`
   }
 }

@@ -9,11 +9,10 @@ import { ARM64, ARM64_MUSL, ARMV7, cross, type Target } from './cross.mjs'
 import { debian } from './debian.mjs'
 import { muslNode } from './musl-node.mjs'
 import { nodeBinary } from './node-versions.mjs'
-import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
+import { cargo, CONTRACT, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
 import { inTrixie, trixie } from './trixie.mjs'
 
 const BINFMT = '/proc/sys/fs/binfmt_misc'
-const CONTRACT = '.build/__test__/contract/main.mjs'
 
 interface Kind {
   target: Target

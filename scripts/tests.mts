@@ -77,6 +77,9 @@ export function tap(line: string, count: Count): void {
 
 export const AVA = 'node_modules/ava/entrypoints/cli.mjs'
 
+/** What every runtime can run. */
+export const CONTRACT = `${TESTS}/contract/main.mjs`
+
 /** AVA's test files, or those of these names. */
 export function testFiles(named: string[]): string[] {
   if (named.length > 0) return named

@@ -6,11 +6,10 @@ import { relative } from 'node:path'
 
 import { cross, WINDOWS } from './cross.mjs'
 import { nodeBinary } from './node-versions.mjs'
-import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
+import { cargo, CONTRACT, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
 import { inTrixie, trixie } from './trixie.mjs'
 
-const CONTRACT = '.build/__test__/contract/main.mjs'
-/** Tests of the crates that replace an open file, as Windows can and Wine can't. */
+/** Of the core's: they put a file in the place of one that is open, as Windows can and Wine can't. */
 const NOT_WINE = [
   'sleep::time_asleep_does_not_count_as_watched',
   'sleep::time_stopped_does_not_count_as_watched',

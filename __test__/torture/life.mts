@@ -1,6 +1,7 @@
-import { readdirSync, readlinkSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
+import { openFiles } from '../helpers/open-files.mjs'
 import type { Design, Held } from './design.mjs'
 import { Log, now, type Mode } from './log.mjs'
 import { naive } from './naive.mjs'
@@ -128,26 +129,20 @@ function listen(log: Log, id: number, { signal }: Held, file: number | undefined
   else signal.addEventListener('abort', lost, { once: true })
 }
 
-/** The lock files that this process has open: descriptors and what they refer to. */
-function lockFiles(): { descriptor: string; name: string }[] {
+/** The descriptors of the lock files that this process has open. */
+function lockFiles(): number[] {
   if (process.platform !== 'linux') return []
-  return readdirSync('/proc/self/fd').flatMap((descriptor) => {
-    try {
-      const name = readlinkSync(`/proc/self/fd/${descriptor}`)
-      return /\/\.lock( \(deleted\))?$/.test(name) ? [{ descriptor, name }] : []
-    } catch {
-      return []
-    }
-  })
+  const files = openFiles().filter(([, path]) => /\/\.lock( \(deleted\))?$/.test(path))
+  return files.map(([descriptor]) => descriptor)
 }
 
 /** The descriptor of the only lock file that this process has open at the moment. */
 function lockFile(): number | undefined {
-  const numbers = new Set(lockFiles().map(({ descriptor }) => inode(descriptor)))
+  const numbers = new Set(lockFiles().map(inode))
   return numbers.size === 1 ? [...numbers][0] : undefined
 }
 
-function inode(descriptor: string): number | undefined {
+function inode(descriptor: number): number | undefined {
   try {
     return statSync(`/proc/self/fd/${descriptor}`).ino
   } catch {
@@ -157,7 +152,7 @@ function inode(descriptor: string): number | undefined {
 
 /** When that file was last stamped, on the monotonic clock, if this process still has it open. */
 function stampOf(file: number): number | undefined {
-  for (const { descriptor } of lockFiles()) {
+  for (const descriptor of lockFiles()) {
     try {
       const { ino, mtimeMs } = statSync(`/proc/self/fd/${descriptor}`)
       if (ino === file) return Math.round(now() - (Date.now() - mtimeMs) * 1_000)
