@@ -49,16 +49,21 @@ fn two_exclusive() {
 fn two_exclusive_or_shared() {
     let sees = [Claim::LeasedHasKey, Claim::SeesSharing];
     holds(
-        "two, shared",
-        Setup { shared: true, claims: with(&SAFETY, &sees), ..Setup::protocol(2) },
+        "two, shared, no pauses",
+        Setup { shared: true, pauses: false, claims: with(&SAFETY, &sees), ..Setup::protocol(2) },
     );
 }
 
 #[test]
 fn two_on_different_terms() {
     holds(
-        "two, hasty",
-        Setup { timing: Timing::SMALL, hasty: Some(Timing::SHORT), ..Setup::protocol(2) },
+        "two, hasty, no pauses",
+        Setup {
+            timing: Timing::SMALL,
+            hasty: Some(Timing::SHORT),
+            pauses: false,
+            ..Setup::protocol(2)
+        },
     );
 }
 
