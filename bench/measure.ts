@@ -17,6 +17,8 @@ export interface Bar {
   readonly value: number
   /** The contender that `value` multiplies; without it `value` is the bar itself. */
   readonly of?: string
+  /** Another way to use rootlock that has to reach it, instead of `rootlock` itself. */
+  readonly by?: string
 }
 
 /** The peer that did best in that round without ever losing an update. */
