@@ -139,8 +139,9 @@ export declare type LockErrorCode = 'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCC
 
 /**
  * The reason for an error. For `ERR_LOCK_UNSUCCESSFUL`: the lock is held (`held`), the signal aborted
- * the wait (`aborted`), the call would wait for itself, because it is inside of a `withLock` of the same lock
- * or blocks the thread that holds it (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
+ * the wait (`aborted`), the call would wait for itself, because it is inside a `withLock` of the same lock or
+ * blocks the thread that holds it (`deadlock`), or the system reported an error (`system`). For
+ * `ERR_LOCK_LOST`: a `LostReason`.
  */
 export declare type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason;
 

@@ -1,9 +1,9 @@
-/** Gives the lock back; the promise, if there is one, resolves when it is free. */
+/** Releases the lock; the promise, if there is one, resolves when it is free. */
 export type Release = () => void | Promise<void>
 
 /**
  * Takes the exclusive lock of the directory `root`, waiting for it.
- * A peer whose own calls are synchronous may answer without a promise, so that it isn't charged for one.
+ * A peer whose own calls are synchronous may return without a promise, so that it isn't charged for one.
  */
 export type Acquire = (root: string, signal?: AbortSignal) => Release | Promise<Release>
 
@@ -12,13 +12,13 @@ export interface Adapter {
   readonly name: string
   /** One sentence for the reader of the results: which calls, which settings. */
   readonly how: string
-  /** What `import` is given. */
+  /** The module to import. */
   readonly module?: string
-  /** Another way to use an adapter that is already here; takes part in the free lock only. */
+  /** Another way to use an adapter that is already listed; takes part in the free lock only. */
   readonly variant?: boolean
-  /** One that bars or readers compare with: takes part in the quick mode, and in all rounds of the full one. */
+  /** A contender that bars or readers compare with: takes part in the quick mode, and in all rounds of the full one. */
   readonly daily?: boolean
-  /** `false`: two callers of one process both get the lock. */
+  /** `false`: two callers of one process both acquire the lock. */
   readonly excludesWithinProcess: boolean
   /** Whether a pending wait can be ended from outside. */
   readonly abortable: boolean

@@ -7,7 +7,7 @@ export function newCounter(root: string): void {
   writeFileSync(path.join(root, name), Buffer.alloc(8))
 }
 
-/** A number in a file that is only right if the lock keeps everybody else out while it is changed. */
+/** A number in a file that is correct only if the lock excludes everybody else while it changes. */
 export class Counter {
   readonly #fd: number
   readonly #bytes = new Float64Array(1)
@@ -26,7 +26,7 @@ export class Counter {
     return this.#bytes[0] as number
   }
 
-  /** Reads, does `between`, writes: the longer that takes, the surer a second holder is caught. */
+  /** Reads, does `between`, writes: the longer that takes, the more likely a second holder is caught. */
   increment(between?: () => void): void {
     const value = this.read()
     between?.()

@@ -7,7 +7,7 @@ import type { Call, Reply } from './worker.js'
 const program = fileURLToPath(new URL('./worker.js', import.meta.url))
 const alive = new Set<Member>()
 
-/** It took longer than a measure is willing to wait. */
+/** Thrown when something takes longer than a measure allows. */
 export class Capped extends Error {
   constructor(
     readonly ms: number,
@@ -25,8 +25,8 @@ export class Member {
   #calls = 0
 
   constructor(adapter: Adapter) {
-    // A group of its own, so that what it starts can be counted and killed with it. The memory reducer
-    // of V8 would collect garbage 8 s after the last work: 30 ms of CPU that no lock has to answer for.
+    // A process group of its own, so that its children can be counted and killed with it. The memory reducer
+    // of V8 would collect garbage 8 s after the last work: 30 ms of CPU that no lock is to blame for.
     this.#process = fork(program, [adapter.name], {
       serialization: 'advanced',
       detached: true,
@@ -73,12 +73,12 @@ export class Member {
     })
   }
 
-  /** The process alone, as a crash would end it. */
+  /** Kills the process alone, as a crash would. */
   crash(): void {
     process.kill(this.pid, 'SIGKILL')
   }
 
-  /** The process and everything that it started. */
+  /** Kills the process and everything that it started. */
   async end(): Promise<void> {
     this.kill()
     await this.#gone
@@ -97,7 +97,7 @@ export function killAll(): void {
   for (const member of alive) member.kill()
 }
 
-/** Starts `size` processes, waits until all have loaded the adapter, lends them, ends them. */
+/** Starts `size` processes, waits until all have loaded the adapter, passes them to `work`, and ends them. */
 export async function withCrew<T>(
   adapter: Adapter,
   size: number,

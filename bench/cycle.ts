@@ -19,15 +19,15 @@ export interface Cycled {
 const warmUp = 100
 const patience = 30
 
-/** A window that starts once `processes` of them had time to hear of it and to warm up. */
+/** A window that starts once `processes` of them have had time to receive it and to warm up. */
 export function windowOf(ms: number, processes = 1): Window {
   const from = now() + warmUp + 50 + 3 * processes
   return { from, to: from + ms }
 }
 
 /**
- * Takes and releases the lock again and again until the window ends.
- * A caller that is still waiting then is not waited for: its wait so far is counted, so that starvation can't hide.
+ * Acquires and releases the lock again and again until the window ends.
+ * Does not wait for a caller that is still waiting then: its wait so far is counted, so that starvation can't hide.
  */
 export async function cycle(
   acquire: Acquire,

@@ -32,7 +32,7 @@ function commit(): string {
   }
 }
 
-/** What a reader must know to compare the numbers with their own. */
+/** What readers must know to compare the numbers with their own. */
 export function machine(): Record<string, string> {
   const cpus = os.cpus()
   const type = statfsSync(os.tmpdir()).type

@@ -22,7 +22,7 @@ function progress(text: string): void {
   else if (text) process.stderr.write(`${text}\n`)
 }
 
-/** Loads it in a process of its own, once: who can't be loaded is reported and left out. */
+/** Loads each contender once in a process of its own; reports and leaves out those that can't be loaded. */
 async function introduce(adapter: Adapter): Promise<Contender> {
   const { name, how } = adapter
   try {

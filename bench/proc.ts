@@ -14,7 +14,7 @@ function read(path: string): string {
   }
 }
 
-/** The process and what it has started, by process group (every worker leads its own). */
+/** The process and its descendants, by process group (every worker leads its own). */
 export function processesOfGroup(group: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -29,7 +29,7 @@ export function processesOfGroup(group: number): number[] {
 /** Number of threads of the process. */
 export const threads = (pid: number): number => readdirSync(`/proc/${pid}/task`).length
 
-/** What the kernel has counted so far, by thread. */
+/** The kernel's counts so far, by thread. */
 export type Readings = ReadonlyMap<string, Spent>
 
 export function readings(pids: readonly number[]): Readings {
@@ -50,7 +50,7 @@ export function readings(pids: readonly number[]): Readings {
   )
 }
 
-/** What was spent between two readings. A thread that has ended meanwhile took its last part with it. */
+/** The time spent between two readings. The last part of a thread that has ended meanwhile is missing. */
 export function spent(before: Readings, after: Readings): Spent {
   const total: Spent = { wakeUps: 0, cpuMs: 0 }
   for (const [task, { wakeUps, cpuMs }] of after) {

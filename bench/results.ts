@@ -24,7 +24,7 @@ export interface Contender {
   absent?: string
 }
 
-/** Everything a run found out; the report is made of this and of nothing else. */
+/** All results of a run; the report is made of nothing else. */
 export interface Results {
   quick: boolean
   startedAt: string
@@ -52,7 +52,7 @@ export function unsafe(results: readonly Result[]): Map<string, number> {
   return lost
 }
 
-/** Why there is no number, or what has to be said beside it. */
+/** Why there is no number, or a remark on it. */
 export function remark(entry: Entry): string {
   if (entry.excuse) return `no: ${entry.excuse}`
   const capped = entry.rounds.find((round) => 'capped' in round)

@@ -4,7 +4,7 @@ import type { Effort, Measure } from './measure.js'
 import type { Entry, Result, Round } from './results.js'
 
 export interface Plan extends Effort {
-  /** Instead of what the measure asks for. */
+  /** Overrides the measure's own number. */
   rounds?: number
   progress(text: string): void
 }
@@ -18,21 +18,21 @@ async function round(measure: Measure, adapter: Adapter, plan: Plan): Promise<Ro
   }
 }
 
-/** Nobody is always the first, or always after the same one. */
+/** Rotates the order, so that nobody is always first, or always after the same one. */
 function rotated<T>(items: readonly T[], by: number): T[] {
   const first = items.length ? by % items.length : 0
   return [...items.slice(first), ...items.slice(0, first)]
 }
 
-/** Contenders of a measure; how an adapter is used twice matters for the free lock only. */
+/** The contenders of a measure; the second use of an adapter matters for the free lock only. */
 const takesPart = (measure: Measure, adapter: Adapter) =>
   measure.name === 'free' || !adapter.variant
 
-/** Who took longer than this in one round, or isn't compared with closely, is not asked as often. */
+/** A contender that took longer than this in one round, or isn't compared with closely, runs less often. */
 const patienceMs = 8_000
 const roundsOfOthers = 2
 
-/** Round after round, in every round one contender after the other. */
+/** Runs all rounds, and in every round one contender after the other. */
 export async function run(
   measure: Measure,
   adapters: readonly Adapter[],

@@ -5,7 +5,7 @@ import path from 'node:path'
 let top: string | undefined
 let count = 0
 
-/** A new empty directory to lock; gone when the benchmark ends. */
+/** A new empty directory to lock; removed when the benchmark ends. */
 export function newRoot(): string {
   top ??= mkdtempSync(path.join(tmpdir(), 'rootlock-bench-'))
   const root = path.join(top, String(count++))

@@ -1,6 +1,6 @@
 /**
  * The worker process: `node worker.js <adapter>`. It does what the coordinator asks for over IPC.
- * The jobs stand beside the measure that needs them, in `measures/`.
+ * The jobs are beside the measures that need them, in `measures/`.
  */
 import type { Acquire } from './adapter.js'
 import { adapterNamed } from './adapters/index.js'

@@ -23,17 +23,17 @@ import { duration, reachMeans, who } from './words'
 /** A greater difference between the file system's clock and this machine's is reported. */
 const MOST_DRIFT_MS = 1000
 
-/** What ends it; what it has made is removed first. */
+/** Signals that end it; what it has created is removed first. */
 const ENDING: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']
 
-/** For what is being tried to end by itself; storage may hang. */
+/** Time for the current step to end by itself; storage may hang. */
 const LEAVE_MS = 1000
 
 export async function doctor(args: string[]): Promise<number> {
   const { target } = parse('doctor', args, {})
   const { directory } = target
   const fileName = nameOf(target.fileName)
-  // Of its own name: nobody who uses the directory is disturbed.
+  // Under a name of its own: users of the directory are not disturbed.
   const name = `.rootlock-doctor-${randomUUID()}`
   const stop = new AbortController()
   let stopped: NodeJS.Signals | undefined
@@ -77,7 +77,7 @@ function nameOf(file: string | undefined): string {
   }
 }
 
-/** @param name of the files that it may make */
+/** @param name of the files that it may create */
 async function* examine(
   { directory, fileName, words }: Target & { fileName: string },
   name: string,
@@ -206,7 +206,7 @@ async function clock(path: string): Promise<Finding> {
   const before = Date.now()
   await writeFile(path, '', { flag: 'wx' })
   const { mtimeMs } = await stat(path)
-  // The time that this took is no difference between the clocks.
+  // The time that this took is not a difference between the clocks.
   const ahead = Math.max(0, mtimeMs - Date.now()) || Math.min(0, mtimeMs - before)
   if (Math.abs(ahead) < MOST_DRIFT_MS)
     return ok("the file system's clock agrees with this machine's")

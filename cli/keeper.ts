@@ -67,7 +67,7 @@ async function keep(terms: Terms, ended: Promise<void>, wait: AbortController): 
     unlock = await lock(terms, wait)
   } catch (error) {
     if (terms.quiet && isHeld(error)) return terms.heldExit
-    // The run has let go of it, or is gone: nobody has asked any more.
+    // The run has let go of the lock, or is gone.
     if (wait.signal.aborted && !isHeld(error)) return terms.heldExit
     throw locking(error, terms, terms.heldExit)
   }

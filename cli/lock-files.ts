@@ -1,6 +1,6 @@
-// The files of a lock that are there already, as the doctor looks at them.
+// The doctor's view of a lock's existing files.
 //
-// They may be anything, and of any size: no other file is opened than a regular one, and none is read
+// They may be anything, and of any size: only regular files are opened, and none is read
 // that can't be ours.
 
 import { constants, type Stats } from 'node:fs'
@@ -9,14 +9,14 @@ import { lstat, open } from 'node:fs/promises'
 import { within } from '../src/paths'
 import { fail, ok, warn, type Finding } from './finding'
 
-/** Many times what a guard of ours may be: it has two records of 512 bytes. */
+/** Many times the size of a guard of ours, which has two records of 512 bytes. */
 const MOST_GUARD_BYTES = 64 * 1024
 
 const MOVE_AWAY = 'Lock another name (--file-name), or move that file away'
 
 type Look = (path: string, stat: Stats) => Finding | undefined | Promise<Finding | undefined>
 
-/** Opened as whoever locks opens them, for what is allowed may fail. */
+/** Opened as a caller who locks opens them, because permissions do not tell everything. */
 export async function lockFiles(directory: string, fileName: string): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const [name, look] of [
@@ -57,7 +57,7 @@ const guard: Look = async (path, { size }) => {
   return fail(`${path} has ${size} bytes: it is not a guard of a lock`, MOVE_AWAY)
 }
 
-/** What a takeover has left is removed by the next one, unless it is not what a takeover makes. */
+/** The next takeover removes what an earlier one left, but nothing that no takeover makes. */
 const temporary: Look = (path, { size }) => {
   if (size === 0) return undefined
   return fail(`${path} has content: nobody takes the lock over beside it`, MOVE_AWAY)
@@ -78,10 +78,10 @@ function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
   return fail(message, next)
 }
 
-/** What is in a guard, if it may be one of ours. */
+/** A guard's content, if it may be one of ours. */
 export async function guardContent(path: string): Promise<Buffer | undefined> {
   if (!(await lstat(path)).isFile()) return undefined
-  // It may be another file by now.
+  // It may have been replaced by now.
   const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {

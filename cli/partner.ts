@@ -12,7 +12,7 @@ export type Answer = 'locked' | { message: string; code?: string | undefined }
 
 export async function partner([directory, fileName]: string[]): Promise<number> {
   if (!process.send) throw misused('this is for the doctor', 'Ask for: rootlock doctor DIR')
-  // What is sent to both of them is the doctor's to end by.
+  // Signals to both of them are for the doctor to handle.
   for (const signal of SIGNALS) process.on(signal, () => {})
   let unlock: UnlockFunc | undefined
   const lock = async () => {

@@ -27,7 +27,7 @@ class Partner {
     this.#ended = new Promise((resolve, reject) => {
       this.#process.on('exit', () => resolve()).on('error', reject)
     })
-    // It is looked at when there is something to wait for.
+    // Checked when there is something to wait for.
     this.#ended.catch(() => {})
   }
 
@@ -50,7 +50,7 @@ class Partner {
     this.#process.kill('SIGKILL')
   }
 
-  /** Resolves when it makes no more files. */
+  /** Resolves when it creates no more files. */
   ended(): Promise<void> {
     return this.#ended
   }
@@ -70,7 +70,7 @@ export async function* trial(
 ): AsyncGenerator<Finding> {
   if (stop.aborted) return
   const partner = new Partner(directory, fileName)
-  // With it, all that is waited for ends.
+  // Its end ends everything that is waited for.
   stop.addEventListener('abort', () => partner.kill())
   try {
     for (const step of [excludes, handsOver, frees]) yield await step(partner, directory, fileName)
@@ -98,33 +98,31 @@ const excludes: Step = async (partner, directory, fileName) => {
   throw new Error('both acquired the lock')
 }
 
-const handsOver: Step = async (partner, directory, fileName) => {
-  let begun = 0
-  const onWait = () => {
-    begun = performance.now()
-    partner.unlock()
-  }
-  const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
-  const ms = performance.now() - begun
-  await unlock()
-  return {
-    verdict: 'ok',
-    what: `a waiter acquires the lock when it is unlocked (${ms.toFixed(1)} ms)`
-  }
-}
+const handsOver: Step = (partner, directory, fileName) =>
+  acquiresWhen('it is unlocked', () => partner.unlock(), directory, fileName)
 
 const frees: Step = async (partner, directory, fileName) => {
   await partner.lock()
+  return acquiresWhen('its holder is killed', () => partner.kill(), directory, fileName)
+}
+
+/** Waits for the partner's lock, which it is then made to give up. */
+async function acquiresWhen(
+  what: string,
+  giveUp: () => void,
+  directory: string,
+  fileName: string
+): Promise<Finding> {
   let begun = 0
   const onWait = () => {
     begun = performance.now()
-    partner.kill()
+    giveUp()
   }
   const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
   const ms = performance.now() - begun
   await unlock()
   return {
     verdict: 'ok',
-    what: `a waiter acquires the lock when its holder is killed (${ms.toFixed(1)} ms)`
+    what: `a waiter acquires the lock when ${what} (${ms.toFixed(1)} ms)`
   }
 }

@@ -1,5 +1,5 @@
-// The bank, and what all its processes agree on: the accounts are one file, replaced as a whole, so
-// that whoever is killed leaves the old state or the new one, never half of one.
+// The bank, and what all its processes share: the accounts are one file, replaced as a whole, so
+// that a killed process leaves the old state or the new one, never half of one.
 
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,12 +25,12 @@ export function read(directory: string): State {
 }
 
 /**
- * The fence: a write with a smaller token than the file has comes too late, and is refused. No lock
- * can do that for its store: a holder that was frozen between its last look at the lock and its
- * write can't be stopped by anyone else.
+ * The fence: a write with a smaller token than the file's comes too late, and is refused. No lock
+ * can do that for its store: nobody else can stop a holder that was frozen between its last check of
+ * the lock and its write.
  *
  * With a plain file, the comparison and the rename are two steps, some microseconds apart. A store
- * that has more to offer makes them one: `update … where token < $1`, or an object store's If-Match.
+ * with more to offer makes them one: `update … where token < $1`, or an object store's If-Match.
  */
 export function write(directory: string, state: State): void {
   const draft = join(directory, `${state.token}.draft`)

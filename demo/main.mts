@@ -1,5 +1,5 @@
 // `npm start`: tellers, each a process, move money between the accounts in one file, under the lock
-// of the file's directory. One is killed in there, one is frozen and preempted, one is just busy.
+// of the file's directory. One is killed inside, one is frozen and preempted, one is just busy.
 // Exits 0 only if all of that happened and every cent is where it belongs.
 //
 // Read teller.mts first, then bank.mts. This is the director: it stages the mishaps, looks at the
@@ -21,17 +21,17 @@ import { paint, show } from './view.mjs'
 
 const START = [250_000, 125_050, 99_999, 60_001, 180_000, 34_950, 240_000, 10_000]
 const directory = mkdtempSync(join(tmpdir(), 'rootlock-demo-'))
-/** Every stay under the lock, by its token. */
+/** Every hold, by its token. */
 const turns = new Map<number, Turn>()
-/** When it was over for those who could not tell: the killed one, and the frozen one's lease. */
+/** The end of the holds whose tellers could not report it: the killed one's, and the frozen one's lease. */
 const ends = new Map<number, number>()
 const audits: number[] = []
-/** What is claimed, and whether it is so. */
+/** The claims, and whether they hold. */
 const claims: [so: boolean, text: string][] = []
 const closing = new AbortController()
 let trouble: unknown
 
-// However this ends, nothing and nobody is left behind: not the one who is stopped either.
+// However this ends, nothing is left behind: not even the stopped process.
 process.on('exit', () => {
   for (const { child } of crew) child.kill('SIGKILL')
   sweep(50)
@@ -41,7 +41,7 @@ process.on('SIGTERM', () => process.exit(143))
 process.on('SIGHUP', () => process.exit(129))
 process.stdout.on('error', () => process.exit(1))
 
-/** Again and again, for those who die may be in the middle of making a file. */
+/** Retries, because a process that dies may be in the middle of creating a file. */
 function sweep(tries: number): void {
   try {
     rmSync(directory, { recursive: true, force: true, maxRetries: 1 })
@@ -73,7 +73,7 @@ function hire(name: string) {
   return teller
 }
 
-/** Readers share the lock, and keep writers out. `withLock` unlocks whatever happens. */
+/** Readers share the lock, and exclude writers. `withLock` unlocks whatever happens. */
 async function audit(): Promise<void> {
   while (!closing.signal.aborted) {
     const count = () => sum(read(directory).accounts)
@@ -82,7 +82,7 @@ async function audit(): Promise<void> {
   }
 }
 
-/** Asks the lock itself, as any third party may: this takes nothing and disturbs nobody. */
+/** Inspects the lock, as any third party may: this acquires nothing and disturbs nobody. */
 async function watch(): Promise<void> {
   while (!closing.signal.aborted) {
     const { state, holder, ageMs = 0 } = await inspect(directory, terms)
@@ -99,7 +99,7 @@ function row({ name, child, state, done, token }: Teller): string {
   return ` ${name.padEnd(4)}  ${numbers}  ${paint(colour, state)}`
 }
 
-/** Waits for something to be so, never for a time: on a busy machine everything takes longer. */
+/** Waits for a condition, never for a time: on a busy machine everything takes longer. */
 type Perhaps<T> = T | false | undefined
 async function until<T>(what: string, look: () => Perhaps<T> | Promise<Perhaps<T>>): Promise<T> {
   for (const deadline = now() + 30_000; now() < deadline; await pass(5)) {
@@ -110,13 +110,13 @@ async function until<T>(what: string, look: () => Perhaps<T> | Promise<Perhaps<T
   throw new Error(`waited 30 s in vain for this: ${what}`)
 }
 
-/** For a good look at it: at least a second, and at least five turns. */
+/** Time for the viewer: at least a second, and at least five turns. */
 async function businessAsUsual(): Promise<void> {
   const [before, start] = [turns.size, now()]
   await until('business as usual', () => turns.size >= before + 5 && now() > start + 1_000)
 }
 
-/** Has a teller meet its mishap inside, and waits until it is there. */
+/** Stages a teller's mishap under the lock, and waits until it happens. */
 async function strike(teller: Teller, mishap: 'holds' | 'blocks'): Promise<Turn> {
   teller.child.send(mishap)
   await until(`${teller.name} ${mishap}`, () => teller.state === mishap)
@@ -165,8 +165,8 @@ async function kill(): Promise<void> {
 
 async function freeze(): Promise<void> {
   const { token } = await strike(bob, 'holds')
-  // A heartbeat takes some microseconds, in which nobody may be preempted: who is stopped just then
-  // keeps the lock until it wakes. That is rare, and not this story.
+  // During a heartbeat, which takes some microseconds, nobody may be preempted: a process stopped just then
+  // keeps the lock until it wakes up. That is rare, and not this story.
   const lastBeat = await until('a heartbeat is over', async () => {
     const [at, { ageMs = 0 }] = [now(), await inspect(directory, terms)]
     return ageMs > terms.heartbeatMs * 0.2 && ageMs < terms.heartbeatMs * 0.5 && at - ageMs
@@ -198,7 +198,7 @@ async function block(): Promise<void> {
   claim(kept, `Dora blocked its event loop inside for ${ms(to! - from)}, and kept its lock`)
 }
 
-/** By what is in the file, by what the tellers told, and by the clock: none knows of the others. */
+/** Checks the file, the tellers' reports and the clock, which are independent of each other. */
 function check(): void {
   const { accounts, journal } = read(directory)
   const all = inOrder()

@@ -1,4 +1,4 @@
-// A teller, a process of its own: takes the lock, moves some money, gives the lock back; again and
+// A teller, a process of its own: acquires the lock, moves some money, releases the lock; again and
 // again. This is how a program uses the lock; only what is below `mishap` is staged.
 
 import { once } from 'node:events'
@@ -8,7 +8,7 @@ import { tryLock, type LockError } from 'rootlock'
 
 import { move, now, read, StaleToken, terms, write } from './bank.mjs'
 
-/** One stay under the lock, as its teller tells it. */
+/** One hold, as its teller reports it. */
 export interface Turn {
   teller: string
   token: number
@@ -32,9 +32,9 @@ async function serve(): Promise<void> {
     const after = move(read(directory), token, teller)
     // Money is counted by hand here. The lock's signal ends that at once if the lock is lost.
     await pass(2 + Math.random() * 6, undefined, { signal })
-    // Good manners: who knows that the lock is lost does not write …
+    // Good manners: a teller that knows of the loss does not write …
     signal.throwIfAborted()
-    // … but who is frozen right here does not know, …
+    // … but one that is frozen right here does not know, …
     await mishap(turn)
     // … so the bank looks at the token.
     write(directory, after)
@@ -42,14 +42,14 @@ async function serve(): Promise<void> {
   } catch (error) {
     if (error instanceof StaleToken) {
       turn.outcome = 'refused'
-      // The write came first, as it does when a program wakes up in the middle of one. That the
-      // lock is lost is told at the next heartbeat.
+      // The write came first, as it does when a program wakes up in the middle of one. The loss
+      // is noticed at the next heartbeat.
       if (!signal.aborted) await once(signal, 'abort')
     } else if (!signal.aborted) throw error
   } finally {
     if (signal.aborted) turn.lost = (signal.reason as LockError).reason!
     turn.to = now()
-    // Resolves even if the lock was lost: what is ours is given back, what is not is left alone.
+    // Resolves even if the lock was lost: a lock that is no longer ours is left alone.
     await unlock()
     await tell('rests', turn)
   }
@@ -58,7 +58,7 @@ async function serve(): Promise<void> {
 /** What main.mts has in store for the next turn. */
 let order = ''
 
-/** It befalls a teller at the worst moment: what was read is about to be written over. */
+/** Befalls a teller at the worst moment: after the read and before the write. */
 async function mishap(turn: Turn): Promise<void> {
   const [todo, end] = [order, now() + 1.5 * terms.staleMs]
   order = ''
@@ -67,7 +67,7 @@ async function mishap(turn: Turn): Promise<void> {
   if (todo === 'blocks') while (now() < end);
 }
 
-/** Resolves when it is on its way, for those who are about to block. */
+/** Resolves when the message has been sent, for a teller that is about to block. */
 function tell(state: string, turn?: Turn): Promise<void> {
   return new Promise((resolve) => process.send!({ state, turn }, () => resolve()))
 }
@@ -76,7 +76,7 @@ process.on('message', (message: string) => {
   if (message === 'close') closing.abort()
   else if (message !== 'go on') order = message
 })
-// Ctrl-C in a terminal reaches the whole group. What becomes of the crew is for main.mts to say,
+// Ctrl-C in a terminal reaches the whole group. main.mts decides what becomes of the crew,
 process.on('SIGINT', () => {})
 // and without it there is nothing to do.
 process.on('disconnect', () => process.exit())

@@ -1,8 +1,8 @@
-// `npm run check -- NAME [arguments]`: what `npm test` has no time, no room or no machine for.
+// `npm run check -- NAME [arguments]`: checks for which `npm test` has no time, no room or no machine.
 
 import { spawnSync } from 'node:child_process'
 
-/** One command line after the other; the last one gets the arguments. */
+/** Command lines, run one after the other; the last one gets the arguments. */
 type Check = readonly (readonly string[])[]
 
 const { execPath: node, env } = process

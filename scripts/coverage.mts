@@ -1,4 +1,4 @@
-// `npm run check -- coverage`: which lines of the core, the border and the face the tests run: cargo's tests
+// `npm run check -- coverage`: which lines of the crates and the face the tests run: cargo's tests
 // and AVA's together, on a build made for it. Needs cargo-llvm-cov, and LLVM's tools in the version
 // of the compiler's (`rustup component add llvm-tools`). Processes that are killed do not report,
 // so what only they run seems uncovered. Builds anew what it measures: `npm run build` afterwards.
@@ -30,7 +30,7 @@ if (!run('cargo', ['llvm-cov', '--version'], base)) {
   })
 }
 
-/** What makes every build from here on count. */
+/** The environment that instruments every build from here on. */
 const shown = execFileSync('cargo', ['llvm-cov', 'show-env'], { env: base, encoding: 'utf8' })
 const counting: NodeJS.ProcessEnv = { ...base }
 for (const line of shown.split('\n')) {
@@ -38,7 +38,7 @@ for (const line of shown.split('\n')) {
   if (key) counting[key] = value!.replace(/^'(.*)'$/, '$1').replace(/^"(.*)"$/, '$1')
 }
 
-// napi builds for a named target, which is a folder of its own: so do the others.
+// napi builds for a named target, which has a folder of its own: so do the others.
 const host = /^host: (.*)$/m.exec(execFileSync('rustc', ['-vV'], { encoding: 'utf8' }))![1]!
 
 must('cargo', ['llvm-cov', 'clean', '--workspace'], counting)

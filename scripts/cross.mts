@@ -11,7 +11,7 @@ export interface Target {
   triple: string
   /** Debian's packages that link for it. */
   packages: string[]
-  /** Zig if there is none. */
+  /** Links with zig if there is none. */
   linker?: string
   flags?: string
   /** What cargo calls the binding. */
@@ -62,7 +62,7 @@ export function musl(libraries: string): Target {
   }
 }
 
-/** Builds the binding, puts it where the loader looks, and returns the core's test programs. */
+/** Builds the binding, puts it where the loader looks, and returns the crates' test programs. */
 export function cross({
   triple,
   packages,
@@ -72,7 +72,7 @@ export function cross({
   binding
 }: Target): string[] {
   debian(...packages)
-  // napi's build script wants something to link on Windows, though all symbols are found at run time.
+  // napi's build script wants a library to link on Windows, though all symbols are resolved at run time.
   const node = `${FOLDER}/libnode`
   mkdirSync(node, { recursive: true })
   writeFileSync(`${node}/libnode.dll`, '')
@@ -87,7 +87,7 @@ export function cross({
     ? (['/usr/bin/cargo', 'build'] as const)
     : (['cargo-zigbuild', 'zigbuild'] as const)
   debianCargo([cargo, build, '-p', 'rootlock-napi', '--target', triple], FOLDER, env)
-  // Renamed: whoever has the old one loaded would crash if it changed.
+  // Renamed into place: a process that has the old one loaded would crash if it changed.
   copyFileSync(`${FOLDER}/${triple}/debug/${library}`, `${binding}.new`)
   renameSync(`${binding}.new`, binding)
   const tests = [...CRATES, '--target', triple, '--no-run', '--message-format=json']
@@ -101,7 +101,7 @@ export function cross({
         }
         return profile?.test && executable ? [executable.replace(`${process.cwd()}/`, '')] : []
       })
-      // What looks at the sources, which are not where it runs.
+      // Except the test that reads the sources, which are not where it runs.
       .filter((program) => !program.includes('/layers-'))
   )
 }

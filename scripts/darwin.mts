@@ -1,5 +1,5 @@
 // `npm run check -- darwin`: builds and links the binding for both kinds of Mac, as it is released but
-// for its symbols, on Debian. Nothing here runs it; what is checked is what it is and what it wants.
+// for its symbols, on Debian. Nothing here runs it; only its format and its imports are checked.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { debian } from './debian.mjs'
 import { zig } from './zig.mjs'
 
 const FOLDER = 'target/darwin'
-/** What a Mac's kernel calls the processors: cputype of `mach-o/loader.h`. */
+/** The processors' numbers: cputype of `mach-o/loader.h`. */
 const PROCESSORS = { aarch64: 0x0100000c, x86_64: 0x01000007 }
 const [MAGIC, DYLIB] = [0xfeedfacf, 6]
 
@@ -17,7 +17,7 @@ debian('llvm')
 
 const env = {
   PATH: zig(),
-  // Debian's compiler strips a Mac's files with a program that it does not bring.
+  // Debian's compiler strips Mach-O files with a program that it does not include.
   CARGO_PROFILE_RELEASE_STRIP: 'none'
 }
 for (const [processor, cputype] of Object.entries(PROCESSORS)) {
@@ -39,13 +39,13 @@ function check(file: string, cputype: number): void {
   if (!beginning.test(names(file, '--defined-only'))) {
     throw new Error(`${file}: Node would not find its beginning`)
   }
-  // Node's functions are found by dlsym. The linker lets pass what it does not find, and calls it so.
+  // Node's functions are found by dlsym. The linker accepts undefined symbols, and marks them so.
   const wanted = names(file, '--undefined-only').trimEnd().split('\n')
   const unknown = wanted.filter((line) => !line.endsWith(' (from libSystem)'))
   if (unknown.length > 0) throw new Error(`${file} wants\n${unknown.join('\n')}`)
 }
 
-/** With where they come from, in Darwin's words. */
+/** With the libraries that they come from, in Darwin's notation. */
 function names(file: string, which: string): string {
   const how = ['-m', '--extern-only', which, file]
   return execFileSync('llvm-nm', how, { encoding: 'utf8', maxBuffer: 2 ** 26 })

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { debian } from './debian.mjs'
 
 /**
- * Runs cargo, or cargo-zigbuild, with it, and returns what that printed.
+ * Runs cargo, or cargo-zigbuild, with it, and returns the output.
  *
  * @param folder where it builds
  */

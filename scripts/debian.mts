@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 
-/** Installs those of Debian's packages that are not there yet, and says so. */
+/** Installs those of Debian's packages that are missing, and says so. */
 export function debian(...packages: string[]): void {
   const missing = packages.filter((name) => !installed(name))
   if (missing.length === 0) return

@@ -9,21 +9,20 @@ import { ARM64, ARM64_MUSL, ARMV7, cross, type Target } from './cross.mjs'
 import { debian } from './debian.mjs'
 import { muslNode } from './musl-node.mjs'
 import { nodeBinary } from './node-versions.mjs'
-import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
+import { cargo, CONTRACT, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
 import { inTrixie, trixie } from './trixie.mjs'
 
 const BINFMT = '/proc/sys/fs/binfmt_misc'
-const CONTRACT = '.build/__test__/contract/main.mjs'
 
 interface Kind {
   target: Target
   node: string
   qemu: string
-  /** Of its ELF header: how wide it is, and the processor's number. */
+  /** From its ELF header: the width, and the processor's number. */
   elf: [width: string, machine: string]
   /** Where its libraries are. */
   env: Record<string, string>
-  /** The command line that runs another one where its libc is, if that is not here. */
+  /** The command line that runs another one in an environment with its libc, if that is not here. */
   inside?: typeof inTrixie
   suite: boolean
 }
@@ -71,10 +70,10 @@ if (!prepare) throw new RangeError(`expected ${Object.keys(KINDS).join(', ')}, g
 debian('qemu-user-static')
 const { target, node, qemu, elf, inside, suite, ...kind } = prepare()
 const programs = cross(target)
-// An emulated processor is slow, and terms that a holder must keep are longer there.
+// An emulated processor is slow, so the terms that a holder must keep are longer there.
 const env = { ...kind.env, ROOTLOCK_EMULATED: '1' }
 
-// Processes start others of their kind, so the kernel must know how; until the end of this.
+// Processes start others of their kind, so the kernel must know how, until the end of this script.
 const [width, machine] = elf
 const zeros = String.raw`\x00`.repeat(8)
 const magic = String.raw`\x7fELF\x${width}\x01\x01\x00${zeros}\x02\x00\x${machine}\x00`

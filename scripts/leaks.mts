@@ -1,4 +1,4 @@
-// `npm run check -- leaks`: 100 000 locks, taken in every way, and what is left of them: descriptors,
+// `npm run check -- leaks`: 100 000 locks, acquired in every way, and what is left of them: descriptors,
 // threads, memory. An argument is another number.
 
 import { readdirSync, readFileSync } from 'node:fs'
@@ -54,13 +54,13 @@ interface Left {
   /** MiB. */
   heap: number
   resident: number
-  /** Of the resident memory, what JavaScript's heap keeps for later. */
+  /** The part of the resident memory that JavaScript's heap keeps in reserve. */
   reserved: number
 }
 
 const countThreads = () => readdirSync('/proc/self/task').length
 
-/** What there is when nothing is going on. */
+/** The counts when nothing is going on. */
 async function left(): Promise<Left> {
   let threads = -1
   while (threads !== countThreads()) {

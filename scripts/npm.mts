@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
 
-/** Runs npm, the one that runs this script if there is one; throws unless it succeeds. Resolves to what it printed. */
+/** Runs npm (the one that runs this script, if any); throws unless it succeeds. Resolves to its output. */
 export async function npm(args: string[], cwd: string): Promise<string> {
   const cli = process.env['npm_execpath']
   const [file, before] = cli ? [process.execPath, [cli]] : ['npm', []]

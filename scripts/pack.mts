@@ -1,4 +1,4 @@
-// `node .build/scripts/pack.mjs`: what would be published, as tarballs in .build/packages.
+// `node .build/scripts/pack.mjs`: packs what would be published, as tarballs in .build/packages.
 //
 // The root package names the platforms' packages as optional dependencies only there: in the committed
 // package.json they would keep `npm ci` from working between a change of version and its publication,
@@ -35,7 +35,7 @@ export interface Packed {
   tarball: string
 }
 
-/** What only a checkout needs. */
+/** Fields that only a checkout needs. */
 const OURS = new Set(['scripts', 'devDependencies', 'overrides', 'ava', 'napi'])
 
 export function manifest(folder: string): Manifest {
@@ -43,8 +43,8 @@ export function manifest(folder: string): Manifest {
 }
 
 /**
- * Packs the platforms' packages with the binaries that lie in `binaries`, the root package, which names them, and the
- * one that stands in for proper-lockfile, which names that.
+ * Packs the platforms' packages with the binaries in `binaries`, the root package, which names them, and the one that
+ * stands in for proper-lockfile, which names that.
  */
 export async function pack(binaries: string, into: string): Promise<Packed[]> {
   const root = manifest(checkout)
@@ -95,7 +95,7 @@ function stageDropIn({ name, version }: Manifest, into: string): string {
   return staged
 }
 
-/** What npm would pack, but for the manifest. */
+/** What npm would pack, except the manifest. */
 export async function listed(folder: string): Promise<string[]> {
   const said = await npm(['pack', '--dry-run', '--json', '--ignore-scripts'], folder)
   const [{ files }] = JSON.parse(said) as [{ files: { path: string }[] }]

@@ -1,4 +1,4 @@
-// `node .build/scripts/publish.mjs`: packs everything and publishes it; with `--dry-run` it does all but that.
+// `node .build/scripts/publish.mjs`: packs everything and publishes it; with `--dry-run` it does everything but publish.
 // Run again after a failure, it goes on with what is missing.
 
 import { readdirSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { npm } from './npm.mjs'
 import { checkout, manifest, pack, type Packed } from './pack.mjs'
 
 /**
- * Publishes packages in their order: each after those that it names, so that whoever sees it can install all of it.
+ * Publishes packages in order: each after those that it names, so that anyone who sees it can install all of it.
  *
  * @param registry options that name it, if it is not npm's own
  * @param options further ones of `npm publish`
@@ -26,7 +26,7 @@ export async function publish(
       console.log(`${name}@${version} is published already`)
       continue
     }
-    // A prerelease is not what an install without a version should bring.
+    // An install without a version must not get a prerelease.
     const tag = version.includes('-') ? 'next' : 'latest'
     await npm(
       ['publish', tarball, '--access', 'public', '--tag', tag, ...registry, ...options],

@@ -6,9 +6,7 @@ import { join } from 'node:path'
 
 import { fromNpm } from './from-npm.mjs'
 import { nodeBinary, VERSIONS } from './node-versions.mjs'
-import { AVA, report, run, tap, type Count } from './tests.mjs'
-
-const CONTRACT = '.build/__test__/contract/main.mjs'
+import { AVA, CONTRACT, report, run, tap, type Count } from './tests.mjs'
 
 const BUN = '1.4.5'
 const DENO = '2.9.6'

@@ -1,4 +1,4 @@
-// `npm run check -- sanitizers [thread|address|miri…]`: the core's tests under ThreadSanitizer and
+// `npm run check -- sanitizers [thread|address|miri…]`: the crates' tests under ThreadSanitizer and
 // AddressSanitizer (with LeakSanitizer), the standard library built the same way, and its pure
 // modules under Miri. Needs the nightly toolchain with the components rust-src and miri.
 
@@ -11,7 +11,7 @@ const TARGET = 'x86_64-unknown-linux-gnu'
 interface Run {
   /** Cargo's arguments. */
   args: string[]
-  /** Parts of the names of the tests that are run, if not all are. */
+  /** Parts of the names of the tests to run, if not all. */
   tests?: string[]
   env: Record<string, string>
   component: string
@@ -21,7 +21,7 @@ const RUNS: Record<string, Run> = {
   thread: sanitizer('thread'),
   address: sanitizer('address'),
   miri: {
-    // What touches no file: bytes and times are passed in.
+    // Only what touches no file: bytes and times are passed in.
     args: ['miri', 'test', '-p', 'rootlock-protocol', '--lib'],
     tests: ['watch::', 'ledger::', 'promise::', 'terms::'],
     env: { MIRIFLAGS: '-Zmiri-disable-isolation' },
@@ -34,7 +34,7 @@ function sanitizer(name: string): Run {
     args: ['test', '-Zbuild-std', '--target', TARGET, ...CRATES, '--tests'],
     env: {
       RUSTFLAGS: `-Zsanitizer=${name}`,
-      // Crowds enough for the schedule to vary, and for leaks to show.
+      // Enough crowds for the schedule to vary, and for leaks to show.
       ROOTLOCK_CROWD: '3000',
       ASAN_OPTIONS: 'detect_leaks=1',
       TSAN_OPTIONS: 'halt_on_error=1'
@@ -49,7 +49,7 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(RUNS)) {
   const known = RUNS[name]
   if (!known) throw new RangeError(`expected ${Object.keys(RUNS).join(', ')}, got ${name}`)
   const { args, tests = [], env, component } = known
-  // Says itself what is wrong if there is no such toolchain.
+  // Reports a missing toolchain itself.
   spawnSync('rustup', ['component', 'add', component, '--toolchain', 'nightly'], {
     stdio: 'inherit'
   })

@@ -1,4 +1,4 @@
-// What a shared library of ELF wants from others: its undefined dynamic symbols (elf(5)).
+// What an ELF shared library needs from others: its undefined dynamic symbols (elf(5)).
 
 /** Their names. @param file 64 bits, little endian, as all of ours but one are */
 export function undefinedSymbols(file: Buffer): string[] {

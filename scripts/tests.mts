@@ -1,4 +1,4 @@
-// Runs programs that test, shows what they print, and counts.
+// Runs test programs, shows their output, and counts.
 
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -20,7 +20,7 @@ export const CRATES = ['rootlock', 'rootlock-protocol', 'rootlock-sys'].flatMap(
 
 type Read = (line: string, count: Count) => void
 
-/** Runs a command, shows its output, and reads the counts off its lines. */
+/** Runs a command, shows its output, and reads the counts from it. */
 export function run(
   command: string,
   args: string[],
@@ -45,8 +45,8 @@ export function run(
       resolve(count)
     })
     child.on('close', (code) => {
-      // A crash or a failed build is a failure though it counts none; so is a run without a test.
-      // All of a file's may be skipped; all of all may not (`report`).
+      // A crash or a failed build is a failure even if it counts none; so is a run without a test.
+      // All tests of one file may be skipped; all tests of all files may not (`report`).
       if (count.failed === 0 && (code !== 0 || count.passed + count.skipped === 0)) {
         count.failed = 1
       }
@@ -66,7 +66,7 @@ export function cargo(line: string, count: Count): void {
   count.skipped += Number(ignored ?? 0) + Number(filtered ?? 0)
 }
 
-/** Reads what tests print that speak TAP. */
+/** Reads TAP. */
 export function tap(line: string, count: Count): void {
   const [, not, directive] = /^(not )?ok \d+ - [^#]*(# SKIP|# TODO)?/i.exec(line) ?? []
   if (!line.startsWith('ok ') && !line.startsWith('not ok ')) return
@@ -77,6 +77,9 @@ export function tap(line: string, count: Count): void {
 
 export const AVA = 'node_modules/ava/entrypoints/cli.mjs'
 
+/** What every runtime can run. */
+export const CONTRACT = `${TESTS}/contract/main.mjs`
+
 /** AVA's test files, or those of these names. */
 export function testFiles(named: string[]): string[] {
   if (named.length > 0) return named
@@ -84,12 +87,12 @@ export function testFiles(named: string[]): string[] {
   return all.filter((name) => name.endsWith('.test.mjs'))
 }
 
-/** The arguments by which Node runs one of them; one that the system ends takes no other with it. */
+/** Node's arguments for one of them alone; one that the system kills takes no other with it. */
 export function fileAlone(file: string): string[] {
   return [AVA, '--tap', `${TESTS}/${file}`]
 }
 
-/** Prints what came of each part, and of all together on the last line. */
+/** Prints the result of each part, and of all together on the last line. */
 export function report(counts: [part: string, count: Count][]): void {
   const total: Count = { passed: 0, failed: 0, skipped: 0 }
   for (const [part, count] of counts) {

@@ -1,4 +1,4 @@
-// Debian 13 in a folder, for what Debian 12 has too old: Wine 10 and musl 1.2.5.
+// Debian 13 in a folder, for what is too old in Debian 12: Wine 10 and musl 1.2.5.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { debian } from './debian.mjs'
 const HOME = fileURLToPath(new URL('../..', import.meta.url))
 const PLACE = fileURLToPath(new URL('../trixie', import.meta.url))
 
-/** Makes the folder, with packages in it, and says what it installs. */
+/** Creates the folder, with packages in it, and says what it installs. */
 export function trixie(...packages: string[]): void {
   debian('debootstrap')
   if (!existsSync(PLACE)) {
@@ -34,8 +34,8 @@ export function trixie(...packages: string[]): void {
 }
 
 /**
- * The command line that runs another one in there, in this project, which is at `/rootlock`. The
- * mounts are in a namespace of its own and gone with it.
+ * The command line that runs another one inside, in this project, which is at `/rootlock`. The
+ * mounts are in a namespace of their own, and end with it.
  */
 export function inTrixie(...command: string[]): string[] {
   const script = `

@@ -1,4 +1,4 @@
-// Runs within `npm version`: carries the new version from package.json to where it also stands.
+// Runs within `npm version`: copies the new version from package.json to the other places.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -6,10 +6,9 @@ import { relative } from 'node:path'
 
 import { cross, WINDOWS } from './cross.mjs'
 import { nodeBinary } from './node-versions.mjs'
-import { cargo, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
+import { cargo, CONTRACT, fileAlone, report, run, tap, testFiles, type Count } from './tests.mjs'
 import { inTrixie, trixie } from './trixie.mjs'
 
-const CONTRACT = '.build/__test__/contract/main.mjs'
 /** Of the core's: they put a file in the place of one that is open, as Windows can and Wine can't. */
 const NOT_WINE = [
   'sleep::time_asleep_does_not_count_as_watched',
@@ -20,11 +19,11 @@ const NOT_WINE = [
 ]
 
 trixie('wine64', 'wine', 'libwine')
-// The races are Unix's: they need a naive lock that Windows has not.
+// The races need Unix: their naive lock does not exist on Windows.
 const programs = cross(WINDOWS).filter((program) => !program.includes('/races-'))
 const node = relative('.', nodeBinary('22.23.3', 'win-x64'))
 
-/** Under Wine, with a file for its output: Node can't write to a pipe from outside there. */
+/** Runs a command under Wine, with a file for its output: Node can't write to a pipe from outside there. */
 function wine(...command: string[]): string[] {
   const script = 'out=$(mktemp); "$@" >"$out" 2>&1 </dev/null; code=$?; cat "$out"; exit $code'
   const env = ['WINEDEBUG=-all', 'WINEARCH=win64', 'WINEPREFIX=/root/.wine']
@@ -35,7 +34,7 @@ function on(command: string[], read: typeof tap): Promise<Count> {
   return run(command[0]!, command.slice(1), read)
 }
 
-// Electron's program is not called node.exe, so nothing may be imported from that.
+// Electron's executable is not called node.exe, so nothing may be imported from node.exe.
 const imports = execFileSync('x86_64-w64-mingw32-objdump', ['-p', WINDOWS.binding], {
   encoding: 'utf8',
   maxBuffer: 2 ** 28

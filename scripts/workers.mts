@@ -1,5 +1,5 @@
 // `npm run check -- workers`: 1 000 worker threads terminated with locks and waits in flight, on every
-// Node version that is promised. An argument is another number, `--node VERSION` one version.
+// promised Node version. An argument is another number, `--node VERSION` one version.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

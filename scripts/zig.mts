@@ -6,7 +6,7 @@ import { debian } from './debian.mjs'
 
 const PLACE = '.build/zig'
 
-/** Installs them where nothing else looks, and returns the PATH that has them. */
+/** Installs them where nothing else looks, and returns a PATH that includes them. */
 export function zig(): string {
   debian('python3-venv')
   execFileSync('python3', ['-m', 'venv', PLACE], { stdio: 'inherit' })

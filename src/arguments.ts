@@ -1,4 +1,4 @@
-// Wrong types and ranges, in Node's own words: the option's name, what was expected, what came.
+// Wrong types and ranges, in Node's own words: the option's name, what was expected, what was passed.
 
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
@@ -149,7 +149,7 @@ export function fileName(value: unknown, name = 'options.fileName'): string | un
   if (typeof value !== 'string') throw invalidType(name, 'of type string', value)
   const plain = value !== '' && value !== '.' && value !== '..' && !/[/\\:\0]/.test(value)
   if (!plain) throw outOfRange(name, 'a plain file name without separators', value)
-  // A name of nothing but dots and spaces is at least not another's.
+  // A name of nothing but dots and spaces can't be confused with another.
   if (/[^. ][. ]+$/.test(value)) {
     throw outOfRange(name, 'a name that does not end in a dot or a space', value)
   }

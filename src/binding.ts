@@ -103,7 +103,7 @@ function installed(): Attempt {
   return { what }
 }
 
-/** As napi names it: `linux-x64-musl`. */
+/** By napi's name: `linux-x64-musl`. */
 function platformOf({ platform, arch }: NodeJS.Process): string {
   switch (platform) {
     case 'linux':
@@ -130,7 +130,7 @@ function libc(arch: string): 'gnu' | 'musl' {
   }
 }
 
-/** By the program headers (elf(5), 64 bits, little endian): patchelf puts the name at the very end. */
+/** From the program headers (elf(5), 64 bits, little endian): patchelf puts the name at the very end. */
 function interpreter(executable: number): string {
   const INTERPRETER = 3
   const read = (length: number, position: number) => {

@@ -137,7 +137,7 @@ class HeldLock implements Listener {
   release(): Promise<void> {
     if (this.#released) return this.#released
     const released = this.#release(false)
-    // Whoever was told of a loss may have released it meanwhile.
+    // A listener that was notified of the loss may have released the lock meanwhile.
     return (this.#released ??= released)
   }
 

@@ -14,8 +14,9 @@ export type LostReason = 'hijacked' | 'heartbeat-failed'
 
 /**
  * The reason for an error. For `ERR_LOCK_UNSUCCESSFUL`: the lock is held (`held`), the signal aborted
- * the wait (`aborted`), the call would wait for itself, because it is inside of a `withLock` of the same lock
- * or blocks the thread that holds it (`deadlock`), or the system reported an error (`system`). For `ERR_LOCK_LOST`: a `LostReason`.
+ * the wait (`aborted`), the call would wait for itself, because it is inside a `withLock` of the same lock or
+ * blocks the thread that holds it (`deadlock`), or the system reported an error (`system`). For
+ * `ERR_LOCK_LOST`: a `LostReason`.
  */
 export type LockErrorReason = 'held' | 'aborted' | 'deadlock' | 'system' | LostReason
 

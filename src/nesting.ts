@@ -37,7 +37,7 @@ function rest(): void {
   if (count === 0) surroundings!.disable()
 }
 
-/** The locks that a request is made inside of. */
+/** The locks inside which a request is made. */
 export function surroundingLocks(): number[] {
   const keys: number[] = []
   for (let around = surroundings?.getStore(); around; around = around.outer) keys.push(around.key)

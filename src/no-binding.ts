@@ -15,7 +15,7 @@ export interface Attempt {
 /** Node's code where addons are switched off. */
 const DISABLED = 'ERR_DLOPEN_DISABLED'
 
-/** The platforms that there are packages for. */
+/** The platforms that have packages. */
 const targets = [
   'darwin-arm64',
   'darwin-x64',

@@ -1,5 +1,5 @@
-// Paths are the system's to resolve: `link/..` is the parent of where the link leads to, which no text tells.
-// Here they are only put one behind the other, for messages.
+// The system resolves paths: `link/..` is the parent of where the link leads, which text can't tell.
+// Here they are only concatenated, for messages.
 
 import { readlinkSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, resolve, sep } from 'node:path'
@@ -9,8 +9,8 @@ import { absolutePath } from './binding'
 const windows = process.platform === 'win32'
 
 /**
- * What the binding is told: Windows resolves paths as text, and knows a current directory for each drive.
- * Elsewhere the binding opens them from where the process is, so that a later `chdir` does not move them.
+ * The path for the binding: Windows resolves paths as text, and has a current directory for each drive.
+ * Elsewhere the binding opens them from the process's current directory, so that a later `chdir` does not move them.
  */
 export function given(path: string): string {
   return windows && path !== '' ? resolve(path) : path

@@ -3,7 +3,7 @@
 
 import { addAbortListener } from 'node:events'
 
-/** Who wants to know of a signal, by signal. */
+/** The callbacks by signal. */
 const heard = new WeakMap<AbortSignal, Ears>()
 
 /** The callbacks of one signal. */

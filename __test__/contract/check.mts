@@ -6,6 +6,8 @@ import { join } from 'node:path'
 
 import type { LockError } from 'rootlock'
 
+import { inTime } from '../helpers/eventually.mjs'
+
 /** What is cleaned up after a claim, the last first. */
 export type Later = (undo: () => unknown) => void
 
@@ -17,8 +19,6 @@ interface Claim {
 export type Runtime = 'node' | 'bun' | 'deno'
 
 export const runtime: Runtime = 'Deno' in globalThis ? 'deno' : 'Bun' in globalThis ? 'bun' : 'node'
-
-const DEADLINE = 30_000
 
 const claims: Claim[] = []
 
@@ -47,23 +47,15 @@ async function attempt(run: Claim['run']): Promise<Error | undefined> {
   ]
   try {
     await inTime(
-      'the end of the claim',
+      'the claim ends',
       run(root, (more) => undo.unshift(async () => more()))
     )
     return undefined
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error))
   } finally {
-    for (const step of undo) await inTime('the end of what a claim began', step())
+    for (const step of undo) await inTime('what a claim began ends', step())
   }
-}
-
-export function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const late = () => reject(new Error(`it never came: ${what}`))
-    const timer = setTimeout(late, DEADLINE)
-    void promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
 }
 
 /** The error that a promise rejects with. */
@@ -86,20 +78,4 @@ export function thrown(call: () => unknown): LockError {
     return error as LockError
   }
   throw new Error(`it should throw, but returned ${String(value)}`)
-}
-
-/** Whether a promise stays pending for a short time; proves nothing else. */
-export async function blocks(promise: Promise<unknown>): Promise<void> {
-  const quiet = new Promise((resolve) => setTimeout(resolve, 80, 'quiet'))
-  const first = await Promise.race([promise, quiet])
-  if (first !== 'quiet') throw new Error('it should block, but it settled')
-}
-
-/** Looks until there is something to see. */
-export async function eventually(what: string, look: () => unknown): Promise<void> {
-  const until = performance.now() + DEADLINE
-  while (!look()) {
-    if (performance.now() > until) throw new Error(`it never happened that ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
 }

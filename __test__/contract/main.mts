@@ -23,17 +23,9 @@ import {
   type Holder
 } from 'rootlock'
 
-import {
-  blocks,
-  checkAll,
-  claim,
-  eventually,
-  inTime,
-  rejection,
-  runtime,
-  thrown,
-  type Later
-} from './check.mjs'
+import { eventually, inTime } from '../helpers/eventually.mjs'
+import { mustBlock } from '../helpers/must-block.mjs'
+import { checkAll, claim, rejection, runtime, thrown, type Later } from './check.mjs'
 import { count } from './count.mjs'
 import { Actor, other } from './process.mjs'
 import type { Next } from './worker.mjs'
@@ -45,7 +37,7 @@ claim('a lock excludes another process, which acquires it next', async (root, la
   const waiter = new Actor(later, { root })
   await waiter.says('waiting')
   const held = waiter.says('held')
-  await blocks(held)
+  await mustBlock(held)
   await unlock()
   assert.ok((await held).token! > unlock.token)
 })
@@ -54,10 +46,10 @@ claim('a process that is killed frees its lock', async (root, later) => {
   const holder = new Actor(later, { root })
   await holder.says('held')
   const lock = tryLock(root)
-  await blocks(lock)
+  await mustBlock(lock)
   holder.kill()
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
 })
 
@@ -66,13 +58,13 @@ claim('readers share a lock, a writer waits for all of them', async (root, later
   const reader = new Actor(later, { root, shared: true })
   await reader.says('held')
   const writer = tryLock(root)
-  await blocks(writer)
+  await mustBlock(writer)
   for (const unlock of readers) await unlock()
-  await blocks(writer)
+  await mustBlock(writer)
   reader.tell('unlock')
   await reader.says('unlocked')
   await (
-    await inTime('the lock', writer)
+    await inTime('the lock is granted', writer)
   )()
 })
 
@@ -81,7 +73,7 @@ claim('an abort ends a wait, with its reason, and leaves nothing', async (root, 
   await holder.says('held')
   const controller = new AbortController()
   const lock = tryLock(root, { signal: controller.signal })
-  await blocks(lock)
+  await mustBlock(lock)
   const reason = new Error('enough')
   controller.abort(reason)
   const error = await rejection<LockError>(lock)
@@ -150,7 +142,7 @@ if (process.platform !== 'win32') {
     const holder = new Actor(later, { root, options: QUICK })
     const token = (await holder.says('held')).token!
     holder.kill('SIGSTOP')
-    const unlock = await inTime('the lock', tryLock(root, QUICK))
+    const unlock = await inTime('the lock is granted', tryLock(root, QUICK))
     assert.ok(unlock.token > token)
     holder.kill('SIGCONT')
     assert.equal((await holder.says('lost')).reason, 'hijacked')
@@ -275,7 +267,7 @@ claim('a waiter is notified once, with the holder', async (root, later) => {
   await eventually('it is told', () => told.length > 0)
   holder.tell('unlock')
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
   assert.deepEqual(told, [holder.pid])
 })
@@ -310,10 +302,10 @@ claim('the event loop turns during a wait', async (root, later) => {
   await holder.says('held')
   const lock = tryLock(root)
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
-  await blocks(lock)
+  await mustBlock(lock)
   holder.tell('unlock')
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
 })
 
@@ -326,7 +318,7 @@ claim('many waiters are served, in order', async (root) => {
     assert.ok(lock.token > unlock.token)
   })
   await unlock()
-  await inTime('all', Promise.all(all))
+  await inTime('all are granted', Promise.all(all))
   assert.deepEqual(
     order,
     order.map((_, index) => index)
@@ -360,7 +352,7 @@ claim('a held lock does not keep a process alive, a wait does', async (root, lat
   const waiter = new Actor(later, { root })
   await waiter.says('waiting')
   waiter.tell('leave')
-  await blocks(waiter.ends())
+  await mustBlock(waiter.ends())
   holder.tell('leave')
   assert.equal(await holder.ends(), 0)
   await waiter.says('held')
@@ -384,8 +376,8 @@ function thread(later: Later, root: string, next: Next) {
   return {
     says: (what: string) => eventually(`the worker says ${what}`, () => said.includes(what)),
     tell: () => worker.postMessage('unlock'),
-    terminate: () => inTime('the end of the worker', worker.terminate()),
-    ends: () => inTime('the end of the worker', exit)
+    terminate: () => inTime('the worker ends', worker.terminate()),
+    ends: () => inTime('the worker ends', exit)
   }
 }
 
@@ -393,10 +385,10 @@ claim('a worker thread and its process exclude each other', async (root, later) 
   const worker = thread(later, root, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
-  await blocks(lock)
+  await mustBlock(lock)
   worker.tell()
   await worker.says('unlocked')
-  const unlock = await inTime('the lock', lock)
+  const unlock = await inTime('the lock is granted', lock)
   const waiter = thread(later, root, 'stay')
   await waiter.says('waiting')
   await unlock()
@@ -407,7 +399,7 @@ for (const next of ['end', 'exit'] as const) {
   claim(`a worker thread that ends by itself frees its lock: ${next}`, async (root, later) => {
     await thread(later, root, next).ends()
     await (
-      await inTime('the lock', tryLock(root))
+      await inTime('the lock is granted', tryLock(root))
     )()
   })
 }
@@ -416,10 +408,10 @@ claim('a terminated worker thread frees its lock', async (root, later) => {
   const worker = thread(later, root, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
-  await blocks(lock)
+  await mustBlock(lock)
   await worker.terminate()
   await (
-    await inTime('the lock', lock)
+    await inTime('the lock is granted', lock)
   )()
 })
 
@@ -429,11 +421,11 @@ claim(
     const worker = thread(later, root, 'spin')
     await worker.says('busy')
     const lock = tryLock(root)
-    await blocks(lock)
+    await mustBlock(lock)
     await worker.terminate()
     // Deno does not end a busy thread: it reports the end, and the thread goes on, with its lock.
-    if (runtime === 'deno') await blocks(lock)
-    else await (await inTime('the lock', lock))()
+    if (runtime === 'deno') await mustBlock(lock)
+    else await (await inTime('the lock is granted', lock))()
   }
 )
 
@@ -462,7 +454,7 @@ claim('a worker thread can be terminated while it waits', async (root, later) =>
   await worker.terminate()
   await unlock()
   await (
-    await inTime('the lock', tryLock(root))
+    await inTime('the lock is granted', tryLock(root))
   )()
 })
 
@@ -476,7 +468,7 @@ if (other) {
     const error = await rejection<LockError>(tryLock(root, { wait: false }))
     assert.equal(error.holder?.pid, foreign.pid)
     foreign.kill()
-    const next = await inTime('the lock', tryLock(root))
+    const next = await inTime('the lock is granted', tryLock(root))
     assert.ok(next.token > token)
     await next()
   })

@@ -2,8 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+import { inTime } from '../helpers/eventually.mjs'
 import type { Part, Said } from './actor.mjs'
-import { inTime, runtime, type Later } from './check.mjs'
+import { runtime, type Later } from './check.mjs'
 
 /** Runs a script in this runtime. */
 export const self = [process.execPath, ...(runtime === 'deno' ? ['run', '--allow-all'] : [])]

@@ -73,7 +73,7 @@ const LIVING = 'a live holder is not preempted'
 const TOLD = 'a preempted holder is notified'
 const WAITS = 'nobody waits forever'
 const DATA = 'no update is lost'
-const LOSES = 'nobody loses a lock for nothing'
+const LOSES = 'nobody loses a lock for no reason'
 
 const cases: Record<string, Case> = {
   'one holder after the other': {
@@ -295,7 +295,7 @@ const cases: Record<string, Case> = {
       release(30, 'p1.1')
     ]
   },
-  'a lock that is lost for nothing': {
+  'a lock that is lost for no reason': {
     events: [ask(9, 'p1.1'), granted(10, 'p1.1', 1), lost(50, 'p1.1')],
     violates: [LOSES]
   },
@@ -369,7 +369,7 @@ const cases: Record<string, Case> = {
   },
   'an error that nobody promised': {
     events: [ask(9, 'p1.1'), at(10, { who: 'p1.1', what: 'failed', id: 1, message: 'EIO' })],
-    violates: ['no error but the ones that are promised']
+    violates: ['no error but the documented ones']
   }
 }
 

@@ -27,7 +27,7 @@ needing(test.serial, unix)('a round of every climate violates nothing', async (t
   t.regex(said, /freeze \d/)
 })
 
-needing(test.serial, unix)('a naive lock is caught, and the story is told', async (t) => {
+needing(test.serial, unix)('a naive lock is caught, with its story', async (t) => {
   const lock = ['--lock', 'naive', '--climate', 'frozen']
   const { code, said } = await torture(t, '--seed', '1', '--rounds', '20', ...lock)
   t.is(code, 1, said)
@@ -40,12 +40,12 @@ needing(test.serial, unix)('a naive lock is caught, and the story is told', asyn
 })
 
 for (const [what, args] of Object.entries({
-  'a lock that is not there': ['--lock', 'none'],
-  'a climate that is not there': ['--climate', 'rainy'],
-  'a number that is none': ['--minutes', 'soon'],
-  'an option that is not there': ['--speed', '9']
+  'an unknown lock': ['--lock', 'none'],
+  'an unknown climate': ['--climate', 'rainy'],
+  'an invalid number': ['--minutes', 'soon'],
+  'an unknown option': ['--speed', '9']
 })) {
-  needing(test, unix)(`${what} is refused, and what there is is said`, async (t) => {
+  needing(test, unix)(`${what} is refused with the usage`, async (t) => {
     const { code, said } = await torture(t, ...args)
     t.is(code, 2)
     t.regex(said, /usage: npm run check -- torture/)

@@ -1,12 +1,13 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { ExecutionContext } from 'ava'
 import type { LockOptions } from 'rootlock'
 
 import { child, type Child, type PlainError } from '../helpers/child.mjs'
+import { nativeThreads } from '../helpers/native-threads.mjs'
+import { openFiles } from '../helpers/open-files.mjs'
+import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 /** The result of a step of the subject. */
 export interface Result {
@@ -34,10 +35,10 @@ export class Scene {
 
   static async open(options: LockOptions = {}): Promise<Scene> {
     const endings: (() => unknown)[] = []
-    const scratch = await mkdtemp(join(tmpdir(), 'rootlock-faults-'))
-    endings.push(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }))
+    const t = teardown(endings)
+    const scratch = await temporaryRoot(t)
     const root = await mkdtemp(join(scratch, 'root-'))
-    const subject = child(teardown(endings), 'subject', { root, options })
+    const subject = child(t, 'subject', { root, options })
     await subject.says('ready')
     return new Scene(root, scratch, subject, endings)
   }
@@ -71,28 +72,13 @@ export class Scene {
 
   /** The descriptors that the subject has in the root. */
   openInRoot(): string[] {
-    const folder = `/proc/${this.subject.pid}/fd`
-    return readdirSync(folder).flatMap((descriptor) => {
-      try {
-        const path = readlinkSync(join(folder, descriptor))
-        return path.startsWith(this.root) ? [path] : []
-      } catch {
-        return []
-      }
-    })
+    const paths = openFiles(this.subject.pid).map(([, path]) => path)
+    return paths.filter((path) => path.startsWith(this.root))
   }
 
   /** The native threads that the subject has. */
   threads(): string[] {
-    const folder = `/proc/${this.subject.pid}/task`
-    return readdirSync(folder).flatMap((task) => {
-      try {
-        const name = readFileSync(join(folder, task, 'comm'), 'utf8').trim()
-        return name.startsWith('rootlock') ? [name] : []
-      } catch {
-        return []
-      }
-    })
+    return nativeThreads(this.subject.pid)
   }
 
   async end(): Promise<void> {

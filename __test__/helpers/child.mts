@@ -71,8 +71,9 @@ export class Child {
     await eventually(`the child prints ${text}`, () => this.printed.includes(text))
   }
 
+  /** If it has just ended, `says` and `ends` tell; that it could not be told is no news. */
   tell(command: string, argument?: unknown): void {
-    this.process.send({ command, argument })
+    this.process.send({ command, argument }, () => {})
   }
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {

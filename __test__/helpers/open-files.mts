@@ -1,12 +1,13 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 
-/** The open descriptors of this process, and what they refer to. Linux only. */
-export function openFiles(): [descriptor: number, path: string][] {
-  return readdirSync('/proc/self/fd').flatMap((descriptor) => {
+/** The open descriptors of a process, and what they refer to. Linux only. */
+export function openFiles(pid: number | 'self' = 'self'): [descriptor: number, path: string][] {
+  const folder = `/proc/${pid}/fd`
+  return readdirSync(folder).flatMap((descriptor) => {
     try {
-      return [[Number(descriptor), readlinkSync(`/proc/self/fd/${descriptor}`)]]
+      return [[Number(descriptor), readlinkSync(`${folder}/${descriptor}`)]]
     } catch {
-      // The one by which they were listed.
+      // Closed meanwhile, as the one by which they were listed.
       return []
     }
   })

@@ -192,13 +192,13 @@ for (const [what, fields, believed] of [
     const line = Object.entries(all).map(([name, value]) => `${name}=${value}`)
     writeFileSync(join(root, '.lock.guard'), slot(`rootlock1 ${line.join(' ')}`))
     const { holder } = await inspect(root)
-    t.is(holder?.pid === 4242, believed, 'no record of ours says what can not be')
+    t.is(holder?.pid === 4242, believed, 'our records never contain the impossible')
     await survives(t, root, what)
     await commandSurvives(t, root, what)
   })
 }
 
-needing(test, unix)('who is taken over from is logged without what acts', async (t) => {
+needing(test, unix)('a takeover is logged with the holder’s name escaped', async (t) => {
   const root = await temporaryRoot(t)
   const frozen = child(t, 'holder', { root, options: QUICK })
   await frozen.says('held')

@@ -11,13 +11,13 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 const run = promisify(execFile)
 
 const built = dirname(fileURLToPath(import.meta.resolve('rootlock')))
-// Beside it there may be others, for other platforms: the one that was loaded.
+// The binding that was loaded; beside it there may be others, for other platforms.
 await import('rootlock')
 const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] }
 const binary = basename(sharedObjects.find((path) => path.endsWith('.node'))!)
 const target = binary.split('.')[1]!
 
-/** The package as it is installed, by itself: without a binding. */
+/** The package as installed, but without a binding. */
 async function withoutBinding(t: ExecutionContext): Promise<string> {
   const at = join(await realpath(await temporaryRoot(t)), 'node_modules', 'rootlock')
   await mkdir(at, { recursive: true })
@@ -43,7 +43,7 @@ interface Loaded {
   names: string[]
 }
 
-/** What a fresh process says of importing it. */
+/** What a fresh process prints on importing it. */
 async function load(at: string, before = ''): Promise<Loaded> {
   const code = `${before}
     import('rootlock').then(
@@ -54,7 +54,7 @@ async function load(at: string, before = ''): Promise<Loaded> {
   return JSON.parse(stdout) as Loaded
 }
 
-test('the loader knows the platforms that there are packages for', async (t) => {
+test('the loader knows exactly the platforms that have packages', async (t) => {
   const packages = (await readdir(join(built, 'npm'))).toSorted()
   const face = await readFile(join(built, 'index.js'), 'utf8')
   const required = [...face.matchAll(/require\("@rootlock\/binding-(.*?)"\)/g)].map(
@@ -90,7 +90,7 @@ test('without a binding, the error names the platform, what was tried and what t
   t.regex(message, /docs\/bundling\.md/)
 })
 
-test('a node_modules from another platform is told from one without optional dependencies', async (t) => {
+test('a node_modules from another platform is distinguished from one without optional dependencies', async (t) => {
   const at = await withoutBinding(t)
   await writeFile(await installed(at, 'win32-ia32-msvc'), '')
   const { message } = await load(at)
@@ -100,13 +100,13 @@ test('a node_modules from another platform is told from one without optional dep
   )
 })
 
-test('a platform without a package is named, with those that have one', async (t) => {
+test('a platform without a package is named, along with those that have one', async (t) => {
   const { message } = await load(await withoutBinding(t), elsewhere('linux', 's390x'))
   t.regex(message, /for this process: linux-s390x-(gnu|musl), /)
   t.regex(message, /build from source/)
 })
 
-test('a binding that does not load is named with the reason of the system', async (t) => {
+test('a binding that does not load is named with the system’s reason', async (t) => {
   const at = await withoutBinding(t)
   await writeFile(await installed(at, target), 'cut short')
   const { code, message, cause } = await load(at)
@@ -116,7 +116,7 @@ test('a binding that does not load is named with the reason of the system', asyn
   t.regex(message, /the system refuses it/)
 })
 
-test('addons that are switched off are told by how to switch them on, not by installing', async (t) => {
+test('if addons are disabled, the advice is to enable them, not to install', async (t) => {
   const at = await withoutBinding(t)
   await copyFile(join(built, binary), join(at, binary))
   const permission = process.allowedNodeEnvironmentFlags.has('--permission')
@@ -142,7 +142,7 @@ test('a binding of another version is refused', async (t) => {
   t.regex(message, /The versions must match/)
 })
 
-test('the file beside the face is taken, else the package of the platform', async (t) => {
+test('the file beside the face is used, else the package of the platform', async (t) => {
   const at = await withoutBinding(t)
   await writeFile(join(at, binary), 'cut short')
   await copyFile(join(built, binary), await installed(at, target))

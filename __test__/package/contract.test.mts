@@ -5,7 +5,7 @@ import test from 'ava'
 import { program } from '../helpers/child.mjs'
 import { DEADLINE } from '../helpers/eventually.mjs'
 
-test('the contract that is checked in other runtimes holds in this one', async (t) => {
+test('the contract of all runtimes holds in this one', async (t) => {
   const main = fileURLToPath(new URL('../contract/main.mjs', import.meta.url))
   const contract = program(t, process.execPath, [main])
   const { code } = await contract.ends(4 * DEADLINE)

@@ -25,12 +25,12 @@ needing(
   unix,
   notWine
 )(
-  'an interrupted demo leaves no process behind, not the frozen one either, and no file',
+  'an interrupted demo leaves no process behind, not even the frozen one, and no file',
   async (t) => {
     const { demo, temporary } = await begin(t)
     await demo.prints('SIGSTOP')
     demo.kill('SIGINT')
-    // It ends when its streams are closed by all who have them: the tellers inherit them.
+    // It ends when all processes have closed its streams, which the tellers inherit.
     const { code } = await demo.ends(4 * DEADLINE)
     t.is(code, 130, demo.printed)
     t.deepEqual(await readdir(temporary), [])

@@ -1,6 +1,6 @@
-// Every program in the README and on the pages for users is run as it stands, in an empty directory; TypeScript
-// is checked as well. `npx rootlock` is the command of this build. The other pages have commands for
-// who works on this repository: not for a test to run.
+// Runs every program in the README and on the pages for users, unchanged, in an empty directory; TypeScript
+// is also type-checked. `npx rootlock` is the command of this build. The other pages have commands for
+// contributors, which no test runs.
 
 import { spawnSync } from 'node:child_process'
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
@@ -46,7 +46,7 @@ const name = ({ at }: Example) => at.replace(/\W+/g, '-')
 const fileOf = (example: Example) =>
   join(built, example.language === 'ts' ? `out/.build/${folder}` : '', `${name(example)}.mjs`)
 
-/** The type checker that is installed is that of the system around Wine or the emulator. */
+/** The installed type checker is for the system around Wine or the emulator. */
 const ownSystem = notWine || notEmulated
 
 const compilerOptions = {
@@ -56,7 +56,7 @@ const compilerOptions = {
   outDir: 'out'
 }
 
-test.before('the examples are right by their types', async (t) => {
+test.before('the examples type-check', async (t) => {
   if (ownSystem) return
   await mkdir(built, { recursive: true })
   for (const example of run) {
@@ -104,7 +104,7 @@ for (const example of run) {
     (shell || stops) && unix,
     ownSystem
   )(`${example.at} runs as it stands`, async (t) => {
-    // Outside of the repository: nothing that it starts may take that for its own.
+    // Outside the repository, which nothing that it starts must take for its own.
     const root = await temporaryRoot(t)
     const [command, args] = shell
       ? ['sh', ['-euc', example.text]]
@@ -119,7 +119,7 @@ for (const example of run) {
   })
 }
 
-test('only these are not run, and they say so', (t) => {
+test('only these are not run, and the pages say so', (t) => {
   const not = all.flatMap(({ at, notRun }) => (notRun ? [`${at.split(':')[0]}: ${notRun}`] : []))
   t.deepEqual(not, [
     'README.md: asks the registry',

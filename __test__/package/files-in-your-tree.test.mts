@@ -1,4 +1,4 @@
-// What docs/files-in-your-tree.md says: the lines to ignore are taken from the page, and tried.
+// Tests docs/files-in-your-tree.md with the lines to ignore from the page itself.
 
 import { execFileSync } from 'node:child_process'
 import { watch } from 'node:fs'
@@ -25,7 +25,7 @@ const blocks = (language: string) =>
     ([, text]) => text!
   )
 
-/** A tree with our files at its top and in a folder, and others that are called alike. */
+/** A tree with our files at the top and in a folder, and others with similar names. */
 async function tree(t: ExecutionContext): Promise<string> {
   const root = await temporaryRoot(t)
   const store = join(root, 'dist', 'store')
@@ -66,7 +66,7 @@ function packed(root: string): string[] {
   return files.map(({ path }) => path).toSorted()
 }
 
-npm('npm packs none of our files, by .gitignore and by files', async (t) => {
+npm('npm packs none of our files, with .gitignore and with files', async (t) => {
   const root = await tree(t)
   const manifest = { name: 'tree', version: '1.0.0' }
   const pack = async (more: object) => {
@@ -103,7 +103,7 @@ test('the page names our three files for Docker and turbo too', (t) => {
   )
 })
 
-test('the pattern for chokidar is that of our files, and of nothing else', (t) => {
+test('the pattern for chokidar matches our files, and nothing else', (t) => {
   const source = /`ignored: \/(.*)\/`/.exec(page)![1]!.replaceAll(String.raw`\|`, '|')
   const pattern = new RegExp(source)
   for (const name of FILES) {
@@ -140,8 +140,8 @@ needing(test, linux)('a held lock costs three descriptors, a further name two', 
   }
   const waiting = Array.from({ length: 20 }, () => waiter(t, join(folder, '1')))
   await mustBlock(waiting[0]!.lock)
-  // The directory that so many asked for at once is kept open for a moment.
-  await eventually('who waits in the process costs none', () => open() === 9)
+  // The directory, requested so often at once, is cached for a moment.
+  await eventually('waiters in the process cost none', () => open() === 9)
   const more = join(folder, 'more')
   await mkdir(more)
   const root = await openRoot(more)

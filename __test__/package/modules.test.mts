@@ -25,18 +25,18 @@ const NAMES = [
   'withLogger'
 ]
 
-test('ES modules import by name exactly what there is', (t) => {
+test('ES modules can import exactly the exported names', (t) => {
   const names = Object.keys(esm).filter(
     (name) => !['default', 'module.exports', '__esModule'].includes(name)
   )
   t.deepEqual(names.toSorted(), NAMES)
 })
 
-test('CommonJS requires exactly what there is', (t) => {
+test('CommonJS requires exactly the exported names', (t) => {
   t.deepEqual(Object.keys(commonjs).toSorted(), NAMES)
 })
 
-test('both are one module, with one LockError and one line of waiters', async (t) => {
+test('both are one module, with one LockError and one queue of waiters', async (t) => {
   t.is(commonjs.tryLock, tryLock)
   t.is(commonjs.LockError, esm.LockError)
   const root = await temporaryRoot(t)
@@ -49,7 +49,7 @@ test('a dynamic import is the same module', async (t) => {
   t.is(LockError, commonjs.LockError)
 })
 
-test('package.json can be required, and nothing inside of the package', (t) => {
+test('package.json can be required, and nothing else inside the package', (t) => {
   t.is((require('rootlock/package.json') as { name: string }).name, 'rootlock')
   for (const inside of ['rootlock/src/acquire.js', 'rootlock/index.js', 'rootlock/index.mjs']) {
     t.throws(() => require(inside) as unknown, { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' }, inside)

@@ -13,7 +13,7 @@ const { symbols } = require('node-api-headers') as {
   symbols: Record<string, Record<'js_native_api_symbols' | 'node_api_symbols', string[]>>
 }
 
-/** What every host of the package has. */
+/** Libraries that every host of the package has. */
 const KNOWN = 'v8'
 
 const functions = (version: string) => Object.values(symbols[version]!).flat()
@@ -22,7 +22,7 @@ const later = Object.keys(symbols)
   .flatMap(functions)
   .filter((name) => !known.has(name))
 
-/** How the names of the host's own begin, the mangled ones too: libuv's, V8's, Node's. */
+/** The prefixes of the host's own names, mangled ones included: libuv's, V8's, Node's. */
 const INNER = /^(uv_|napi_|node_|_ZNK?(2v8|4node))/
 
 const libraries = readdirSync(home).filter((name) => /^rootlock\..*\.node$/.test(name))
@@ -30,8 +30,8 @@ const libraries = readdirSync(home).filter((name) => /^rootlock\..*\.node$/.test
 for (const library of libraries) {
   const file = readFileSync(join(home, library))
 
-  // They are looked up by name when the library is loaded, so the names are in it.
-  test(`${library} knows no function that came after Node-API version 8`, (t) => {
+  // Functions are looked up by name when the library is loaded, so the names are in it.
+  test(`${library} uses no function added after Node-API version 8`, (t) => {
     t.true(later.length > 0)
     t.true(file.includes('napi_create_function'))
     t.deepEqual(
@@ -41,7 +41,7 @@ for (const library of libraries) {
   })
 
   if (!/linux-(x64|arm64)/.test(library)) continue
-  test(`${library} is linked to nothing of its host's`, (t) => {
+  test(`${library} links to nothing internal to its host`, (t) => {
     const wanted = undefinedSymbols(file)
     t.true(wanted.length > 0)
     t.deepEqual(

@@ -1,5 +1,5 @@
 // `npm run check -- bundlers`: each example of examples/bundlers is built beside an installed package, moved to
-// where no node_modules is, and run.
+// a place without node_modules, and run.
 
 import assert from 'node:assert/strict'
 import {

@@ -1,4 +1,4 @@
-// `npm run check -- install`: what would be published, published to a registry on this machine and installed
+// `npm run check -- install`: the packages, published to a registry on this machine and installed
 // from there as users install it, with install scripts blocked.
 
 import assert from 'node:assert/strict'
@@ -11,8 +11,8 @@ import { checkout, listed, manifest, type Packed } from '../../scripts/pack.mjs'
 import { publish } from '../../scripts/publish.mjs'
 import { commonjs, esm, typed } from './programs.mjs'
 import { published } from './published.mjs'
-import { binary, node, program, run, target, temporary, tools, write } from './tools.mjs'
 import { yarnSettings } from './registry.mjs'
+import { binary, node, program, run, target, temporary, tools, write } from './tools.mjs'
 
 const npm = process.env['npm_execpath']!
 let url: string
@@ -24,7 +24,7 @@ before(async () => {
   ;({ url, packages } = await published())
 })
 
-/** A folder with nothing but programs that use the package. */
+/** A folder that contains only programs that use the package. */
 async function project(type: 'commonjs' | 'module' = 'module'): Promise<string> {
   const folder = await temporary()
   await write(folder, {
@@ -42,7 +42,7 @@ async function locks(folder: string, ...runner: string[]): Promise<void> {
   for (const file of ['esm.mjs', 'commonjs.cjs']) {
     assert.equal(await node(folder, [...runner, file]), 'locked\n', file)
   }
-  // Whatever the layout, a bundle gets its binding.
+  // A bundle gets its binding whatever the layout.
   await node(folder, [...runner, 'copy-binding.mjs', '.'])
   assert.ok((await readdir(folder)).includes(binary))
 }
@@ -51,7 +51,7 @@ async function installNpm(folder: string, ...args: string[]): Promise<void> {
   await node(folder, [npm, 'install', 'rootlock', '--ignore-scripts', ...args])
 }
 
-test('the root package holds what __test__/package/package.test.mts says, and names every platform', async () => {
+test('the root package contains what __test__/package/package.test.mts says, and names every platform', async () => {
   const folder = await unpacked('rootlock')
   assert.deepEqual(await list(folder), [...(await listed(checkout)), 'package.json'].toSorted())
   const { optionalDependencies, dependencies, scripts, devDependencies, version } = manifest(folder)
@@ -62,7 +62,7 @@ test('the root package holds what __test__/package/package.test.mts says, and na
   assert.deepEqual([dependencies, scripts, devDependencies], [undefined, undefined, undefined])
 })
 
-test("a platform's package holds one binary, and says for what", async () => {
+test("a platform's package contains one binary, and says what it is for", async () => {
   for (const { name } of packages.filter(isPlatform)) {
     const folder = await unpacked(name)
     const { main, os, cpu, scripts } = manifest(folder)
@@ -71,7 +71,7 @@ test("a platform's package holds one binary, and says for what", async () => {
   }
 })
 
-test('a binary for a newer glibc than 2.17 is found out', async () => {
+test('a binary that needs a newer glibc than 2.17 is detected', async () => {
   const file = join(await temporary(), 'rootlock.linux-x64-gnu.node')
   await writeFile(file, 'ELF\0GLIBC_2.2.5\0GLIBC_2.17\0')
   checkGlibc(file)
@@ -87,13 +87,13 @@ test('publint finds nothing', async () => {
   }
 })
 
-test('are the types wrong? no', async () => {
+test('attw finds no wrong types', async () => {
   const { tarball } = packages.find(({ name }) => name === 'rootlock')!
   const said = await node(dirname(tarball), [program('@arethetypeswrong/cli', 'attw'), tarball])
   assert.match(said, /No problems found/)
 })
 
-test('what is published is not published again', async () => {
+test('a published package is not published again', async () => {
   // npm would refuse, and this throw.
   await publish(packages, ['--registry', url], [])
 })
@@ -148,7 +148,7 @@ test('yarn classic', async () => {
     cache
   ]
   await node(folder, [program('yarn'), 'add', 'rootlock', ...quiet, '--registry', url])
-  // It knows nothing of libc, so both of Linux may be there: the right one is taken.
+  // It ignores libc, so both Linux packages may be installed: the right one is used.
   await locks(folder)
 })
 
@@ -162,7 +162,7 @@ for (const nodeLinker of ['node-modules', 'pnp', 'pnpm']) {
   })
 }
 
-test('TypeScript: each way to resolve, as ES module and as CommonJS', async () => {
+test('TypeScript: every module resolution, as ES module and as CommonJS', async () => {
   for (const type of ['module', 'commonjs'] as const) {
     const folder = await project(type)
     await installNpm(folder)

@@ -34,7 +34,7 @@ async function main() {${body}}
 main()
 `
 
-/** The same, with types that are wrong where it says so. */
+/** The same, with wrong types where marked. */
 export const typed = `
 import { LockError, openRoot, tryLock, type Holder, type UnlockFunc } from 'rootlock'
 

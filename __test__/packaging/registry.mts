@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { atEnd, require, temporary } from './tools.mjs'
 
 /**
- * A registry of our own on this machine, empty; stopped after the tests.
+ * An empty registry on this machine; stopped after the tests.
  *
  * @param upstream the one that it asks for packages that are not ours
  */

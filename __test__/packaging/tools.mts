@@ -1,4 +1,4 @@
-// What the tests of this folder run, and where: everything happens in temporary folders.
+// The tools that the tests of this folder run. Everything happens in temporary folders.
 
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises'
@@ -22,16 +22,16 @@ export function program(name: string, bin = name): string {
   return join(dirname(manifest), typeof bins === 'string' ? bins : bins[bin]!)
 }
 
-/** Beside this system's binary may be others'. */
+/** Other systems' binaries may lie beside this system's. */
 const ours = new RegExp(`^rootlock\\.${process.platform}-${process.arch}[-.].*node$`)
 
-/** The binary that was built here for this system, and the platform that it is for. */
+/** The binary that was built here for this system, and its platform. */
 export const binary = (await readdir(checkout)).toSorted().find((name) => ours.test(name))!
 export const target = binary.split('.')[1]!
 
 const endings: (() => unknown)[] = []
 
-/** When all tests of this process are done. */
+/** Runs after all tests of this process. */
 export function atEnd(what: () => unknown): void {
   endings.push(what)
 }
@@ -56,7 +56,7 @@ export async function write(folder: string, files: Record<string, string | objec
 
 const execute = promisify(execFile)
 
-/** Runs a program with nothing of npm's settings on this machine; a failure shows what it printed. */
+/** Runs a program without this machine's npm settings; a failure shows its output. */
 export async function run(
   cwd: string,
   file: string,

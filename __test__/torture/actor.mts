@@ -7,13 +7,13 @@ import { live, type Birth } from './life.mjs'
 import { Log } from './log.mjs'
 import type { StoreAccess, Request } from './store.mjs'
 
-/** What the driver says to a process. */
+/** A message from the driver to a process. */
 export type Order =
   | { do: 'finish' }
   | { do: 'terminate'; thread: number }
   | { do: 'answer'; number: number; value: number | undefined }
 
-/** What a process says to the driver. */
+/** A message from a process to the driver. */
 export interface Question {
   by: string
   number: number
@@ -23,7 +23,7 @@ export interface Question {
 const birth = JSON.parse(process.argv[2]!) as Birth
 const finishing = new AbortController()
 
-/** Those who wait for the store, by the number of their question. */
+/** Pending requests to the store, by their number. */
 const asking = new Map<number, (value: number | undefined) => void>()
 let questions = 0
 
@@ -82,11 +82,11 @@ process.on('message', (order: Order) => {
 process.on('disconnect', () => process.exit())
 
 const witness = new Worker(new URL('witness.mjs', import.meta.url), { workerData: birth })
-// What happens before it looks, nobody could explain.
+// Nothing that happens before the witness looks could be explained.
 await once(witness, 'message')
 
 if (finishing.signal.aborted) {
-  // It came too late to live.
+  // It started too late to take part.
 } else if (birth.threads > 0) {
   for (let place = 0; place < birth.threads; place++) startThread(place)
   await new Promise<void>((resolve) => finishing.signal.addEventListener('abort', () => resolve()))

@@ -11,7 +11,7 @@ import type { Store } from './store.mjs'
 
 const ACTOR = fileURLToPath(new URL('actor.mjs', import.meta.url))
 
-/** The processes of a round, each in its place; who dies is followed by another. */
+/** The processes of a round, each in its place; one that dies is replaced by another. */
 export class Cast {
   readonly #members: Member[]
   readonly #store: Store
@@ -33,7 +33,7 @@ export class Cast {
     })
   }
 
-  /** Does something to who is in a place, or to the next holder. */
+  /** Does something to the process in a place, or to the next holder. */
   meet(place: Place, what: (member: Member) => void): void {
     if (place !== 'holder') return what(this.#members[place]!)
     this.#store.watch((by) => {
@@ -46,7 +46,7 @@ export class Cast {
     for (const member of this.#members) member.start()
   }
 
-  /** Lets all end by themselves; names those that do not. */
+  /** Lets all processes end by themselves; returns those that do not. */
   async finish(deadline: number): Promise<string[]> {
     const late = await Promise.all(this.#members.map((member) => member.finish(deadline)))
     return late.filter((who) => who !== undefined)
@@ -59,7 +59,7 @@ export interface Clock {
   name: string
 }
 
-/** Whoever is in one place. */
+/** The process in one place. */
 export class Member {
   readonly #place: number
   readonly #birth: Omit<Birth, 'who'>
@@ -92,7 +92,7 @@ export class Member {
   }
 
   start(): void {
-    // Two who want to replace the one that died get one.
+    // Two requests to replace one dead process get one replacement.
     if (this.#finished || this.#alive) return
     this.#alive = true
     this.#generation += 1

@@ -1,5 +1,5 @@
-// What is claimed of a history, and whether it holds. Pure: events in, violations out. What each
-// disturbance voids is written down in docs/reliability.md, and is decided here.
+// The claims about a history, and whether they hold. Pure: events in, violations out. What each
+// disturbance voids is documented in docs/reliability.md, and decided here.
 
 import { deaths, holds, processOf, stalls, type Hold, type Stall } from './holds.mjs'
 import type { Event } from './log.mjs'
@@ -8,30 +8,30 @@ import type { Terms } from './plan.mjs'
 export interface Violation {
   claim: string
   what: string
-  /** Whose events tell the story, and when it happened. */
+  /** The processes involved, and the time. */
   parties: string[]
   from: number
   until: number
-  /** So soon that no machine can have stood still for long enough. */
+  /** So soon that the machine can't have stood still for long enough. */
   early?: boolean
 }
 
 /**
- * Whether a machine that ran nobody for a while, unseen, could look like this: claims that something
- * happens in time. That two have the lock, that an update is lost, that a token does not rise or that
- * somebody crashes is nobody's fault but ours.
+ * Whether an unnoticed standstill of the machine could look like this: true of claims that something
+ * happens in time. Two holders, a lost update, a token that does not rise or a
+ * crash are always our fault.
  */
 export function mayBeTheMachines({ claim, early }: Violation): boolean {
   if (early === true) return false
   return [
     'a live holder is not preempted',
     'a preempted holder is notified',
-    'nobody loses a lock for nothing',
+    'nobody loses a lock for no reason',
     'nobody waits for a free lock'
   ].includes(claim)
 }
 
-/** What happened, as far as it was worth counting. */
+/** Counts of what happened. */
 export interface Tally {
   grants: number
   refused: number
@@ -41,9 +41,9 @@ export interface Tally {
   writes: number
   turnedAway: number
   longestWaitMs: number
-  /** Preempted or lost although nobody froze it: the machine did not run it for so long. */
+  /** Preempted or lost although nobody froze it: the machine did not run it for long enough. */
   starved: number
-  /** Pairs of holds that met and for which exclusion was not promised. */
+  /** Pairs of overlapping holds for which exclusion was not promised. */
   voided: number
 }
 
@@ -52,13 +52,13 @@ export interface Verdict {
   tally: Tally
 }
 
-/** Microseconds in which a preempted holder that runs must be told: many beats, on any machine. */
+/** Microseconds in which a running holder must learn that it was preempted: many beats, on any machine. */
 const TOLD = 6_000_000
 
 /** How far the wall clock of file times and the monotonic one may drift apart in a round. */
 const DRIFT = 5_000
 
-/** Nobody waits for so long for a lock that nobody has, while everybody runs. */
+/** Nobody waits this long for a lock that nobody has while everybody runs. */
 const FREE = 3_000_000
 
 const MS = 1_000
@@ -74,10 +74,10 @@ class Check {
   readonly #dies: (who: string) => number
   readonly #heartbeat: number
   readonly #stale: number
-  /** A foreign program took the name from the lock file. */
+  /** When a foreign program took the name from the lock file. */
   readonly #unlinks: readonly { from: number; until: number }[]
   readonly #takeovers: readonly number[]
-  /** Somebody set file times or the wall clock: nobody can tell how old a file is. */
+  /** Whether somebody set file times or the wall clock: nobody can tell how old a file is. */
   readonly #timesLie: boolean
   readonly #preempted = new Set<Hold>()
   readonly #violations: Violation[] = []
@@ -146,13 +146,13 @@ class Check {
     }
   }
 
-  /** The holder of an earlier grant, and one to whom the lock was given while it had it. */
+  /** The holder of an earlier grant, and one that was granted the lock in the meantime. */
   #met(victim: Hold, successor: Hold): void {
     if (isForeign(victim) || isForeign(successor)) return this.#metForeign(victim, successor)
     const at = successor.granted
     const unlinked = this.#wasUnlinked(victim.asked, Math.max(at, victim.granted))
     if (unlinked) {
-      // Whoever comes after a foreign unlink meets at another file.
+      // Processes that come after a foreign unlink use another file.
       this.#tally.voided += 1
       return this.#told(victim, successor)
     }
@@ -170,7 +170,7 @@ class Check {
         successor.who
       )
     }
-    // How long it must have stood still by then, if its last refresh was as late as it may be.
+    // How long it must have stood still by then, if its last refresh was as late as possible.
     const least = this.#timesLie ? this.#heartbeat / 5 : this.#heartbeat
     const stalled = this.#stalled(victim, victim.asked, at)
     if (stalled.total < least) {
@@ -185,7 +185,7 @@ class Check {
       )
       this.#violations.at(-1)!.early = at - victim.granted < this.#stale - this.#heartbeat
     } else if (!stalled.frozen) {
-      // Nobody froze it: the machine was busy with others for so long.
+      // Nobody froze it: the machine was busy with others.
       this.#tally.starved += 1
     }
     this.#told(victim, successor)
@@ -196,11 +196,11 @@ class Check {
     return this.#unlinks.some((unlink) => unlink.until >= from && unlink.from <= until)
   }
 
-  /** flock(1) follows none of our rules; while nobody took anything over, the kernel's count. */
+  /** flock(1) follows none of our rules; as long as nobody took anything over, the kernel's apply. */
   #metForeign(victim: Hold, successor: Hold): void {
     const foreign = isForeign(victim) ? victim : successor
     const before = (times: readonly number[]) => times.some((at) => at <= foreign.granted)
-    // Foreign holders, one after the other, look like one that is frozen: nobody refreshes the file.
+    // Foreign holders, one after the other, look like a frozen one: nobody refreshes the file.
     const late = this.#takeovers.some(
       (at) => at >= foreign.granted && at <= successor.granted && !this.#refreshedSince(at)
     )
@@ -218,7 +218,7 @@ class Check {
     )
   }
 
-  /** Whether one of ours had the lock so shortly before a takeover that it must have been refreshed. */
+  /** Whether a holder of ours had the lock so shortly before a takeover that it must have been refreshed. */
   #refreshedSince(takeover: number): boolean {
     const since = takeover - this.#stale + this.#heartbeat
     return this.#holds.some(
@@ -226,7 +226,7 @@ class Check {
     )
   }
 
-  /** For how long a holder did not run in a span of time; and whether that was the driver's will. */
+  /** For how long a holder did not run in a span of time, and whether the driver caused that. */
   #stalled({ who }: Hold, from: number, until: number): { total: number; frozen: boolean } {
     let [total, frozen] = [0, false]
     for (const stall of this.#stalls) {
@@ -239,7 +239,7 @@ class Check {
     return { total, frozen }
   }
 
-  /** Whether a holder that was preempted heard of it, if it had the time. */
+  /** Whether a preempted holder was notified, if it had the time. */
   #told(victim: Hold, successor: Hold): void {
     if (victim.end === 'lost' || victim.end === 'death') return
     const process = processOf(victim.who)
@@ -261,10 +261,10 @@ class Check {
 
   // ---- tokens and data ----------------------------------------------------------------------
 
-  /** A grant that ended its wait before another one began to ask has a smaller token. */
+  /** A grant that was made before another request began has a smaller token. */
   #tokens(): void {
     const whats = new Set(this.#events.map(({ what }) => what))
-    // A ledger that was lost is made up for by the wall clock, but not if that is set back too.
+    // The wall clock makes up for a lost ledger, but not if it is set back too.
     if (whats.has('scribble') && whats.has('step clock')) return
     const ours = this.#holds.filter((hold) => !isForeign(hold))
     const byToken = new Map<number, Hold>()
@@ -301,7 +301,7 @@ class Check {
     }
   }
 
-  /** What the lock protects changes only in the hands of its holders. */
+  /** What the lock protects changes only by its holders. */
   #data(): void {
     for (const event of this.#events) {
       if (event.what !== 'lost update') continue
@@ -331,7 +331,7 @@ class Check {
     }
     for (const hold of this.#holds) {
       if (hold.mode !== 'shared' || new Set(hold.values).size < 2) continue
-      // A reader that was preempted, or can't have heard yet that it was, has had its time.
+      // A reader that was preempted, or can't know of it yet, no longer counts.
       const excused = this.#holds.some(
         (other) =>
           other.mode === 'exclusive' && other.token > hold.token && other.granted < hold.until
@@ -352,14 +352,14 @@ class Check {
 
   // ---- losses, waits, errors ----------------------------------------------------------------
 
-  /** Nobody loses a lock for nothing. */
+  /** Nobody loses a lock for no reason. */
   #losses(): void {
     for (const hold of this.#holds) {
       const { lost } = hold
       if (lost === undefined) continue
       if (this.#wasUnlinked(hold.asked, lost.at)) continue
       const since = lost.at - 2 * this.#stale - 1_000 * MS
-      // Who stands still inside the guard holds up everybody's beats.
+      // A process that stands still inside the guard holds up everybody's beats.
       const anybody = lost.reason === 'heartbeat-failed'
       const stalled = this.#stalls.some(
         ({ process, from, until }) =>
@@ -367,7 +367,7 @@ class Check {
       )
       if (stalled) continue
       this.#violate(
-        'nobody loses a lock for nothing',
+        'nobody loses a lock for no reason',
         `${name(hold)} lost it (${lost.reason}) though nothing had happened to it`,
         hold.asked,
         lost.at,
@@ -376,7 +376,7 @@ class Check {
     }
   }
 
-  /** Whoever waits is answered, when nothing disturbs it any more. */
+  /** Every wait ends once nothing disturbs it any more. */
   #waits(): void {
     const asked = new Map<string, { at: number; who: string }>()
     for (const event of this.#events) {
@@ -409,11 +409,11 @@ class Check {
     }
   }
 
-  /** A long wait must have been for somebody: a wake-up that was missed may be made up for later. */
+  /** A long wait must have been for a holder: otherwise a wake-up was missed, and made up for later. */
   #waited(who: string, asked: number, answered: number): void {
     if (answered - asked <= FREE) return
     const occupied = [
-      // A grant is heard of a while after it was made, if an event loop is busy.
+      // If an event loop is busy, a grant is reported a while after it was made.
       ...this.#holds.map(({ granted, until }) => ({ from: granted - FREE / 3, until })),
       ...this.#stalls
     ].toSorted((one, other) => one.from - other.from)
@@ -426,7 +426,7 @@ class Check {
     this.#violate(
       'nobody waits for a free lock',
       `${who} waited for ${Math.round((answered - asked) / MS)} ms, ` +
-        'the most of it without anybody having the lock',
+        'most of it while nobody had the lock',
       asked,
       answered,
       who
@@ -437,7 +437,7 @@ class Check {
     for (const event of this.#events) {
       if (event.what !== 'failed') continue
       const { who, at, message } = event
-      this.#violate('no error but the ones that are promised', message, at - this.#stale, at, who)
+      this.#violate('no error but the documented ones', message, at - this.#stale, at, who)
     }
   }
 }
@@ -446,7 +446,7 @@ function isForeign({ who }: Hold): boolean {
   return who === 'flock'
 }
 
-/** The one of the earlier grant first: it is the one that was preempted. */
+/** The holder of the earlier grant first: it is the one that was preempted. */
 function order(one: Hold, other: Hold): [Hold, Hold] {
   if (isForeign(one) || isForeign(other)) return [one, other]
   return one.token <= other.token ? [one, other] : [other, one]

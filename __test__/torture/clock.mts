@@ -14,8 +14,8 @@ const library = LIBRARIES.find((path) => existsSync(path))
 export const noClocks = library === undefined ? 'the library of faketime' : undefined
 
 /**
- * A wall clock for the processes of a round, which the driver can set. The monotonic clocks stay: nobody
- * can set these. File times come from the file system, which believes the system's own clock.
+ * A wall clock for the processes of a round, which the driver can set. The monotonic clocks stay as they are: nobody
+ * can set these. File times come from the file system, which uses the system's own clock.
  */
 export class WallClock implements Clock {
   readonly name = 'faketime'

@@ -1,4 +1,4 @@
-/** What an actor needs of a lock; rootlock's own functions are it. */
+/** What an actor needs of a lock; rootlock's own functions fit. */
 export interface Held {
   (): Promise<void>
   readonly token: number

@@ -19,11 +19,11 @@ import { Log, now } from './log.mjs'
 import { CLIMATES, type Climate, type Disturbance } from './plan.mjs'
 import { Random } from './random.mjs'
 
-/** Why foreign locks can't be taken here, if they can't. */
+/** Why foreign locks can't be acquired here, if they can't. */
 export const noFlock =
   spawnSync('flock', ['--version'], { stdio: 'ignore' }).status === 0 ? undefined : 'flock(1)'
 
-/** Does to a round what its plan says. */
+/** Disturbs a round according to its plan. */
 export class Disturber {
   readonly #root: string
   readonly #cast: Cast
@@ -43,7 +43,7 @@ export class Disturber {
     this.#clock = clock
   }
 
-  /** Does it, and what comes of it later. */
+  /** Carries out one disturbance, and its later part. */
   disturb(what: Disturbance): void {
     this.#under.push(this.#do(what))
   }
@@ -51,7 +51,7 @@ export class Disturber {
   /** Ends everything that still goes on. */
   async end(): Promise<void> {
     this.#over.abort()
-    // What is done last may begin something more.
+    // The last step may begin something more.
     while (this.#under.length > 0) await Promise.all(this.#under.splice(0))
     this.#foreign.close()
   }
@@ -107,7 +107,7 @@ export class Disturber {
         rmSync(file, { force: true })
         return this.#log.say({ what: 'unlink', from })
       case 'replace':
-        // Empty: one with content is never taken over.
+        // Empty: a file with content is never taken over.
         writeFileSync(this.#here('other'), '')
         renameSync(this.#here('other'), file)
         return this.#log.say({ what: 'replace', from })
@@ -174,7 +174,7 @@ function says({ stdout }: ChildProcess): Promise<boolean> {
   })
 }
 
-/** Spoils the ledger in one of the ways in which a file can be spoilt. */
+/** Corrupts the ledger in one of the ways in which a file can be corrupted. */
 function scribble(guard: string, seed: number): void {
   const random = new Random(seed)
   const bytes = Buffer.from(
@@ -184,7 +184,7 @@ function scribble(guard: string, seed: number): void {
   try {
     switch (random.of(['over', 'somewhere', 'cut', 'long', 'empty'])) {
       case 'over':
-        // Behind what every record begins with: a guard without it is somebody else's, and refused.
+        // Behind the prefix of every record: a guard without it is somebody else's, and refused.
         for (const slot of [0, 512]) writeSync(file, Buffer.from('rootlock'), 0, 8, slot)
         return void writeSync(file, bytes, 0, Math.min(bytes.length, 504), 8)
       case 'somewhere':
@@ -206,7 +206,7 @@ function lacks(climate: Climate): string | undefined {
   return climate === 'clocks' ? noClocks : undefined
 }
 
-/** The climates that this machine can have, and why it can't have the others. */
+/** The climates that this machine supports, and why it does not support the others. */
 export function possible(): { climates: Climate[]; lacking: string[] } {
   const all = Object.keys(CLIMATES) as Climate[]
   return {

@@ -1,6 +1,6 @@
 import type { Event, Mode } from './log.mjs'
 
-/** A grant and what became of it, as its holder saw it: the real one is no shorter. */
+/** A hold as its holder saw it: the real one is no shorter. */
 export interface Hold {
   who: string
   id: number
@@ -18,7 +18,7 @@ export interface Hold {
   refusedBeat: boolean
 }
 
-/** A time in which a process did not run, by the driver's will or because the machine was busy. */
+/** A time in which a process did not run, because of the driver or because the machine was busy. */
 export interface Stall {
   process: string
   from: number
@@ -31,7 +31,7 @@ export function processOf(who: string): string {
   return who.split('/')[0]!
 }
 
-/** When an actor or its process was ended by the driver; just before, to be exact. */
+/** When the driver ended an actor or its process; to be exact, just before. */
 export function deaths(events: readonly Event[]): (who: string) => number {
   const at = new Map<string, number>()
   for (const event of events) {

@@ -1,6 +1,7 @@
-import { readdirSync, readlinkSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
+import { openFiles } from '../helpers/open-files.mjs'
 import type { Design, Held } from './design.mjs'
 import { Log, now, type Mode } from './log.mjs'
 import { naive } from './naive.mjs'
@@ -25,10 +26,10 @@ export interface Birth {
 
 const designs: Record<Birth['design'], Design> = { rootlock, naive }
 
-/** For how long who sees that it was preempted waits to be told: beats are much more frequent. */
+/** How long a holder that sees that it was preempted waits to be notified: beats are much more frequent. */
 const TO_BE_TOLD = 8_000
 
-/** What one actor does all its life: asks, holds, reads and writes, releases. */
+/** The life of an actor: asks, holds, reads and writes, releases. */
 export async function live(birth: Birth, store: StoreAccess, finished: AbortSignal): Promise<void> {
   const log = new Log(birth.logs, birth.who)
   log.say({ what: 'start', pid: process.pid, ...(birth.clock && { clock: birth.clock }) })
@@ -101,13 +102,13 @@ async function use(
   if (value !== undefined) log.say({ what: 'value', id, value })
   if (blocks) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
   else if (ms > 0) await pauseOrLoss(ms, held.signal)
-  // Also if it was lost meanwhile: to turn that away is the store's part.
+  // Even if it was lost meanwhile: refusing that is up to the store.
   if (mode === 'exclusive' && value !== undefined) await store.write(token, value)
   if (mode === 'shared') {
     const again = await store.look(token)
     if (again !== undefined) log.say({ what: 'value', id, value: again })
   }
-  // Who was preempted must hear of it; who releases before it could hear proves nothing.
+  // A preempted holder must be notified; one that releases before it could be proves nothing.
   if (wasReplaced(birth, file)) await pauseOrLoss(TO_BE_TOLD, held.signal)
   log.say({ what: 'release', id })
   await held()
@@ -128,26 +129,20 @@ function listen(log: Log, id: number, { signal }: Held, file: number | undefined
   else signal.addEventListener('abort', lost, { once: true })
 }
 
-/** The lock files that this process has open: descriptors and what they stand for. */
-function lockFiles(): { descriptor: string; name: string }[] {
+/** The descriptors of the lock files that this process has open. */
+function lockFiles(): number[] {
   if (process.platform !== 'linux') return []
-  return readdirSync('/proc/self/fd').flatMap((descriptor) => {
-    try {
-      const name = readlinkSync(`/proc/self/fd/${descriptor}`)
-      return /\/\.lock( \(deleted\))?$/.test(name) ? [{ descriptor, name }] : []
-    } catch {
-      return []
-    }
-  })
+  const files = openFiles().filter(([, path]) => /\/\.lock( \(deleted\))?$/.test(path))
+  return files.map(([descriptor]) => descriptor)
 }
 
-/** The number of the only lock file that this process has open just now. */
+/** The descriptor of the only lock file that this process has open at the moment. */
 function lockFile(): number | undefined {
-  const numbers = new Set(lockFiles().map(({ descriptor }) => inode(descriptor)))
+  const numbers = new Set(lockFiles().map(inode))
   return numbers.size === 1 ? [...numbers][0] : undefined
 }
 
-function inode(descriptor: string): number | undefined {
+function inode(descriptor: number): number | undefined {
   try {
     return statSync(`/proc/self/fd/${descriptor}`).ino
   } catch {
@@ -157,7 +152,7 @@ function inode(descriptor: string): number | undefined {
 
 /** When that file was last stamped, on the monotonic clock, if this process still has it open. */
 function stampOf(file: number): number | undefined {
-  for (const { descriptor } of lockFiles()) {
+  for (const descriptor of lockFiles()) {
     try {
       const { ino, mtimeMs } = statSync(`/proc/self/fd/${descriptor}`)
       if (ino === file) return Math.round(now() - (Date.now() - mtimeMs) * 1_000)
@@ -176,7 +171,7 @@ function wasReplaced({ root }: Birth, file: number | undefined): boolean {
   }
 }
 
-/** The directory may just be somewhere else. */
+/** The directory may be somewhere else at the moment. */
 async function untilThere<T>(open: () => Promise<T>): Promise<T> {
   for (;;) {
     try {

@@ -3,26 +3,26 @@ import { join } from 'node:path'
 
 export type Mode = 'exclusive' | 'shared'
 
-/** What an actor says. */
+/** An actor's event. */
 type ByActor =
   | { what: 'start'; pid: number; clock?: string }
   | { what: 'end' }
   | { what: 'ask'; id: number; mode: Mode; wait: boolean; abortAfter?: number }
   | { what: 'granted'; id: number; token: number; file?: number }
   | { what: 'refused'; id: number; code: string; because: string }
-  /** Neither a lock nor an answer that was to be expected. */
+  /** Neither a lock nor an expected answer. */
   | { what: 'failed'; id: number; message: string }
-  /** `stamped`: when the lock file was last refreshed, if its owner can still tell. */
+  /** `stamped`: when the lock file was last refreshed, if its holder can still tell. */
   | { what: 'lost'; id: number; reason: string; stamped?: number }
   /** Before the unlock. */
   | { what: 'release'; id: number }
   | { what: 'released'; id: number }
   | { what: 'log'; id: number; message: string; from?: string }
   | { what: 'value'; id: number; value: number }
-  /** A thread that does nothing but look at the clock was not run from `from` until now. */
+  /** A thread that only looks at the clock was not run from `from` until now. */
   | { what: 'gap'; from: number }
 
-/** What the driver says of itself. */
+/** The driver's event. */
 type ByDriver =
   | { what: 'freeze' | 'thaw' | 'kill' | 'terminate'; target: string }
   /** It happened between `from` and now. */
@@ -32,7 +32,7 @@ type ByDriver =
   /** An actor did not end though nothing disturbed it any more. */
   | { what: 'stuck'; target: string; after: number }
 
-/** What the store says. */
+/** The store's event. */
 type ByStore =
   | { what: 'read' | 'write'; by: string; token: number; value: number }
   | { what: 'turned away'; by: string; token: number; newest: number }
@@ -53,8 +53,8 @@ export function now(): number {
 }
 
 /**
- * One file for each who writes: a line is one write, so whoever is killed leaves whole lines, and
- * everything that was said before.
+ * One file per writer: a line is one write, so a killed process leaves whole lines, and
+ * everything before.
  */
 export class Log {
   readonly #who: string
@@ -74,7 +74,7 @@ export class Log {
   }
 }
 
-/** All that was said in a folder, in the order in which it happened. */
+/** All events logged in a folder, in the order in which they happened. */
 export function readLogs(folder: string): Event[] {
   const events = readdirSync(folder)
     .filter((name) => name.endsWith('.ndjson'))

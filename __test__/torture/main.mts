@@ -8,7 +8,7 @@ import { CLIMATES, plan, type Climate } from './plan.mjs'
 import { line, story, Sum } from './report.mjs'
 import { play } from './round.mjs'
 
-/** The exit code when all that was found is that something came too late: the machine may have stood. */
+/** The exit code if something only came too late: the machine may have stood still. */
 const LATE = 3
 
 const USAGE = `usage: npm run check -- torture [options]
@@ -71,13 +71,13 @@ const seed = number('seed', given.seed) ?? Math.floor(Math.random() * 2 ** 31)
 const only = number('round', given.round)
 const rounds = only === undefined ? number('rounds', given.rounds) : 1
 const until = performance.now() + (number('minutes', given.minutes) ?? 1) * 60_000
-/** Whether another round is to be played; a number of rounds is not a matter of time. */
+/** Whether to play another round; a given number of rounds ignores the time. */
 const goesOn = (played: number) =>
   rounds === undefined ? performance.now() < until : played < rounds
 
 console.log(`seed ${seed}`)
 for (const climate of lacking) console.log(`skipped: ${climate}`)
-/** What else the command must say to get the same rounds. */
+/** The further arguments that reproduce the same rounds. */
 const same = (['climate', 'ms', 'lock'] as const).map((name) =>
   given[name] === undefined || given[name] === 'rootlock' ? '' : ` --${name} ${given[name]}`
 )

@@ -1,5 +1,5 @@
-// A lock as it is often written: a file that is there or not, a timer that touches it, and who finds
-// it old removes it. It is here to be caught; see "R1" and "R2" in docs/protocol.md.
+// A lock as it is often written: a file that exists or not, a timer that touches it, and removal by
+// anyone who finds it old. It is here to be caught; see "R1" and "R2" in docs/protocol.md.
 
 import { closeSync, openSync, statSync, unlinkSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,10 +12,10 @@ const POLL = 5
 const refusal = (cause?: unknown) =>
   Object.assign(new Error('store is locked', { cause }), { code: 'ERR_LOCK_UNSUCCESSFUL' })
 
-/** The wall clock, finely enough that no two grants of one moment are alike. */
+/** The wall clock, precisely enough to tell any two grants apart. */
 const micros = () => Math.round((performance.timeOrigin + performance.now()) * 1_000)
 
-/** Makes the file, if it is not there. */
+/** Creates the file if it is missing. */
 function make(file: string): boolean {
   try {
     closeSync(openSync(file, 'wx'))
@@ -29,7 +29,7 @@ async function take(file: string, { wait, signal, heartbeatMs, staleMs }: Ask): 
   while (!make(file)) {
     try {
       if (Date.now() - statSync(file).mtimeMs > staleMs) {
-        // Whose file it is by now nobody knows.
+        // It may be anybody's file by now.
         await pause(0)
         unlinkSync(file)
       }

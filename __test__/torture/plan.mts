@@ -1,6 +1,6 @@
 import { Random } from './random.mjs'
 
-/** Who is meant: the process in that place, or whoever next begins to work with the store, lock in hand. */
+/** The target: the process in that place, or the next one that begins to work with the store while it holds the lock. */
 export type Place = number | 'holder'
 
 /** What a round does to the actors and their files. */
@@ -24,14 +24,14 @@ export interface Round {
   climate: Climate
   terms: Terms
   ms: number
-  /** One process each, with so many worker threads; with none, the main thread is the actor. */
+  /** One process each, with this many worker threads; with none, the main thread is the actor. */
   places: { threads: number; handle: boolean; quick: boolean }[]
   disturbances: { at: number; what: Disturbance }[]
 }
 
 /**
- * Which disturbances a round has. Some void promises (docs/reliability.md has the table), so a round
- * has few kinds, and what they leave is claimed in full.
+ * The disturbances of a round. Some void promises (docs/reliability.md has the table), so a round
+ * has few kinds, and all remaining promises are checked.
  */
 export const CLIMATES = {
   calm: ['kill', 'terminate'],
@@ -67,7 +67,7 @@ export function plan(seed: number, number: number, climates: readonly Climate[],
   const random = Random.of(seed, 'round', number)
   const climate = climates[number % climates.length]!
   const heartbeatMs = random.of([50, 100])
-  // A foreign holder is not refreshed: it must be through long before it looks frozen.
+  // A foreign holder does not refresh the lock: it must be done long before it looks frozen.
   const staleMs = heartbeatMs * (climate === 'foreign' ? 6 : random.of([3, 4, 5]))
   const handles = climate === 'moved' || climate === 'everything'
   const places = Array.from({ length: random.between(3, 5) }, () => ({
@@ -104,7 +104,7 @@ function disturbance(
     case 'kill':
       return { kind, place, restart: random.between(0, 300) }
     case 'freeze': {
-      // Not long enough to lose anything, just about, and surely.
+      // Too short to lose anything, about as long as the lease, and certainly longer.
       const [least, most] = random.of([
         [1, heartbeatMs],
         [staleMs - heartbeatMs, staleMs + heartbeatMs],

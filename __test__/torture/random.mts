@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0
   }
 
-  /** A stream of its own for whoever is named: what others draw does not change it. */
+  /** An independent stream for a name: what others draw does not change it. */
   static of(seed: number, ...names: (string | number)[]): Random {
     // FNV-1a over the names.
     let hash = (seed ^ 0x811c9dc5) >>> 0

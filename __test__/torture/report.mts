@@ -16,7 +16,7 @@ const DISTURBANCES: ReadonlySet<Event['what']> = new Set<Event['what']>([
   'step clock'
 ])
 
-/** What all rounds came to. */
+/** The totals of all rounds. */
 export class Sum {
   rounds = 0
   violations = 0
@@ -65,7 +65,7 @@ export function line({ round, tally, violations }: Outcome): string {
   )
 }
 
-/** The events that a violation is about, and no others, in their order. */
+/** The events that concern a violation, in order. */
 export function timeline({ parties, from, until }: Violation, events: readonly Event[]): string[] {
   const processes = new Set(parties.map(processOf))
   const concerns = (event: Event) => {
@@ -88,7 +88,7 @@ export function timeline({ parties, from, until }: Violation, events: readonly E
     })
 }
 
-/** What there is to say about violations: `again` is the command that plays the round again. */
+/** The report of violations; `again` is the command that replays the round. */
 export function story(outcome: Outcome, again: string): string {
   const { round, violations, events } = outcome
   const what = violations

@@ -12,13 +12,13 @@ import { Log, now, readLogs, type Event } from './log.mjs'
 import { CLIMATES, type Disturbance, type Round } from './plan.mjs'
 import { Store } from './store.mjs'
 
-/** Within this time all end when nothing disturbs them any more: far more than they need. */
+/** All must end within this time once nothing disturbs them any more: far more than they need. */
 const TO_END = 60_000
 
 export interface Outcome extends Verdict {
   round: Round
   events: Event[]
-  /** Where its logs are, if they are worth keeping. */
+  /** Where its logs are, if they are kept. */
   logs?: string
 }
 

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 
 import { Log } from './log.mjs'
 
-/** The data that the lock protects, as an actor sees it; `undefined`: turned away. */
+/** The data that the lock protects, as an actor sees it; `undefined` means refused. */
 export interface StoreAccess {
-  /** What a reader does: from here on no writer with a lower token is served. */
+  /** A reader's access: from here on no writer with a lower token is served. */
   look(token: number): Promise<number | undefined>
-  /** What a writer does first: from here on no lower token is served. */
+  /** A writer's first access: from here on no lower token is served. */
   read(token: number): Promise<number | undefined>
   /** Writes the number that follows the one it has read. */
   write(token: number, base: number): Promise<number | undefined>
@@ -26,7 +26,7 @@ interface Data {
 }
 
 /**
- * A number in a file, and the highest token that it has seen: what a resource has to do to be safe
+ * A number in a file, and the highest token seen: this is what a resource must do to be safe
  * from a frozen holder that wakes up. Reads count too, of readers as well, else the late write of an
  * earlier holder could fall between a later one's read and its write, or between two reads of one who
  * shares the lock.
@@ -68,7 +68,7 @@ export class Store {
     return this.#data.value
   }
 
-  /** Tells, once, who begins to work with it next: it has the lock and has not been answered yet. */
+  /** Resolves, once, with the next one that begins to work with it: it has the lock and no answer yet. */
   watch(tell: (by: string) => void): void {
     this.#watchers.push(tell)
   }

@@ -1,4 +1,4 @@
-// An actor in a worker thread; its host speaks with the store for it.
+// An actor in a worker thread; its host talks to the store for it.
 
 import { parentPort, workerData } from 'node:worker_threads'
 

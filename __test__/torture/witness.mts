@@ -1,5 +1,5 @@
-// Says when this process was not run for long: without that, a heart that stopped for no reason
-// could not be told from a machine that was busy with others.
+// Reports when this process was not run for long: without that, beats that stopped for no reason
+// would look like a machine that was busy with others.
 
 import { parentPort, workerData } from 'node:worker_threads'
 

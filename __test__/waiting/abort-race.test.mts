@@ -22,7 +22,7 @@ import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const ROUNDS = 300
 
-/** Whatever came of it, the lock is free afterwards. */
+/** Whatever the outcome, the lock is free afterwards. */
 async function settleAndTake(t: ExecutionContext, root: string, lock: Promise<UnlockFunc>) {
   const granted = await inTime('it settles', lock).then(
     async (unlock) => {
@@ -34,7 +34,7 @@ async function settleAndTake(t: ExecutionContext, root: string, lock: Promise<Un
       return false
     }
   )
-  // Not `wait: false` only: nothing of the lock may be left, not even for a moment.
+  // `wait: false` alone is not enough: nothing of the lock may be left, not even for a moment.
   await (
     await tryLock(root, { wait: false })
   )()
@@ -58,12 +58,12 @@ for (const take of [tryLock, tryRLock]) {
       seen[(await settleAndTake(t, root, lock)) ? 'granted' : 'aborted']++
     }
     t.log(seen)
-    // Whoever aborts in the turn of the call never has the lock; who comes later may.
+    // An abort in the turn of the call never leaves the lock granted; a later one may.
     t.true(seen.aborted >= ROUNDS / 10 && seen.granted > 0)
   })
 }
 
-/** Every way to a lock; `fn` of `withLock` must not run. */
+/** Every way to acquire a lock; `fn` of `withLock` must not run. */
 const ways: [
   name: string,
   ask: (t: ExecutionContext, root: string | Root, options: LockOptions) => Promise<unknown>
@@ -92,7 +92,7 @@ for (const [name, ask] of ways) {
         const error = await t.throwsAsync<LockError>(inTime('it settles', asked), expected)
         t.is(error.cause as unknown, index)
         t.is(error.reason, 'aborted')
-        // It was given back before that was said.
+        // The lock was given back before the promise rejected.
         await (
           await tryLock(root, { wait: false })
         )()
@@ -100,7 +100,7 @@ for (const [name, ask] of ways) {
     }
   })
 
-  test(`an abort in the turn of the call rejects where the lock is handed on in it: ${name}`, async (t) => {
+  test(`an abort in the turn of the call rejects even if the lock is handed on in that turn: ${name}`, async (t) => {
     const root = await temporaryRoot(t)
     const unlock = await tryLock(root)
     const controller = new AbortController()
@@ -165,7 +165,7 @@ needing(test, linux)('nothing of an aborted waiter is left in the kernel', async
     for (let turn = 0; turn < round % 20; turn++) await new Promise(setImmediate)
     controller.abort()
     await t.throwsAsync(inTime('the wait ends', lock))
-    // Right after the rejection, without a moment in between.
+    // Right after the rejection, without a pause.
     const [left, files] = [kernelLocks(root), openFiles()]
     t.deepEqual(left, [{ waits: false, mode: 'WRITE', pid: holder.pid }])
     const open = files.some(([, path]) => path === join(root, '.lock'))

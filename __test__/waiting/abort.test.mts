@@ -76,7 +76,7 @@ test("the user's onabort is left alone", async (t) => {
   const controller = new AbortController()
   let heard = 0
   const onabort = () => heard++
-  // oxlint-disable-next-line prefer-add-event-listener -- what it is about
+  // oxlint-disable-next-line prefer-add-event-listener -- the test is about it
   controller.signal.onabort = onabort
   const lock = tryLock(root, { signal: controller.signal })
   await mustBlock(lock)
@@ -108,7 +108,7 @@ test('one signal serves many calls, one after the other and together', async (t)
   await held()
 })
 
-test('an abort of one leaves the others waiting, in their order', async (t) => {
+test('an abort of one waiter leaves the others waiting, in order', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const controllers = Array.from({ length: 6 }, () => new AbortController())
@@ -144,7 +144,7 @@ needing(
   await eventually('the first has the kernel lock', () =>
     kernelLocks(root).some(({ pid }) => pid === process.pid)
   )
-  // Until somebody has looked what they wait for.
+  // Waits until a waiter has looked at the lock.
   for (let time = 0; time < 5; time++) await quiet()
   for (const [index, controller] of controllers.entries()) {
     controller.abort()
@@ -153,7 +153,7 @@ needing(
   t.deepEqual(kernelLocks(root), [], 'nothing is left of them')
 })
 
-test('an abort of the last one rejects though another gets in line at once', async (t) => {
+test('an abort of the last waiter rejects even if another joins the queue at once', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root })
   await holder.says('held')
@@ -170,7 +170,7 @@ test('an abort of the last one rejects though another gets in line at once', asy
   }
 })
 
-test('an abort rejects though another listener keeps its event from all others', async (t) => {
+test('an abort rejects even if another listener stops the event’s propagation', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const controller = new AbortController()

@@ -17,14 +17,14 @@ const removing = needing(test, notWine)
 
 const store = new AsyncLocalStorage<string>()
 
-test('onWait is called in the context of the one who asked', async (t) => {
+test('onWait is called in the context of the caller', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const heard: (string | undefined)[] = []
   const onWait = () => void heard.push(store.getStore())
   const locks = ['one', 'two'].map((name) => store.run(name, () => waiter(t, root, { onWait })))
   await eventually('both are told', () => heard.length === 2)
-  // And when the lock is handed on in the turn of an unlock that somebody else calls.
+  // And when the lock is handed on in the turn of another caller's unlock.
   locks.push(store.run('three', () => waiter(t, root, { onWait })))
   await store.run('the one who unlocks', () => unlock())
   for (const { lock } of locks) {
@@ -34,7 +34,7 @@ test('onWait is called in the context of the one who asked', async (t) => {
   t.deepEqual(heard.toSorted(), ['one', 'three', 'two'])
 })
 
-removing('a logger and the abort event run in the context of the one who asked', async (t) => {
+removing('a logger and the abort event run in the context of the caller', async (t) => {
   const root = await temporaryRoot(t)
   const heard: [string, string | undefined][] = []
   const hear = (what: string) => () => void heard.push([what, store.getStore()])
@@ -53,18 +53,21 @@ removing('a logger and the abort event run in the context of the one who asked',
   ])
 })
 
-removing('so they do when the loss is found by a look from another context', async (t) => {
-  const root = await temporaryRoot(t)
-  const heard: [string, string | undefined][] = []
-  const hear = (what: string) => () => void heard.push([what, store.getStore()])
-  const logger = { warn: hear('warn'), error: hear('error') }
-  const unlock = await store.run('mine', () => tryLock(root, { ...BEAT, logger }))
-  const { signal } = store.run('mine', () => unlock)
-  store.run('mine', () => signal.addEventListener('abort', hear('abort')))
-  await rm(join(root, '.lock'))
-  await eventually('it is seen', () => store.run('another', () => signal.aborted))
-  t.deepEqual(heard[0], ['error', 'mine'])
-})
+removing(
+  'a logger and the abort event run in that context even if another context finds the loss',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const heard: [string, string | undefined][] = []
+    const hear = (what: string) => () => void heard.push([what, store.getStore()])
+    const logger = { warn: hear('warn'), error: hear('error') }
+    const unlock = await store.run('mine', () => tryLock(root, { ...BEAT, logger }))
+    const { signal } = store.run('mine', () => unlock)
+    store.run('mine', () => signal.addEventListener('abort', hear('abort')))
+    await rm(join(root, '.lock'))
+    await eventually('it is seen', () => store.run('another', () => signal.aborted))
+    t.deepEqual(heard[0], ['error', 'mine'])
+  }
+)
 
 test('fn of withLock runs in the context of the caller', async (t) => {
   const root = await temporaryRoot(t)
@@ -74,7 +77,7 @@ test('fn of withLock runs in the context of the caller', async (t) => {
   t.is(await work, 'mine')
 })
 
-test('a hundred waits on one signal are no leak', async (t) => {
+test('a hundred waits on one signal cause no leak warning', async (t) => {
   const root = await temporaryRoot(t)
   const warnings: Error[] = []
   const hear = (warning: Error) => void warnings.push(warning)
@@ -104,7 +107,7 @@ test('a hundred waits on one signal are no leak', async (t) => {
 })
 
 for (const when of ['before it is loaded', 'before the wait', 'during the wait']) {
-  test(`fake timers that were installed ${when} do not keep a wait from being granted, nor the process alive`, async (t) => {
+  test(`fake timers installed ${when} neither keep a wait from being granted nor the process alive`, async (t) => {
     const root = await temporaryRoot(t)
     const unlock = await hold(t, root)
     const waits = child(t, 'fake-timers', { root, when })

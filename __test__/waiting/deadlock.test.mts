@@ -25,7 +25,7 @@ function pending() {
   return { promise, resolve }
 }
 
-/** A lock that is asked for inside of itself rejects at once, and says why. */
+/** A request for a lock inside itself rejects at once, with the reason. */
 async function deadlocks(t: ExecutionContext, asked: Promise<unknown>): Promise<void> {
   const error = await t.throwsAsync<LockError>(inTime('it settles', asked), {
     code: 'ERR_LOCK_UNSUCCESSFUL',
@@ -57,7 +57,7 @@ for (const [what, outer, inner] of [
             withLock(within, () => t.fail(), { shared: inner })
           )
           await deadlocks(t, (inner ? tryRLock : tryLock)(within))
-          // Deeper, and by way of timers.
+          // Deeper, and through timers.
           await new Promise((resolve) => setTimeout(resolve, 1))
           await withLock(within, () => deadlocks(t, (inner ? tryRLock : tryLock)(around)), {
             fileName: 'another',
@@ -71,7 +71,7 @@ for (const [what, outer, inner] of [
   })
 }
 
-test('who does not want to wait is told that the lock is held', async (t) => {
+test('a nested request with wait: false fails because the lock is held', async (t) => {
   const root = await temporaryRoot(t)
   await withLock(root, async () => {
     const error = await t.throwsAsync<LockError>(tryLock(root, { wait: false }))
@@ -90,12 +90,12 @@ needing(test, unix)('a lock is known by another path to it', async (t) => {
   const root = await temporaryRoot(t)
   const link = join(await temporaryRoot(t), 'link')
   await symlink(root, link)
-  // So that the path is known to lead to a local file system.
+  // Makes it known that the path leads to a local file system.
   await withLock(link, () => {})
   await withLock(root, () => deadlocks(t, tryLock(link)))
 })
 
-test('a call that outlives the withLock that it was made in waits for others as anybody', async (t) => {
+test('a call that outlives the withLock around it waits like any other', async (t) => {
   const root = await temporaryRoot(t)
   let later: Promise<string> | undefined
   const ended = pending()
@@ -109,7 +109,7 @@ test('a call that outlives the withLock that it was made in waits for others as 
   t.is(await inTime('it is granted', later!), 'granted')
 })
 
-test('a lock that is asked for beside a withLock waits', async (t) => {
+test('a request beside a withLock waits', async (t) => {
   const root = await temporaryRoot(t)
   const go = pending()
   const first = withLock(root, () => go.promise)
@@ -120,7 +120,7 @@ test('a lock that is asked for beside a withLock waits', async (t) => {
   t.is(await inTime('it is granted', second), 'second')
 })
 
-test('the same lock by a path that nobody has looked up yet rejects as well', async (t) => {
+test('the same lock by a path that was not resolved before rejects as well', async (t) => {
   const root = await temporaryRoot(t)
   for (let round = 0; round < 20; round++) {
     const link = join(root, `link-${round}`)
@@ -129,7 +129,7 @@ test('the same lock by a path that nobody has looked up yet rejects as well', as
   }
 })
 
-test('a reader in a reader rejects if a writer is in line between them, and only then', async (t) => {
+test('a reader in a reader rejects if a writer is queued between them, and only then', async (t) => {
   const root = await temporaryRoot(t)
   let writer: Promise<UnlockFunc> | undefined
   await withLock(
@@ -137,7 +137,7 @@ test('a reader in a reader rejects if a writer is in line between them, and only
     async () => {
       await withLock(root, () => {}, { shared: true })
       const { promise, resolve } = pending()
-      // Not inside of what the reader's lock is held for.
+      // Not inside the reader's withLock.
       outside = () => {
         writer = tryLock(root, { onWait: resolve })
       }
@@ -154,7 +154,7 @@ test('a reader in a reader rejects if a writer is in line between them, and only
   )()
 })
 
-/** Called by a timer of no request's context. */
+/** Called by a timer outside the context of any request. */
 let outside: () => void = () => {}
 const timer = setInterval(() => {
   const now = outside

@@ -6,14 +6,14 @@ import { quiet } from '../helpers/must-block.mjs'
 import { needing, notWine } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** A program that does one thing with a root and has nothing else to live for. */
+/** A program that does one thing with a root, and that nothing else keeps alive. */
 const lonely = (t: ExecutionContext, what: string, root: string) =>
   program(t, process.execPath, [fixture('lonely'), what, root])
 
 const clean = { code: 0, signal: null }
 
 for (const what of ['lock', 'reader', 'root', 'busy-heart', 'lock-of-root']) {
-  test(`the process ends though it has this open: ${what}`, async (t) => {
+  test(`the process ends even if it has this open: ${what}`, async (t) => {
     const root = await temporaryRoot(t)
     const child = lonely(t, what, root)
     t.deepEqual(await child.ends(), clean)
@@ -22,7 +22,7 @@ for (const what of ['lock', 'reader', 'root', 'busy-heart', 'lock-of-root']) {
   })
 }
 
-test('the process lives for as long as it waits', async (t) => {
+test('a wait keeps the process alive', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const child = lonely(t, 'wait', root)
@@ -43,7 +43,7 @@ test('the process ends after its wait was aborted', async (t) => {
   t.is(child.printed, 'TimeoutError\n')
 })
 
-test('the process lives until it is told what it asked', async (t) => {
+test('a request keeps the process alive until its answer', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   for (const [what, answer] of [
@@ -58,7 +58,7 @@ test('the process lives until it is told what it asked', async (t) => {
   }
 })
 
-test('process.exit does not wait for those who wait', async (t) => {
+test('process.exit does not wait for waiters', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const child = lonely(t, 'exit', root)

@@ -55,7 +55,7 @@ test('onWait is not called when the lock is free', async (t) => {
   t.is(heard.length, 0)
 })
 
-test('every waiter is told for itself', async (t) => {
+test('every waiter is notified separately', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const ears = Array.from({ length: 5 }, ear)
@@ -64,7 +64,7 @@ test('every waiter is told for itself', async (t) => {
   t.deepEqual(new Set(ears.map(({ heard }) => heard[0]?.pid)), new Set([process.pid]))
 })
 
-test('onWait is told of a reader that is waited for', async (t) => {
+test('onWait receives a reader as the holder', async (t) => {
   const root = await temporaryRoot(t)
   const reader = child(t, 'holder', { root, shared: true })
   await reader.says('held')
@@ -74,7 +74,7 @@ test('onWait is told of a reader that is waited for', async (t) => {
   t.like(heard[0], { pid: reader.pid, mode: 'shared' })
 })
 
-test('onWait that throws ends the wait with its error, and nothing stays locked', async (t) => {
+test('an onWait that throws ends the wait with its error, and nothing stays locked', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const mine = new Error('I will not wait')
@@ -108,7 +108,7 @@ test('onWait may abort the wait', async (t) => {
   t.is(error.cause as unknown, 'not today')
 })
 
-test('onWait may release the lock that is waited for', async (t) => {
+test('onWait may release the lock that the request waits for', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   await hold(t, root, { onWait: () => void unlock() })
@@ -131,7 +131,7 @@ test('onWait is not called after an abort', async (t) => {
   }
 })
 
-test('onWait of one attempt that fails is called before it fails', async (t) => {
+test('onWait is called before one attempt fails', async (t) => {
   const root = await temporaryRoot(t)
   await hold(t, root)
   const { heard, onWait } = ear()
@@ -139,7 +139,7 @@ test('onWait of one attempt that fails is called before it fails', async (t) => 
   t.is(heard.length, 1)
 })
 
-/** Does not let the event loop turn. */
+/** Blocks the event loop. */
 function busy(ms: number): void {
   const until = performance.now() + ms
   while (performance.now() < until);
@@ -152,7 +152,7 @@ test('onWait is called before the grant when an unlock hands the lock on in the 
     const unlock = await tryLock(root)
     const lock = tryLock(root, { onWait: () => order.push('waiting') })
     const granted = lock.then(() => order.push('granted'))
-    // That it waits is said by another thread meanwhile; this one has not heard of it yet.
+    // Another thread has reported the wait meanwhile; this one has not received that yet.
     busy(round % 4)
     await unlock()
     await inTime('the lock is granted', granted)
@@ -163,11 +163,11 @@ test('onWait is called before the grant when an unlock hands the lock on in the 
   }
 })
 
-test('onWait that throws in a hand-over gives the lock back before the promise rejects', async (t) => {
+test('when onWait throws in a hand-over, the lock is given back before the promise rejects', async (t) => {
   const root = await temporaryRoot(t)
   for (let round = 0; round < 20; round++) {
     const unlock = await tryLock(root)
-    // Whatever is thrown, also nothing at all.
+    // Whatever is thrown, even undefined.
     const mine = round % 2 ? new Error('I will not wait') : undefined
     const onWait = () => {
       throw mine
@@ -185,7 +185,7 @@ test('onWait that throws in a hand-over gives the lock back before the promise r
   }
 })
 
-test('ten thousand who wait are each told once', async (t) => {
+test('ten thousand waiters are each notified once', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const heard: number[] = []

@@ -46,7 +46,7 @@ test('the first callers of a process are served first in, first out', async (t) 
   t.deepEqual(order, count(100))
 })
 
-test('writers and readers in one process are served in the order in which they came', async (t) => {
+test('writers and readers in one process are served in order of arrival', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await hold(t, root)
   const order: string[] = []
@@ -61,7 +61,7 @@ test('writers and readers in one process are served in the order in which they c
   t.is(order.join(''), 'wrrwwrrrwr')
 })
 
-test('a writer that waits is not overtaken by readers that come later', async (t) => {
+test('a waiting writer is not overtaken by readers that come later', async (t) => {
   const root = await temporaryRoot(t)
   const reader = await hold(t, root, {}, tryRLock)
   const writer = waiter(t, root).lock
@@ -76,7 +76,7 @@ test('a writer that waits is not overtaken by readers that come later', async (t
   t.pass()
 })
 
-test('a writer gets its turn though readers come all the time', async (t) => {
+test('a writer gets its turn even if readers come all the time', async (t) => {
   const root = await temporaryRoot(t)
   const readers = new Set<Promise<unknown>>()
   const end = new AbortController()
@@ -98,7 +98,7 @@ test('a writer gets its turn though readers come all the time', async (t) => {
   t.pass()
 })
 
-test('a reader gets its turn though writers come all the time', async (t) => {
+test('a reader gets its turn even if writers come all the time', async (t) => {
   const root = await temporaryRoot(t)
   const end = new AbortController()
   const write = async () => {
@@ -130,7 +130,7 @@ for (const [name, take] of [
       await mine()
       asked = take(root)
       mine = await Promise.race([asked, turn.then(() => mine)])
-      // Nothing but the other's message needs this; it comes seldom enough to hold the lock for long.
+      // Only the other's message needs this; it is rare enough to hold the lock for long.
       if (++rounds % 50 === 0) await new Promise(setImmediate)
     }
     t.log(`${rounds} rounds`)
@@ -142,7 +142,7 @@ for (const [name, take] of [
   })
 }
 
-test('two processes hand the lock to and fro', async (t) => {
+test('two processes hand the lock back and forth', async (t) => {
   const root = await temporaryRoot(t)
   let has = child(t, 'holder', { root })
   await has.says('held')

@@ -4,7 +4,7 @@ import { child } from '../helpers/child.mjs'
 import { needing, linux } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
-/** Nobody is preempted in the time of a test: who gets the lock got it because it was free. */
+/** Nobody is preempted during a test: a lock is acquired only when it is free. */
 const options = { heartbeatMs: 200_000, staleMs: 600_000 }
 
 /** `first` holds the lock; the others began to wait for it in their order. */
@@ -30,7 +30,7 @@ for (const [what, end] of [
     const [ahead, ...others] = waiters
     await ahead![end]()
     first.tell('unlock')
-    // In whatever order: that is not what this is about.
+    // In any order: that is not what this test is about.
     await Promise.all(
       others.map(async (other) => {
         await other.says('held')

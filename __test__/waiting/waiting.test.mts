@@ -27,7 +27,7 @@ test('the deadline bounds the call', async (t) => {
   }
 })
 
-test('a deadline that the lock comes before does no harm', async (t) => {
+test('a deadline after the grant does no harm', async (t) => {
   const root = await temporaryRoot(t)
   const signal = AbortSignal.timeout(2000)
   const unlock = await tryLock(root, { signal })
@@ -65,7 +65,7 @@ needing(test, linux)('a wait is a wait in the kernel', async (t) => {
   t.deepEqual(kernelLocks(root), [{ ...waits, waits: false, pid: holder.pid }, waits])
 })
 
-test('the heartbeat keeps a lock from those who wait for several stale times', async (t) => {
+test('the heartbeat keeps the lock from waiters for several times staleMs', async (t) => {
   const root = await temporaryRoot(t)
   const holder = child(t, 'holder', { root, options: QUICK })
   await holder.says('held')
@@ -79,7 +79,7 @@ test('the heartbeat keeps a lock from those who wait for several stale times', a
   await inTime('the lock is granted', lock)
 })
 
-test('one waiter after the other gets the lock', async (t) => {
+test('one waiter after the other acquires the lock', async (t) => {
   const root = await temporaryRoot(t)
   const first = await hold(t, root)
   const waiters = Array.from({ length: 20 }, () => waiter(t, root).lock)

@@ -1,4 +1,4 @@
-// Whatever the caller's code throws while a lock is asked for: nothing of the request is left.
+// Whatever the caller's code throws during a request, nothing of the request is left.
 
 import { channel } from 'node:diagnostics_channel'
 import { rm } from 'node:fs/promises'
@@ -16,7 +16,7 @@ const fails = () => {
   throw mine
 }
 
-/** As some polyfills have it: listeners are functions. */
+/** Like some polyfills, accepts only functions as listeners. */
 function polyfill(more: object = {}) {
   const listeners = new Set<() => void>()
   const signal = {
@@ -38,7 +38,7 @@ function polyfill(more: object = {}) {
   return { signal: signal as unknown as AbortSignal, abort, listeners }
 }
 
-test('a signal whose listeners are functions aborts as any other', async (t) => {
+test('a signal whose listeners must be functions aborts like any other', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await tryLock(root)
   const { signal, abort, listeners } = polyfill()
@@ -52,7 +52,7 @@ test('a signal whose listeners are functions aborts as any other', async (t) => 
   await hold(t, root, { wait: false })
 })
 
-test('a signal that throws when it is listened to withdraws the request', async (t) => {
+test('a signal that throws in addEventListener withdraws the request', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await tryLock(root)
   const { signal } = polyfill({ addEventListener: fails })
@@ -63,11 +63,11 @@ test('a signal that throws when it is listened to withdraws the request', async 
     t.is(await t.throwsAsync(inTime('it settles', ask())), mine)
   }
   await unlock()
-  // None of the two was left in line.
+  // Neither was left in the queue.
   await hold(t, root, { wait: false })
 })
 
-test('a signal that has aborted while it was listened to withdraws the request', async (t) => {
+test('a signal that aborts during addEventListener withdraws the request', async (t) => {
   const { signal } = polyfill({
     addEventListener() {
       Object.assign(signal, { aborted: true, reason: 'meanwhile' })
@@ -79,7 +79,7 @@ test('a signal that has aborted while it was listened to withdraws the request',
   t.is(error.cause as unknown, 'meanwhile')
 })
 
-test('a signal that throws when it is asked for its reason rejects with that', async (t) => {
+test('a signal that throws when its reason is read rejects with that error', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await tryLock(root)
   let asked = 0
@@ -98,7 +98,7 @@ test('a signal that throws when it is asked for its reason rejects with that', a
   await hold(t, root, { wait: false })
 })
 
-test('a signal that throws when a lock that was free is granted has it given back', async (t) => {
+test('a signal that throws when a free lock is granted has the lock given back', async (t) => {
   const root = await temporaryRoot(t)
   await (
     await tryLock(root)
@@ -115,7 +115,7 @@ test('a signal that throws when a lock that was free is granted has it given bac
   await hold(t, root, { wait: false })
 })
 
-test('a getter of the options that throws has asked for nothing', async (t) => {
+test('a getter of the options that throws makes no request', async (t) => {
   const root = await temporaryRoot(t)
   const names = ['signal', 'wait', 'logger', 'fileName', 'heartbeatMs', 'staleMs', 'recover']
   for (const name of [...names, 'onWait']) {
@@ -126,7 +126,7 @@ test('a getter of the options that throws has asked for nothing', async (t) => {
   await hold(t, root, { wait: false })
 })
 
-test('a signal that can not be listened to is refused before anything is asked', async (t) => {
+test('a signal that can not be listened to is refused before a request is made', async (t) => {
   const root = await temporaryRoot(t)
   const unlock = await tryLock(root)
   for (const missing of ['addEventListener', 'removeEventListener']) {
@@ -137,7 +137,7 @@ test('a signal that can not be listened to is refused before anything is asked',
   await hold(t, root, { wait: false })
 })
 
-/** What was thrown where nobody could catch it. */
+/** The uncaught exceptions. */
 async function uncaught(run: () => Promise<void>): Promise<unknown[]> {
   const others = process.listeners('uncaughtException')
   const thrown: unknown[] = []
@@ -154,7 +154,7 @@ async function uncaught(run: () => Promise<void>): Promise<unknown[]> {
 }
 
 test.serial(
-  'a subscriber that throws is heard of, and every lock is granted and released',
+  'an error of a subscriber is reported, and every lock is granted and released',
   async (t) => {
     const root = await temporaryRoot(t)
     const channels = ['wait', 'acquire', 'fail', 'release'].map((name) =>
@@ -173,7 +173,7 @@ test.serial(
   }
 )
 
-test.serial('a logger that throws is heard of, and the loss is told all the same', async (t) => {
+test.serial('an error of a logger is reported, and so is the loss', async (t) => {
   const root = await temporaryRoot(t)
   const logger = { warn: fails, error: fails }
   const thrown = await uncaught(async () => {

@@ -5,7 +5,7 @@ interface ProperLockfile {
   lock(path: string, options: object): Promise<Release>
 }
 
-// Without `retries` it doesn't wait at all; its default backoff starts at a second. These are the seed's times.
+// Without `retries` it doesn't wait at all; its default back-off starts at a second. These are the Go package's times.
 const options = {
   retries: { forever: true, minTimeout: 10, maxTimeout: 100, factor: 1.5, randomize: true }
 }

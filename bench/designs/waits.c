@@ -1,11 +1,11 @@
 /*
- * Three ways to wait for a lock between processes, side by side: docs/waiting.md tells the result.
+ * Three ways to wait for a lock between processes, side by side; docs/waiting.md has the results.
  *
  *   waits block <file> <processes> <hold µs> <seconds>     blocking flock: the kernel's own queue
  *   waits inotify <file> <processes> <hold µs> <seconds>   attempts, woken by IN_CLOSE_WRITE
  *   waits queue <file> <processes> <hold µs> <seconds>     blocking flock, for the head of a queue
  *
- * Every process takes the lock, holds it, releases and closes, and asks again. Prints one line:
+ * Every process acquires the lock, holds it, releases and closes it, and asks again. Prints one line:
  * grants/s, Jain's fairness of the processes, hand-over p50 and p99 (from just before the release
  * to the next grant, when that is another process's), wake-ups per grant (voluntary switches).
  */
@@ -29,7 +29,7 @@
 #define MOST_PROCESSES 64
 #define MOST_HANDOVERS 1000000
 
-/* What all processes share; written under the lock, but for `done` and each one's own counts. */
+/* Shared by all processes; written under the lock, except `done` and each process's own counts. */
 static struct shared {
   int64_t released_at; /* by whom it was released last, and when */
   int released_by;
@@ -152,7 +152,7 @@ int main(int argc, char **argv) {
     double grants = (double)shared->grants[i];
     sum += grants;
     squares += grants * grants;
-    /* Sleeping while holding is a switch too, but no wait's. */
+    /* Sleeping while holding is a switch too, but not of a wait. */
     switches += (double)shared->switches[i] - (hold_us ? grants : 0);
   }
   long n = shared->handovers;

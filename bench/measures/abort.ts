@@ -18,7 +18,10 @@ export const abort: Measure = {
     { key: 'p50', title: 'p50', unit: 'ms', better: 'less' },
     { key: 'p99', title: 'p99', unit: 'ms', better: 'less' }
   ],
-  bars: [{ metric: 'p99', is: '≤', value: 1 }],
+  bars: [
+    { metric: 'p50', is: '≤', value: 0.1 },
+    { metric: 'p99', is: '≤', value: 1 }
+  ],
   rounds: 3,
   quickRounds: 1,
   excuse: (adapter) => (adapter.abortable ? undefined : 'a wait cannot be ended'),

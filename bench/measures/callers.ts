@@ -24,7 +24,7 @@ export const inOneProcess: Measure = {
     { key: 'overtaken', title: 'out of order', unit: 'callers', better: 'less' }
   ],
   bars: [
-    { metric: 'ms', is: '≤', value: 60 },
+    { metric: 'ms', is: '≤', value: 45 },
     { metric: 'overtaken', is: '≤', value: 0 }
   ],
   rounds: 5,
@@ -38,7 +38,7 @@ export const inOneProcess: Measure = {
     const cap = capMs[quick ? 'quick' : 'full']
     return withCrew(adapter, 1, async ([member]) => {
       const argument = { root: newRoot(), cap }
-      // Some peers don't let the event loop turn, so the coordinator has a clock of its own.
+      // Some peers block the event loop, so the coordinator has a clock of its own.
       const called = await member!
         .call<Called>(name, 'call', argument, cap + 2_000)
         .catch((error: unknown) => {
@@ -53,7 +53,7 @@ export const inOneProcess: Measure = {
 
 export const jobs = {
   async call(acquire: Acquire, { root, cap }: { root: string; cap: number }): Promise<Called> {
-    // Once before, so that loading and the first file are not in the total.
+    // One lock beforehand, so that loading and the first file are not in the total.
     await (
       await acquire(root)
     )()

@@ -22,9 +22,9 @@ export const held: Measure = {
     { key: 'cpu', title: 'CPU', unit: 'ms/s', better: 'less' }
   ],
   bars: [
-    { metric: 'kib', is: '≤', value: 3 },
+    { metric: 'kib', is: '≤', value: 2.5 },
     { metric: 'threads', is: '≤', value: 1 },
-    { metric: 'cpu', is: '≤', value: 1 }
+    { metric: 'cpu', is: '≤', value: 2.5 }
   ],
   rounds: 2,
   quickRounds: 1,

@@ -44,13 +44,13 @@ function processes(
   }
 }
 
-/** The bars stand at 4 and 64; the other counts are for the picture, where the free lock is the first point. */
+/** The bars are at 4 and 64; the other counts are for the picture, where the free lock is the first point. */
 export const byProcesses: readonly Measure[] = [
   processes(2, 1, 0, []),
-  processes(4, 5, 1, [{ metric: 'ops', is: '≥', value: 1, of: 'fs-native-extensions' }]),
+  processes(4, 5, 1, [{ metric: 'ops', is: '≥', value: 0.9, of: 'fs-native-extensions' }]),
   processes(16, 1, 0, []),
   processes(64, 3, 1, [
-    { metric: 'ops', is: '≥', value: 1, of: 'fs-native-extensions' },
+    { metric: 'ops', is: '≥', value: 0.9, of: 'fs-native-extensions' },
     { metric: 'jain', is: '≥', value: 0.95 }
   ])
 ]

@@ -29,7 +29,7 @@ export const waiting: Measure = {
     return withCrew(adapter, waiters + 1, async ([holder, ...crew]) => {
       await holder!.call(name, 'hold', root)
       await Promise.all(crew.map((member) => member.call(name, 'ask', root)))
-      // Everybody has backed off as far as it will, and start-up is over.
+      // By now all have backed off as far as they will, and start-up is over.
       await sleep(1_000)
       const pids = crew.flatMap((member) => processesOfGroup(member.pid))
       const before = readings(pids)

@@ -47,7 +47,7 @@ export function ratios(
   result: Result,
   results: readonly Result[]
 ): number[] {
-  const own = result.entries.find(({ adapter }) => adapter === subject)
+  const own = result.entries.find(({ adapter }) => adapter === (bar.by ?? subject))
   const lossy = unsafe(results)
   return (own?.rounds ?? [])
     .map((_, round) => of(own, round, bar.metric) / rival(bar, metric, result, round, lossy))
@@ -59,14 +59,15 @@ function verdict(bar: Bar, measured: number): string {
   return (bar.is === '≥' ? measured >= bar.value : measured <= bar.value) ? 'met' : '**missed**'
 }
 
-/** The rows of the table of bars: measure, bar, what rootlock has, how that relates to the bar, verdict. */
+/** The rows of the table of bars: measure, bar, rootlock's value, its relation to the bar, verdict. */
 export function barRows(measure: Measure, result: Result, results: readonly Result[]): string[][] {
-  const own = result.entries.find(({ adapter }) => adapter === subject)
   return measure.bars.map((bar) => {
+    const own = result.entries.find(({ adapter }) => adapter === (bar.by ?? subject))
     const metric = measure.metrics.find(({ key }) => key === bar.metric) as Metric
     const unit = metric.unit && ` ${metric.unit}`
     const mine = values(own, bar.metric)
-    const name = `${measure.title}: ${metric.title}`
+    const by = bar.by?.replace(`${subject} `, ', ').replace(/[()]/g, '') ?? ''
+    const name = `${measure.title}${by}: ${metric.title}`
     // Took part and has no number: too slow or broken, which is worse than any number.
     const trouble = own && mine.length === 0 ? remark(own) : ''
     if (trouble)

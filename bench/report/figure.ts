@@ -1,4 +1,4 @@
-/** A number for people: three digits that mean something, thousands as k. */
+/** A number for people: three significant digits, thousands as k. */
 export function figure(value: number): string {
   if (Number.isNaN(value)) return '–'
   const size = Math.abs(value)

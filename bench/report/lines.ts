@@ -5,7 +5,7 @@ import { circle, drawing, element, line, text, type Theme } from './svg.js'
 export interface Line {
   label: string
   subject: boolean
-  /** Number of the colour, for who shall have one. */
+  /** The number of its colour, if it has one. */
   accent?: number
   points: readonly { x: number; y: number }[]
 }
@@ -26,7 +26,7 @@ const top = 104
 const bottom = 400
 const labelStep = 16
 
-/** Moves labels apart that would stand on each other, keeping their order. */
+/** Moves overlapping labels apart, keeping their order. */
 function apart(wanted: readonly number[]): number[] {
   const order = wanted.map((_, index) => index).toSorted((a, b) => wanted[a]! - wanted[b]!)
   const placed = [...wanted]
@@ -34,7 +34,7 @@ function apart(wanted: readonly number[]): number[] {
     const before = order[rank - 1]
     if (before !== undefined) placed[index] = Math.max(wanted[index]!, placed[before]! + labelStep)
   }
-  // What was pushed out at the bottom goes back up.
+  // Labels pushed out at the bottom move back up.
   let limit = bottom + 6
   for (const index of order.toReversed()) {
     placed[index] = Math.min(placed[index]!, limit)
@@ -78,7 +78,7 @@ export function drawLines(theme: Theme, { title, subtitle, unit, xTitle, lines }
     entry.subject ? theme.subject : (theme.accents[entry.accent ?? -1] ?? theme.peer)
   const labels = apart(lines.map(({ points }) => y(points.at(-1)!.y)))
 
-  // The subject last, so that it lies on top.
+  // The subject comes last, so that it lies on top.
   const order = lines
     .map((entry, index) => ({ entry, index }))
     .toSorted((a, b) => +a.entry.subject - +b.entry.subject)

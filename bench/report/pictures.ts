@@ -19,7 +19,7 @@ interface Picture {
 const resultOf = (found: Results, measure: string): Result =>
   found.results.find((result) => result.measure === measure) ?? { measure, entries: [] }
 
-/** Medians of one metric by contender, who has any. */
+/** Medians of one metric, by contender that has any. */
 function medians(found: Results, measure: string, metric: string): Map<string, number> {
   const pairs = resultOf(found, measure).entries.map(
     (entry) => [entry.adapter, median(values(entry, metric))] as const
@@ -122,7 +122,7 @@ function fairness(found: Results): Picture | undefined {
   }
 }
 
-/** Decades, with nothing at all drawn at their lower end. */
+/** Decades; zero is drawn at their lower end. */
 const decadesFromOne = (all: readonly number[], from: number, to: number) =>
   decades([1, ...all.filter((value) => value > 1)], from, to)
 const tickFromOne = (value: number) => (value === 1 ? '0…1' : figure(value))

@@ -6,14 +6,14 @@ export interface Row {
   subject: boolean
   /** Full dot, then hollow dot; NaN draws nothing. */
   values: readonly [number, number?]
-  /** What is said at the end of the row. */
+  /** The text at the end of the row. */
   note: string
 }
 
 export interface Rows {
   title: string
   subtitle: string
-  /** What is said at a tick of the axis. */
+  /** The text at a tick of the axis. */
   tick(value: number): string
   scale(values: readonly number[], from: number, to: number): Scale
   /** Joins a dot with the axis (an amount) or the two dots with each other (a range). */

@@ -16,7 +16,7 @@ export function linear(
   })
 }
 
-/** Whole decades around the values; what is below the lowest one is drawn on it. */
+/** Whole decades around the values; anything below the lowest one is drawn on it. */
 export function decades(values: readonly number[], from: number, to: number): Scale {
   const positive = values.filter((value) => value > 0)
   const low = Math.floor(Math.log10(Math.min(...positive)))

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 
 const [folder = '.'] = process.argv.slice(2)
-// As rootlock itself finds them, whatever the package manager's layout.
+// Resolved as rootlock itself does, whatever the package manager's layout.
 const { resolve } = createRequire(import.meta.resolve('rootlock'))
 const { optionalDependencies } = createRequire(import.meta.url)('rootlock/package.json')
 

@@ -1,5 +1,5 @@
 // The app runs once for each data directory. Electron's own `requestSingleInstanceLock` is per user;
-// a lock in the directory also keeps out the same app of another user, on the same shared disk.
+// a lock in the directory also excludes the same app of another user, on the same shared disk.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ const data = join(app.getPath('userData'), 'store')
 const outbox = join(app.getPath('userData'), 'outbox')
 for (const folder of [data, outbox]) mkdirSync(folder, { recursive: true })
 
-/** The lock for as long as the app runs; it is never released by hand: the process does that. */
+/** The lock for as long as the app runs; it is never released explicitly: the end of the process does that. */
 async function onlyInstance() {
   try {
     return await tryLock(data, { wait: false, logger: console })
@@ -26,13 +26,13 @@ async function onlyInstance() {
 
 const lock = await onlyInstance()
 if (lock) {
-  // Somebody took the lock over, because this process had stood still for too long: stop writing.
+  // Another process took the lock over, because this one had stood still for too long: stop writing.
   lock.signal.addEventListener('abort', () => {
     dialog.showErrorBox('Example', lock.signal.reason.message)
     app.exit(1)
   })
   await app.whenReady()
-  // A process of its own: it may be busy or crash, and its lock ends with it.
+  // A separate process: it may be busy or crash, and its lock ends with it.
   const writer = utilityProcess.fork(join(import.meta.dirname, 'writer.mjs'), [outbox])
   const window = new BrowserWindow()
   writer.on('message', (token) => window.setTitle(`Example: entry ${token}`))

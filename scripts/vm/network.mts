@@ -1,5 +1,5 @@
-// Two clients of one server of files, each with a network of its own, on one machine; and what must
-// hold between them whatever the server speaks.
+// Two clients of one file server, each with a network of its own, on one machine; and what must
+// hold between them, whatever the server's protocol.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { claim, note, seconds, t } from './scenario.mjs'
 
 export const TERMS = { heartbeatMs: 1_000, staleMs: 5_000 }
 
-/** The server's folder, that is this machine's own. */
+/** The server's folder, which is local. */
 export const EXPORTED = '/mnt/exported'
 
 export function run(command: string, ...args: string[]): void {
@@ -31,7 +31,7 @@ export function makeExported(): void {
 export interface Client {
   /** Where it mounts what the server exports. */
   place: string
-  /** The server's address, as this client knows it. */
+  /** The server's address for this client. */
   server: string
   /** The command line that runs another one in its network. */
   inside(...command: string[]): [string, ...string[]]
@@ -69,7 +69,7 @@ export async function leave(...children: Child[]): Promise<void> {
   }
 }
 
-/** A holder on one client, and one that waits for it on the other. */
+/** A holder on one client, and a waiter for it on the other. */
 async function held(a: string, b: string) {
   const first = holder(a)
   const { token } = await first.says('held')

@@ -22,7 +22,7 @@ import { claim, end, note, seconds } from './scenario.mjs'
 load('nfsd', 'nfs', 'nfsv4')
 makeExported()
 run('mount', '-t', 'nfsd', 'nfsd', '/proc/fs/nfsd')
-// A client that is not heard of for so long has lost its locks.
+// A client that is silent for this long loses its locks.
 writeFileSync('/proc/fs/nfsd/nfsv4leasetime', '10')
 writeFileSync('/proc/fs/nfsd/nfsv4gracetime', '10')
 for (const folder of ['/var/lib/nfs', '/var/lib/nfs/v4recovery'])
@@ -72,7 +72,7 @@ await survivesAKill(a, b)
 }
 
 {
-  // Of both clients' terms the holder's count, though they number its device differently.
+  // The holder's terms count, even though the clients number its device differently.
   const first = holder(a, { heartbeatMs: 10_000, staleMs: 30_000 })
   await first.says('held')
   const other = holder(b)

@@ -1,4 +1,4 @@
-// `npm run check -- vm [scenario…]`: what can't be had on a developer's own machine, in a small virtual
+// `npm run check -- vm [scenario…]`: what a developer's own machine can't provide, in a small virtual
 // one: a real sleep of the whole machine, and real NFS and SMB servers with two clients each.
 //
 // It runs on Debian, as root, and installs what it needs; the machine's kernel is Debian's too. Without

@@ -1,4 +1,4 @@
-// What all scenarios need: claims, and what a test has of AVA's.
+// What all scenarios need: claims, and a stand-in for AVA's test context.
 
 import type { ExecutionContext } from 'ava'
 

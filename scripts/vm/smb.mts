@@ -22,7 +22,7 @@ import {
 } from './network.mjs'
 import { claim, end, note, seconds } from './scenario.mjs'
 
-// The kernel asks for these by itself, but of the host's folder.
+// The kernel would load these by itself, but from the host's folder.
 const ciphers = [
   'aes_generic',
   'cmac',
@@ -63,7 +63,7 @@ async function mounted(name: string, net: number): Promise<string> {
   const { server, place, inside } = client(name, net)
   const options = 'vers=3.1.1,nosharesock,username=root,password=secret,hard'
   const mount = inside('mount', '-t', 'cifs', '-o', options, `//${server}/exported`, place)
-  // The server may be starting still.
+  // The server may still be starting.
   await eventually(`client ${name} mounts`, () => {
     return spawnSync(mount[0], mount.slice(1)).status === 0
   })

@@ -20,7 +20,7 @@ function sleep(seconds: number): number {
   return apart() - before
 }
 
-/** How far the clock that counts sleep is from the one that does not. */
+/** The difference between the clock that counts sleep and the one that does not. */
 function apart(): number {
   const sinceBoot = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0])
   return sinceBoot - performance.now() / 1_000

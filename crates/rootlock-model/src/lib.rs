@@ -1,4 +1,6 @@
 //! A model of rootlock's lock protocol, and a checker that visits every reachable state.
+//! [`postgres`] and [`etcd`] are the protocols on these; all that follows is about the one on a
+//! directory.
 //!
 //! # Reading it
 //!
@@ -51,8 +53,9 @@
 //!   followed by `lock_guard` instead of `unlock_kernel`. A wait is given up before a recovery.
 //! - A run of grants, passed on without a release for a millisecond, is one grant: one stamp, one
 //!   lease. A run over a release is a step of its own, `check_stamp`; its millisecond is less than a
-//!   tick, and two tokens are set aside. That a program which unlinks L meanwhile may see its tokens fall is not shown here.
-//! - A refused beat is tried again in the next tick, at the latest; the code tries after h/10.
+//!   tick, and two tokens are set aside. A program that unlinks L meanwhile may see its tokens fall;
+//!   the model does not show that.
+//! - A refused beat is retried in the next tick at the latest; the code retries after h/10.
 //! - The code's attempts that have not watched (`wait: false`) are [`setup::Setup::attempts`].
 //! - Failing system calls are left out (a failing `stamp` is a beat that did not happen, as if frozen).
 //!
@@ -91,6 +94,8 @@
 //!   largest run, 46 million states, the chance is about one in 18 000.
 
 pub mod claims;
+pub mod etcd;
+pub mod postgres;
 pub mod progress;
 pub mod protocol;
 pub mod setup;
@@ -99,3 +104,4 @@ pub mod state;
 pub mod stories;
 mod tell;
 mod time;
+pub mod trace;

@@ -11,11 +11,48 @@
 //! lock, and one that is frozen inside the guard.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use stateright::Model;
 
 use crate::protocol::{Action, Lock, Step};
-use crate::state::{Guard, MOST, Phase, State};
+use crate::state::{Guard, Phase, State};
+
+/// What the search has to know of a model.
+pub trait Contest: Model<State: Copy + Eq + Hash> {
+    /// How many there are whom fairness is about, two dozen at most.
+    fn actors(&self) -> usize;
+
+    /// Whether somebody wants the lock, and may have it in time.
+    fn is_wanted(&self, s: &Self::State) -> bool;
+
+    /// Whether the graph has this state.
+    fn is_open(&self, s: &Self::State) -> bool;
+
+    /// Whether time may pass, now that nothing goes wrong any more.
+    fn may_tick(&self, s: &Self::State) -> bool;
+
+    /// All that can happen, with its meaning.
+    fn moves(&self, s: &Self::State) -> Vec<(Move, Self::State)>;
+}
+
+/// What an action is for the search.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Move {
+    /// It is among what goes wrong, or ends a wish or a grant: it leads to places to start from.
+    Past,
+    /// Time passes.
+    Tick,
+    /// A step of an actor.
+    Step {
+        /// Who takes it.
+        actor: usize,
+        /// Whether the actor has to, if it can at every moment; nobody has to want the lock.
+        must: bool,
+        /// It is a grant: what there shall be.
+        grants: bool,
+    },
+}
 
 /// The results of the search.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -32,15 +69,14 @@ pub struct Progress {
     pub dead_ends: usize,
 }
 
-/// Searches every state that `lock` can reach. Symmetry must be off: fairness is about individuals.
-pub fn search(lock: &Lock) -> Progress {
-    assert!(!lock.0.symmetry, "fairness is about individuals");
-    let Graph { states, edges } = Graph::of(lock);
+/// Searches all that `model` can get into. Symmetry must be off: fairness is about individuals.
+pub fn search(model: &impl Contest) -> Progress {
+    let Graph { states, edges } = Graph::of(model);
     let component = components(&edges);
     let mut progress = Progress { states: states.len(), ..Progress::default() };
     let mut members = vec![Vec::new(); states.len()];
     for (state, &component) in component.iter().enumerate() {
-        if is_open(&states[state]) {
+        if model.is_open(&states[state]) {
             progress.open += 1;
             progress.dead_ends += usize::from(edges[state].stuck);
             members[component].push(state);
@@ -48,42 +84,74 @@ pub fn search(lock: &Lock) -> Progress {
     }
     for ring in members.iter().filter(|ring| !ring.is_empty()) {
         let within = |from: usize, to: usize| component[from] == component[to];
-        let moves = |i: Option<usize>| {
+        let moves = |actor: Option<usize>| {
             ring.iter().any(|&from| {
-                edges[from].out.iter().any(|&(by, to)| within(from, to) && (i.is_none() || by == i))
+                let mut out = edges[from].out.iter();
+                out.any(|&(by, to)| within(from, to) && (actor.is_none() || by == actor))
             })
         };
         if !moves(None) {
             continue;
         }
         progress.rings += 1;
-        let fair = |i: usize| moves(Some(i)) || ring.iter().any(|&s| !edges[s].able[i]);
-        let wanted = |i: usize| {
-            ring.iter().any(|&s| states[s].processes[i].phase != Phase::Idle && edges[s].able[i])
-        };
-        let mut all = 0..lock.0.processes;
-        if all.clone().all(fair) && all.any(wanted) {
+        let fair = |i: usize| moves(Some(i)) || ring.iter().any(|&s| edges[s].able & (1 << i) == 0);
+        let wanted = ring.iter().any(|&s| model.is_wanted(&states[s]));
+        if wanted && (0..model.actors()).all(fair) {
             progress.livelocks += 1;
         }
     }
     progress
 }
 
-/// Whether the graph includes this state.
-fn is_open(s: &State) -> bool {
-    s.processes.iter().all(|p| !p.is_holder() || p.guard == Guard::None)
+impl Contest for Lock {
+    fn actors(&self) -> usize {
+        assert!(!self.0.symmetry, "fairness is about individuals");
+        self.0.processes
+    }
+
+    fn is_wanted(&self, s: &State) -> bool {
+        s.processes.iter().any(|p| p.phase != Phase::Idle && !p.is_holder())
+    }
+
+    fn is_open(&self, s: &State) -> bool {
+        s.processes.iter().all(|p| !p.is_holder() || p.guard == Guard::None)
+    }
+
+    fn may_tick(&self, s: &State) -> bool {
+        !(0..self.0.processes).any(|i| !s.processes[i].is_holder() && self.is_urgent(s, i))
+    }
+
+    fn moves(&self, s: &State) -> Vec<(Move, State)> {
+        use Step::*;
+        let kind = |action, next: &State| match action {
+            Action::Tick => Move::Tick,
+            Action::Sleep | Action::ForeignUnlink | Action::RemoveGuard => Move::Past,
+            Action::Of(i, step) => {
+                let actor = usize::from(i);
+                let p = &s.processes[actor];
+                let stops = matches!(step, Crash | GiveUp | UnlockKernel | StopHeartbeat);
+                if p.is_holder() || stops {
+                    Move::Past
+                } else {
+                    let grants = next.processes[actor].is_holder();
+                    Move::Step { actor, must: p.phase != Phase::Idle, grants }
+                }
+            }
+        };
+        self.next_steps(s).into_iter().map(|(action, next)| (kind(action, &next), next)).collect()
+    }
 }
 
-/// All reachable states, and what can happen in the open ones.
-struct Graph {
-    states: Vec<State>,
+/// All reachable states, and what can happen in those that are open.
+struct Graph<S> {
+    states: Vec<S>,
     edges: Vec<Edges>,
 }
 
-impl Graph {
-    fn of(lock: &Lock) -> Self {
-        let mut states = lock.init_states();
-        let mut index: HashMap<State, usize> =
+impl<S: Copy + Eq + Hash> Graph<S> {
+    fn of(model: &impl Contest<State = S>) -> Self {
+        let mut states = model.init_states();
+        let mut index: HashMap<S, usize> =
             states.iter().enumerate().map(|(i, s)| (*s, i)).collect();
         let mut edges = Vec::new();
         while let Some(&s) = states.get(edges.len()) {
@@ -93,10 +161,10 @@ impl Graph {
                     states.len() - 1
                 })
             };
-            edges.push(Edges::of(lock, &s, edges.len(), &mut find));
+            edges.push(Edges::of(model, &s, edges.len(), &mut find));
         }
         for edges in &mut edges {
-            edges.out.retain(|&(_, to)| is_open(&states[to]));
+            edges.out.retain(|&(_, to)| model.is_open(&states[to]));
         }
         Self { states, edges }
     }
@@ -106,45 +174,40 @@ impl Graph {
 struct Edges {
     /// Who moves (nobody if time passes), and to which state.
     out: Vec<(Option<usize>, usize)>,
-    /// Who wants something and can take a step, wherever it leads.
-    able: [bool; MOST],
+    /// Who can take a step that it has to, wherever it leads: a bit each.
+    able: u32,
     /// Not even time can pass.
     stuck: bool,
 }
 
 impl Edges {
-    /// `find` numbers a state, whether or not the graph includes it.
-    fn of(lock: &Lock, s: &State, number: usize, find: &mut impl FnMut(State) -> usize) -> Self {
-        use Step::*;
-        let mut edges = Self { out: Vec::new(), able: [false; MOST], stuck: true };
-        let open = is_open(s);
-        let urgent = |i: usize| !s.processes[i].is_holder() && lock.is_urgent(s, i);
-        let may_tick = !(0..lock.0.processes).any(urgent);
+    /// `find` numbers a state, whether or not the graph has it.
+    fn of<C: Contest>(
+        model: &C,
+        s: &C::State,
+        number: usize,
+        find: &mut impl FnMut(C::State) -> usize,
+    ) -> Self {
+        let mut edges = Self { out: Vec::new(), able: 0, stuck: true };
+        let open = model.is_open(s);
         // A tick that changes nothing any more is no step for the checker, but time passes.
         let mut later = number;
-        for (action, next) in lock.next_steps(s) {
+        for (kind, next) in model.moves(s) {
             let to = find(next);
-            let (i, step) = match action {
-                Action::Of(i, step) => (usize::from(i), step),
-                Action::Tick => {
-                    later = to;
-                    continue;
+            match kind {
+                Move::Past => {}
+                Move::Tick => later = to,
+                Move::Step { actor, must, grants } if open => {
+                    edges.able |= u32::from(must) << actor;
+                    edges.stuck = false;
+                    if !grants {
+                        edges.out.push((Some(actor), to));
+                    }
                 }
-                Action::Sleep | Action::ForeignUnlink | Action::RemoveGuard => continue,
-            };
-            let stops = matches!(step, Crash | GiveUp | UnlockKernel | StopHeartbeat);
-            if !open || s.processes[i].is_holder() || stops {
-                continue;
-            }
-            // Nobody has to want the lock.
-            edges.able[i] |= s.processes[i].phase != Phase::Idle;
-            edges.stuck = false;
-            // A grant is the desired outcome.
-            if !next.processes[i].is_holder() {
-                edges.out.push((Some(i), to));
+                Move::Step { .. } => {}
             }
         }
-        if open && may_tick {
+        if open && model.may_tick(s) {
             edges.stuck = false;
             edges.out.push((None, later));
         }

@@ -22,7 +22,7 @@ pub enum Step {
     CheckIdentity,
     /// The same, and are L's times still those of this process's own last stamp?
     CheckStamp,
-    /// The last token, and the record.
+    /// Reads the last token and the record.
     ReadLedger,
     /// Reads the clock: the lease counts from here.
     Moment,
@@ -518,7 +518,7 @@ impl Lock {
     }
 
     /// The token is one more than the last, or the wall clock, which has passed every token that was
-    /// given; here only that it is more counts.
+    /// granted; here all that matters is that it is higher.
     fn write_ledger(&self, next: &mut State, i: usize, phase: Phase) {
         next.processes[i].phase = phase;
         let Process { file, mode, mut terms, token_read, .. } = next.processes[i];

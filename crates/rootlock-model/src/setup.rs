@@ -96,9 +96,9 @@ pub enum Wall {
 /// When "a holder proven dead needs no watch" applies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DeadHolder {
-    /// P: the ledger speaks of L's own file and of an exclusive holder, that process is dead, and
-    /// the kernel names no other owner. Modelled a little wider: no living process has the
-    /// kernel lock or a run that could go on, whether or not the one in the ledger is dead.
+    /// P: the ledger describes L's own file and an exclusive holder, that process is dead, and the
+    /// kernel names no other owner. The model is a little wider: no living process has the kernel
+    /// lock or a run that could go on, whether or not the one in the ledger is dead.
     Proven,
     /// Never.
     Watched,

@@ -153,7 +153,7 @@ pub struct Run {
     pub terms: Terms,
     /// The token of the next grant.
     pub token: u8,
-    /// For how many grants tokens are left.
+    /// How many grants tokens are left for.
     pub left: u8,
 }
 
@@ -185,7 +185,7 @@ pub struct Process {
     pub token_read: u8,
     /// The run that its next grant may go on with.
     pub run: Option<Run>,
-    /// It was frozen since the moment that its lease counts from.
+    /// It was frozen since the moment from which its lease counts.
     pub was_frozen: bool,
     /// The guard refused its beat during this tick, and it has reacted to that.
     pub beat_refused: bool,
@@ -323,7 +323,7 @@ impl Hash for Process {
         let flags = flags.iter().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
         let Seen { watched, since, age: seen_age } = seen;
         let sighting = sighting.map_or(0, |ticks| ticks + 1);
-        // One that is there has a grant left.
+        // An existing run has a grant left.
         let run = run.unwrap_or_default();
         let (phase, mode, terms, guard) = (phase as u8, mode as u8, terms as u8, guard as u8);
         hasher.write_u128(u128::from_le_bytes([
@@ -414,14 +414,14 @@ impl State {
         }
     }
 
-    /// L is no longer as anybody stamped it.
+    /// Ends all runs: L's times are no longer those of anybody's stamp.
     pub(crate) fn end_runs(&mut self) {
         for p in &mut self.processes {
             p.run = None;
         }
     }
 
-    /// L is made, if it is missing.
+    /// Creates L if it is missing.
     pub(crate) fn make_l(&mut self) {
         if !self.linked {
             self.linked = true;

@@ -1,4 +1,4 @@
-//! The bits of [`crate::environment::acquire`]'s `ask`, and the ranges of its times.
+//! The bits of the `ask` argument of [`crate::environment::acquire`], and the ranges of its times.
 
 use napi_derive::napi;
 

@@ -1,8 +1,8 @@
 //! One JavaScript environment: its locks and waits, which end with it.
 //!
-//! JavaScript names an environment, a request, the lock that comes of it and an open directory by
-//! numbers, and options are numbers too: they cross the border in nanoseconds, where an object, also
-//! one of a class, would take as long as locking does.
+//! JavaScript chooses numbers that identify an environment, a request, the lock that comes of it, and
+//! an open directory. Options are numbers too: they cross the border in nanoseconds, where an object,
+//! even one of a class, would take as long as locking does.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,12 +26,12 @@ use crate::events::{Arguments, BindingEvent, Channel, Event};
 struct Environment {
     channel: Arc<Channel>,
     session: Session,
-    /// Directories kept open, by number.
+    /// Open directories, by number.
     roots: Arc<Roots>,
 }
 
 thread_local! {
-    /// Those of this thread, by number: one for each copy of the face.
+    /// The environments of this thread, by number: one for each copy of the face.
     static ENVIRONMENTS: RefCell<Vec<Option<Rc<Environment>>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -44,7 +44,7 @@ impl Roots {
     }
 }
 
-/// Opens an environment, which is called by the number from then on, and ends with JavaScript's own.
+/// Opens an environment, identified by the number from then on; it ends with JavaScript's own.
 #[napi]
 pub fn open_environment(
     env: Env,
@@ -58,7 +58,7 @@ pub fn open_environment(
         environments.push(Some(environment));
         environments.len() - 1
     });
-    // A worker that is terminated gives JavaScript no last word, but runs this.
+    // JavaScript gets no last word in a worker that is terminated, but this hook runs.
     env.add_env_cleanup_hook(number, |number| {
         let ended = ENVIRONMENTS.with_borrow_mut(|environments| environments[number].take());
         if let Some(environment) = ended {
@@ -74,8 +74,8 @@ fn find(number: u32) -> napi::Result<Rc<Environment>> {
         .ok_or_else(|| napi::Error::from_reason("no such environment"))
 }
 
-/// Asks for a lock. Returns its fencing token if it is granted at once; zero if an event follows, a
-/// grant or `failed`; or the error if it failed at once. The face has checked the options; the core
+/// Asks for a lock. Returns its fencing token if it is granted at once, zero if an event (a grant or
+/// `failed`) follows, or the error if it failed at once. The face has checked the options; the engine
 /// checks again what matters. A wait fails after `limit_ms`, which may be infinite.
 #[napi]
 #[allow(clippy::too_many_arguments, reason = "an object would take as long as locking does")]
@@ -149,7 +149,7 @@ pub fn next(
     }))
 }
 
-/// Ends a wait; `failed` follows when nothing is left of it. Does nothing if it has ended.
+/// Ends a wait; `failed` follows when nothing of it is left. Does nothing if it has ended.
 #[napi]
 pub fn cancel(environment: u32, key: f64) -> napi::Result<()> {
     find(environment)?.session.cancel(whole(key));
@@ -162,8 +162,8 @@ pub fn lost(environment: u32, key: f64) -> napi::Result<Option<&'static str>> {
     Ok(find(environment)?.session.lost(whole(key)).map(rootlock::LostReason::as_str))
 }
 
-/// Says that a request was made inside of what the locks with these keys are held for: whether it
-/// waits for one of them. A `deadlock` event tells if that turns out later.
+/// Declares that a request was made while the locks with these keys are held for it. Returns whether
+/// it waits for one of them; a `deadlock` event follows if that turns out later.
 #[napi]
 pub fn is_within(environment: u32, key: f64, outer: Vec<f64>) -> napi::Result<bool> {
     let outer = outer.into_iter().map(whole).collect();
@@ -172,8 +172,8 @@ pub fn is_within(environment: u32, key: f64, outer: Vec<f64>) -> napi::Result<bo
 
 /// Releases a lock. Returns `true` if that is done, and `false` if the `released` event follows, with
 /// any error. If it is done and the lock went on to another caller in this environment, returns that
-/// caller's key and token. If the lock was lost and the caller does not know it yet, nothing is released,
-/// and the reason returned. If `blocks`, the `released` event is kept for [`next`].
+/// caller's key and token. If the lock was lost and the caller does not know it yet, releases nothing
+/// and returns the reason. If `blocks`, the `released` event is kept for [`next`].
 #[napi(
     ts_return_type = "boolean | [key: number, token: number] | BindingError | 'hijacked' | 'heartbeat-failed'"
 )]
@@ -223,7 +223,7 @@ pub fn block_release(environment: u32, key: f64) -> napi::Result<bool> {
     Ok(is_releasing)
 }
 
-/// Opens a directory, which is called by the key from then on: `opened` or `failed` tells.
+/// Opens a directory, identified by the key from then on; `opened` or `failed` follows.
 #[napi]
 pub fn open_root(environment: u32, key: f64, path: String) -> napi::Result<()> {
     let environment = find(environment)?;
@@ -255,12 +255,12 @@ pub fn open_root_sync(
 #[napi]
 pub fn close_root(environment: u32, root: f64) -> napi::Result<()> {
     let root = find(environment)?.roots.lock().remove(&whole(root));
-    // Closed outside of the mutex.
+    // Closed outside the mutex.
     drop(root);
     Ok(())
 }
 
-/// Looks at a lock: `inspected` or `failed` tells.
+/// Inspects a lock; `inspected` or `failed` follows.
 #[napi]
 pub fn inspect(
     environment: u32,
@@ -296,7 +296,7 @@ pub fn inspect_sync(
     })
 }
 
-/// Looks at all that can be seen of a lock: `diagnosed` or `failed` tells.
+/// Diagnoses a lock; `diagnosed` or `failed` follows.
 #[napi]
 pub fn diagnose(environment: u32, key: f64, path: String, file_name: String) -> napi::Result<()> {
     let place = located(path);
@@ -308,14 +308,14 @@ pub fn diagnose(environment: u32, key: f64, path: String, file_name: String) -> 
 }
 
 impl Environment {
-    /// A path, or a directory that is open, by its number.
+    /// A path, or the number of an open directory.
     fn place(&self, root: f64, path: Option<String>) -> napi::Result<Place> {
         if let Some(path) = path {
             return Ok(located(path));
         }
         match self.roots.lock().get(&whole(root)) {
             Some(root) => Ok(Place::Root(root.clone())),
-            // The face asks nothing of a root that it has closed.
+            // The face requests nothing of a root that it has closed.
             None => Err(napi::Error::from_reason("root is closed")),
         }
     }

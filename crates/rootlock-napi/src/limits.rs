@@ -1,17 +1,17 @@
-//! The defaults and limits of a lock's options: the core decides, the face says it in Node's words.
+//! The defaults and limits of a lock's options: the engine decides, the face reports in Node's words.
 
 use napi_derive::napi;
 use rootlock::{Options, Root};
 
-/// `file_name`, unless there is one.
+/// The default `file_name`.
 #[napi]
 pub const DEFAULT_FILE_NAME: &str = Root::LOCK_FILE;
 
-/// `file_name` is at most so long, in UTF-8.
+/// The longest `file_name`, in bytes of UTF-8.
 #[napi]
 pub const MAX_FILE_NAME_BYTES: u32 = Root::MAX_FILE_NAME_BYTES as u32;
 
-/// `heartbeat_ms`, unless there is one.
+/// The default `heartbeat_ms`.
 #[napi]
 pub const DEFAULT_HEARTBEAT_MS: u32 = Options::DEFAULT.heartbeat.as_millis() as u32;
 
@@ -19,10 +19,10 @@ pub const DEFAULT_HEARTBEAT_MS: u32 = Options::DEFAULT.heartbeat.as_millis() as 
 #[napi]
 pub const MIN_HEARTBEAT_MS: u32 = Options::MIN_HEARTBEAT.as_millis() as u32;
 
-/// `stale_ms`, unless there is one.
+/// The default `stale_ms`.
 #[napi]
 pub const DEFAULT_STALE_MS: u32 = Options::DEFAULT.stale.as_millis() as u32;
 
-/// `stale_ms` is at least so many times `heartbeat_ms`.
+/// `stale_ms` is at least this many times `heartbeat_ms`.
 #[napi]
 pub const MIN_STALE_IN_HEARTBEATS: u32 = Options::MIN_STALE_IN_HEARTBEATS;

@@ -15,7 +15,7 @@ use crate::terms::Terms;
 use rootlock_sys::Mode;
 use rootlock_sys::{FileId, Nanos, Stat, clock};
 
-/// How a grant is to be made.
+/// The grant that a caller wants.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub mode: Mode,
@@ -26,9 +26,9 @@ pub struct Wanted {
 pub struct Grant {
     /// The fencing token.
     pub token: u64,
-    /// The last token that was set aside for the [run](crate::run).
+    /// The last token set aside for the [run](crate::run).
     pub(crate) last: u64,
-    /// Whether the ledger's record is this grant's own, not that of the run's first.
+    /// Whether the ledger's record is this grant's own, rather than that of the run's first grant.
     pub recorded: bool,
     /// Wall clock, in milliseconds since 1970.
     pub granted_at: u64,
@@ -163,8 +163,8 @@ pub fn finish(
             Stamped::SameTick => return Ok(None),
         }
     };
-    // A takeover was begun before this grant and may have died half-way. Its file is only litter:
-    // that it can't be removed is no reason to refuse a lock, but it stays noted.
+    // A takeover was begun before this grant and may have died halfway. The file it left is only
+    // litter: failing to remove it is no reason to refuse a lock, but it stays on record.
     let leftover = ledger.last.as_ref().is_some_and(|last| last.leftover)
         && lockfile::remove_temporary(dir, names).is_err();
     let record = record(ledger, Wanted { terms, ..wanted }, file.id(), leftover)

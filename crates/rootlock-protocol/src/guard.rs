@@ -34,6 +34,10 @@ pub enum Patience<'a> {
 
 const SPINS: u32 = 20;
 
+/// The end of the few tries, however many are left: on a busy machine each yield may last for
+/// milliseconds.
+const SPIN: Duration = Duration::from_micros(50);
+
 /// The longest pause between two tries of a bounded wait.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
@@ -302,26 +306,59 @@ fn lock(file: &File, mode: Mode, patience: Patience<'_>) -> io::Result<bool> {
 }
 
 fn spin<T>(attempt: impl Fn() -> Option<T>) -> Option<T> {
-    (0..SPINS).find_map(|turn| {
-        if turn > 0 {
-            thread::yield_now();
+    let until = clock::awake() + SPIN;
+    for _ in 1..SPINS {
+        let result = attempt();
+        if result.is_some() || clock::awake() >= until {
+            return result;
         }
-        attempt()
-    })
+        thread::yield_now();
+    }
+    attempt()
 }
 
 /// Polls. A blocking call in the kernel could not be bounded, and nothing signals that another
 /// process has left its section.
 fn try_for<T>(time: Duration, attempt: impl Fn() -> Option<T>) -> Option<T> {
+    let until = clock::awake() + time;
     let mut pause = Duration::from_micros(50);
+    // The pauses count as well as the clock, which in a test may stand still.
     let mut left = time;
     loop {
         let result = spin(&attempt);
-        if result.is_some() || left.is_zero() {
+        if result.is_some() || left.is_zero() || clock::awake() >= until {
             return result;
         }
         thread::park_timeout(pause.min(left));
         left = left.saturating_sub(pause);
         pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How many attempts are made in a time, if each takes so long: as on a busy machine, where a
+    /// thread that yields is not back soon.
+    fn attempts(try_for: impl FnOnce(&dyn Fn() -> Option<()>), each: Duration) -> u32 {
+        let made = Cell::new(0);
+        try_for(&|| {
+            made.set(made.get() + 1);
+            let until = clock::awake() + each;
+            while clock::awake() < until {}
+            None
+        });
+        made.get()
+    }
+
+    #[test]
+    fn a_bounded_wait_is_over_in_its_time_however_slow_each_try_is() {
+        let each = Duration::from_millis(2);
+        let bounded = attempts(|attempt| _ = try_for(each * 5, attempt), each);
+        assert!((1..=6).contains(&bounded), "{bounded}");
+        assert_eq!(attempts(|attempt| _ = spin(attempt), each), 1);
     }
 }

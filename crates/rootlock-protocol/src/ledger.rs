@@ -88,7 +88,7 @@ impl Ledger {
         let wall = wall_micros.min(MAX_TOKEN / 2);
         let next = match &self.last {
             Some(last) => wall.max(last.last + 1),
-            // The ledger may have been lost just now, and the tokens of a run were ahead of the clock.
+            // The ledger may just have been lost, and the tokens of a run were ahead of the clock.
             None => wall + AHEAD,
         };
         (next < MAX_TOKEN).then_some(next)

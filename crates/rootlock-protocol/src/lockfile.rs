@@ -19,9 +19,9 @@ const LONGEST_TICK: Duration = Duration::from_millis(2_500);
 /// The result of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamped {
-    /// The file has this modification time, which it has not had.
+    /// The file has this modification time, which it never had before.
     At(Nanos),
-    /// It can only be set to "now", and that is what it says already.
+    /// The file can only be set to "now", and that is the time it already has.
     SameTick,
 }
 
@@ -211,7 +211,7 @@ impl LockFile {
         }
     }
 
-    /// What the open file itself says now, whatever its name stands for.
+    /// The present state of the open file itself, whatever its name refers to.
     pub fn stat(&self, names: &Names) -> Result<Stat, Fault> {
         sys::stat(self.file()).map_err(Fault::io("fstat", &names.lock))
     }

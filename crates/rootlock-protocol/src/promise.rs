@@ -2,8 +2,8 @@
 //! in case the ledger is lost. A clean-up may remove a guard that looks old; the next process then
 //! creates an empty one, and still finds the holder's terms here.
 //!
-//! A stamp sets the modification time to now, and the access time to now, plus T, plus a
-//! signature by which it is told from a time that comes of reading the file.
+//! A stamp sets the modification time to now, and the access time to now plus T plus a signature
+//! that tells it from a time set by reading the file.
 //!
 //! Pure. The promise is only a hint: it may be missing because times are coarse, because the file
 //! is another user's, or because the file has been read since.

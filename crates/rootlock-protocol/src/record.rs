@@ -1,7 +1,7 @@
 //! A record of the ledger: one grant, as one line of text.
 //!
 //! Every grant writes one and reads one that another process wrote, so its numbers are written and
-//! read byte by byte, and what nobody asks for stays text.
+//! read byte by byte, and fields that nobody asks for stay text.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -14,23 +14,22 @@ use rootlock_sys::{FileId, Mode};
 /// The size of a record; a write is one call and stays within a block of any file system.
 pub const SLOT: usize = 512;
 
-/// Tokens are handed to JavaScript as numbers, which are exact up to here: 285 years of
-/// microseconds.
+/// JavaScript receives tokens as numbers, which are exact up to here: 285 years of microseconds.
 pub const MAX_TOKEN: u64 = (1 << 53) - 1;
 
-/// Lengths of time are written up to here, 285 000 years, so that every record fits into a slot, and
-/// JavaScript can say it.
+/// The longest duration that is written, 285 000 years: so every record fits into a slot, and
+/// JavaScript can represent it.
 pub(crate) const MAX_MILLIS: u64 = (1 << 53) - 1;
 
-/// The last moment that JavaScript has a date for.
+/// The last moment that a JavaScript `Date` can represent.
 pub(crate) const MAX_DATE: u64 = 8_640_000_000_000_000;
 
 const MAGIC: &[u8] = b"rootlock1";
 
-/// The checksum's field, the last of a line.
+/// The checksum's field, the last on a line.
 const SUM: usize = " sum=01234567".len();
 
-/// How much is kept of what has no length of its own, in encoded bytes.
+/// How many encoded bytes are kept of a field without a fixed length.
 const MAX_BOOT: usize = 40;
 const MAX_HOSTNAME: usize = 64;
 const MAX_COMMAND: usize = 96;
@@ -42,7 +41,7 @@ const GRANTEE: usize = 10 + 20 + 20 + MAX_BOOT + MAX_HOSTNAME + MAX_COMMAND + 40
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub token: u64,
-    /// The last token of the run that this grant began: those up to here may have been given to
+    /// The last token of the run that this grant began: tokens up to it may have been granted to
     /// callers of the same process.
     pub last: u64,
     pub mode: Mode,
@@ -50,14 +49,14 @@ pub struct Record {
     pub granted_at: u64,
     /// The widest terms of all who may hold the lock under this record.
     pub terms: Terms,
-    /// The lock file that was granted.
+    /// The lock file that the grant is for.
     pub file: FileId,
     /// A takeover was begun: its temporary file may be left over.
     pub leftover: bool,
     pub grantee: Grantee,
 }
 
-/// The holder, as written in a record: parsed only on demand, because most records are read only for
+/// The holder as written in a record. Parsed only on demand, because most records are read only for
 /// their token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grantee {
@@ -100,7 +99,7 @@ impl Grantee {
         &self.text[..self.length]
     }
 
-    /// `None` when it was not written by us.
+    /// `None` if we did not write it.
     pub fn process(&self) -> Option<Process> {
         let mut fields = Fields::of(std::str::from_utf8(self.bytes()).ok()?);
         Some(Process {
@@ -120,7 +119,7 @@ impl std::fmt::Debug for Grantee {
     }
 }
 
-/// `key=value` fields, in their order. A later version may add fields behind those of this one.
+/// `key=value` fields in a fixed order. A later version may append fields.
 struct Fields<'a> {
     fields: std::str::Split<'a, char>,
 }
@@ -157,7 +156,7 @@ impl Record {
         line.text(b":").number(self.file.index);
         line.text(b" left=").number(u8::from(self.leftover));
         line.text(b" ").text(self.grantee.bytes());
-        // That it fits is a test's claim: `the_longest_record_fits`.
+        // It always fits: see the test `the_longest_record_fits`.
         line.seal()
     }
 
@@ -176,7 +175,7 @@ impl Record {
         if !valid {
             return None;
         }
-        // Behind the last field's value; a later version may have put fields in between.
+        // After the last field's value; a later version may have put fields in between.
         let grantee = rest.windows(4).position(|window| window == b"pid=")?;
         let terms = Terms {
             heartbeat: Duration::from_millis(heartbeat),
@@ -186,8 +185,8 @@ impl Record {
         Some(Self { token, last, mode, granted_at, terms, file, leftover, grantee })
     }
 
-    /// What to compare two slots by, before either is checked: the tokens; and a record of a begun
-    /// takeover repeats the tokens of the one before it and is newer.
+    /// Orders two slots before either is validated: by their tokens; and the record of a begun takeover,
+    /// which repeats the tokens of the record before it, is the newer one.
     pub(crate) fn age(slot: &[u8]) -> Option<(u64, u64, bool)> {
         let (Front { token, last, leftover, .. }, _) = Front::read(slot)?;
         Some((token, last, leftover))
@@ -214,7 +213,7 @@ impl Record {
     }
 }
 
-/// The fields in front of the grantee; nothing of them is checked.
+/// The fields before the grantee, not validated.
 struct Front {
     token: u64,
     last: u64,
@@ -227,7 +226,7 @@ struct Front {
 }
 
 impl Front {
-    /// Also returns what is behind them.
+    /// Also returns what follows them.
     fn read(line: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = Rest(line);
         rest.text(MAGIC)?;
@@ -249,7 +248,7 @@ impl Front {
     }
 }
 
-/// A line that is being written.
+/// A line being written.
 struct Line {
     slot: [u8; SLOT],
     length: usize,
@@ -278,7 +277,7 @@ impl Line {
     }
 }
 
-/// What is left to read of a line.
+/// The rest of a line being read.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -291,7 +290,7 @@ impl Rest<'_> {
         let mut number = 0_u64;
         let mut digits = 0;
         while let Some(digit @ 0..=9) = self.0.get(digits).map(|byte| byte.wrapping_sub(b'0')) {
-            // What is too long for this is read again.
+            // A number too long for this is read again.
             number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
             digits += 1;
         }
@@ -306,8 +305,8 @@ impl Rest<'_> {
     }
 }
 
-/// A slot without its padding; zeros are where a file that was cut in it has been made longer by the
-/// next write.
+/// A slot without its padding. Zeros mean that a file cut within the padding was extended by the next
+/// write.
 fn trimmed(slot: &[u8]) -> &[u8] {
     const STEP: usize = 32;
     let is_padding = |byte: &u8| matches!(byte, b' ' | b'\n' | 0);
@@ -328,7 +327,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS)
 }
 
-/// Appends text percent-encoded, cut so that it takes at most `max` bytes.
+/// Appends text, percent-encoded and cut to at most `max` bytes.
 fn encode_text(line: &mut String, text: &str, max: usize) {
     let end = line.len() + max;
     for character in text.chars() {

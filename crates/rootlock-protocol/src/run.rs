@@ -22,8 +22,8 @@ use crate::terms::Terms;
 pub(crate) const RUN: Duration = Duration::from_millis(1);
 
 impl Grant {
-    /// The next grant of the run, for as long as the stamp is young by either clock: after a sleep
-    /// or a stop the identity must be checked again.
+    /// The next grant of the run, as long as the stamp is young by both clocks: after a sleep or a
+    /// stop the identity must be checked again.
     pub fn next(&self, now: Moment) -> Option<Self> {
         let token = self.token + 1;
         (self.is_young(now) && token <= self.last).then(|| Self {
@@ -34,8 +34,8 @@ impl Grant {
         })
     }
 
-    /// When the ledger's record is to be made this grant's own, if it lasts so long: then the run
-    /// is over.
+    /// When the ledger's record must become this grant's own, if the grant lasts that long: the run
+    /// is over by then.
     pub fn record_due(&self) -> Duration {
         self.from.awake + 2 * RUN
     }
@@ -46,10 +46,10 @@ impl Grant {
     }
 }
 
-/// A run whose lock was released: what it takes to go on with it.
+/// A run whose lock was released, with what is needed to resume it.
 #[derive(Debug)]
 pub struct Paused {
-    /// With the lock file's times.
+    /// The lock file's times.
     grant: Grant,
     terms: Terms,
 }
@@ -58,7 +58,7 @@ pub struct Paused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: Nanos,
-    /// The system sets it; `None` until somebody has looked.
+    /// Set by the system; `None` until it has been read.
     changed: Option<Nanos>,
 }
 
@@ -69,7 +69,7 @@ impl Stamp {
 }
 
 impl Paused {
-    /// To be called before the kernel lock is released: until then the file's times are the
+    /// Must be called before the kernel lock is released: until then the file's times are the
     /// grant's own. `None` when the run is over, or when these times prove nothing.
     pub fn before_release(
         lock: &LockDir,
@@ -92,11 +92,12 @@ impl Paused {
         Some(Self { grant, terms: wanted.terms })
     }
 
-    /// Goes on with the run, for a caller that has the kernel lock on the same file again: `check_stamp` → `moment`.
+    /// Resumes the run, for a caller that has the kernel lock on the same file again: `check_stamp` →
+    /// `moment`.
     ///
     /// If the lock file is as the run's own stamp left it, nobody was granted the lock meanwhile,
-    /// because that stamps. Nor is anybody taking it over: the time since the stamp, which is read
-    /// last, is too short to have watched it.
+    /// because every grant stamps. Nor is anybody taking it over: the time since the stamp, which is
+    /// read last, is too short for a watch.
     pub fn resume(
         self,
         lock: &LockDir,
@@ -107,7 +108,7 @@ impl Paused {
         if wanted.mode != Mode::Exclusive || wanted.terms != terms {
             return Ok(None);
         }
-        // To spare the look; what counts is the clock behind it.
+        // Saves a call; the reading that counts is the one below.
         if clock::awake().saturating_sub(grant.from.awake) >= RUN {
             return Ok(None);
         }
@@ -117,8 +118,8 @@ impl Paused {
     }
 }
 
-/// The last token to set aside for a run that a grant begins: none that the wall clock will not have
-/// reached by its end.
+/// The last token to set aside for a run that a grant begins: the wall clock will have reached it by
+/// the end of the run.
 pub(crate) fn last_token(mode: Mode, token: u64, wall_micros: u64) -> u64 {
     match mode {
         Mode::Exclusive => {

@@ -19,7 +19,7 @@ use rootlock_sys::{FileId, clock};
 /// follow for it to be cached at all.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// The most directories that are cached: each takes two descriptors.
+/// The most directories that are cached: each takes three descriptors.
 const MOST: usize = 64;
 
 /// How many uses of uncached directories are remembered.

@@ -162,9 +162,9 @@ impl Lease {
             }
         }
         drop(slot);
-        // A release that came meanwhile could not have the descriptor and left the rest to us. It
-        // tries for the descriptor after it has set the phase; this looks at the phase after it
-        // has given the descriptor up: one of the two sees the other.
+        // A release that came meanwhile could not get the descriptor, and left the rest to this
+        // thread. The release tries for the descriptor after setting the phase; this thread checks
+        // the phase after giving the descriptor up: one of the two sees the other.
         if matches!(*sync::lock(&self.phase), Phase::Released { .. }) {
             self.finish_elsewhere();
         }

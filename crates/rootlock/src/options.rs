@@ -24,7 +24,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What holds unless the caller says otherwise.
+    /// The defaults.
     pub const DEFAULT: Self = Self {
         heartbeat: Terms::DEFAULT.heartbeat,
         stale: Terms::DEFAULT.stale,

@@ -206,7 +206,7 @@ impl<P: Clone> Queue<P> {
         }
     }
 
-    /// Whether this process has the lock, exclusively.
+    /// Whether this process itself holds the lock exclusively.
     pub(crate) fn is_own(&self) -> bool {
         self.holder.is_some()
     }

@@ -73,7 +73,7 @@ impl Root {
     /// The default name of the lock file.
     pub const LOCK_FILE: &str = Names::DEFAULT;
 
-    /// A lock file's name is at most so long.
+    /// The longest name of a lock file.
     pub const MAX_FILE_NAME_BYTES: usize = Names::MAX_BYTES;
 
     /// Opens a directory. Blocks for as long as the file system does.

@@ -407,7 +407,7 @@ impl Inner {
                 self.tell_blocked(tag);
                 return true;
             }
-            // Released outside of the mutex, and before it is told.
+            // Released outside the mutex, and before the user is told.
             Granted::Cancelled(lock) => {
                 drop(lock);
                 self.tell_cancelled(tag);

@@ -25,7 +25,8 @@ const STACK: usize = 256 * 1024;
 /// How many timers are kept unsorted.
 const FRESH: usize = 16;
 
-/// What to do when it is due. Runs on the timer's thread, so it must not block; it returns work that may.
+/// What to do when the timer is due. Runs on the timer's thread, so it must not block; it returns
+/// work that may.
 pub(crate) type Due = Box<dyn FnOnce(Moment) -> Option<Arc<dyn Task>> + Send>;
 
 /// The moment at which something due is run.
@@ -52,14 +53,14 @@ pub(crate) trait Task: Send + Sync {
 pub(crate) type TimerKey = (Duration, u64);
 
 struct State {
-    /// The newest, unsorted: most locks are released long before their timer is due.
+    /// The newest timers, unsorted: most locks are released long before their timer is due.
     fresh: Vec<(TimerKey, Due)>,
     timers: BTreeMap<TimerKey, Due>,
     /// Makes keys unique.
     serial: u64,
     /// Whether the thread runs.
     running: bool,
-    /// When it wakes by itself, or has been asked to.
+    /// When it wakes by itself, or was asked to.
     wakes_at: Duration,
 }
 
@@ -106,7 +107,7 @@ pub(crate) fn set(
 /// Cancels a timer, unless it is being run.
 pub(crate) fn clear(key: TimerKey) {
     let timer = sync::lock(&TIMER.state).remove(key);
-    // Dropped outside of the mutex: it may own the last reference to something that sets timers.
+    // Dropped outside the mutex: it may own the last reference to something that sets timers.
     drop(timer);
 }
 
@@ -167,8 +168,8 @@ fn run() {
                 since + LINGER
             }
         };
-        // What it was asked to wake for may have been cleared since, and the same will be set again by
-        // a program that locks and unlocks all the time: that need not wake it twice.
+        // The timer that it was asked to wake for may have been cleared since. A program that locks and
+        // unlocks all the time sets the same again, which need not wake it twice.
         let asked = Some(state.wakes_at).filter(|&asked| asked > now);
         state.wakes_at = asked.map_or(next, |asked| asked.min(next));
         let left = state.wakes_at.saturating_sub(now);

@@ -1,5 +1,5 @@
-//! Versions of this package meet in one directory during an upgrade. The first one wrote and read
-//! records by the standard library's formatting; it is kept here, as it was, and both must agree.
+//! During an upgrade, different versions of this package share a directory. The first one wrote and
+//! read records with the standard library's formatting; it is kept here unchanged, and both must agree.
 
 use std::io::Write as _;
 
@@ -35,7 +35,7 @@ fn written_by_the_first(record: &Record) -> [u8; SLOT] {
     slot
 }
 
-/// The first version's reader, of a slot whose checksum is right.
+/// The first version's reader, for a slot with a correct checksum.
 fn read_by_the_first(slot: &[u8]) -> Option<Record> {
     let end = slot.iter().rposition(|byte| !matches!(byte, b' ' | b'\n' | 0))? + 1;
     let (content, sum) = slot[..end].split_at_checked(end.checked_sub(SUM)?)?;
@@ -95,7 +95,7 @@ prop_compose! {
     }
 }
 
-/// A byte that is another one, behind which the checksum is made right again.
+/// Changes a byte, and corrects the checksum.
 fn changed(slot: [u8; SLOT], at: usize, to: u8) -> [u8; SLOT] {
     let mut slot = slot;
     let end = trimmed(&slot).len();
@@ -115,7 +115,7 @@ proptest! {
     fn the_first_version_and_this_one_read_the_same(
         record in record(),
         at in any::<usize>(),
-        // What a number's reader may take or refuse.
+        // Characters that a reader of numbers may accept or refuse.
         to in prop_oneof![Just(b' '), Just(b'='), Just(b':'), Just(b'0'), Just(b'9'), Just(b'x')],
     ) {
         let whole = record.encode();

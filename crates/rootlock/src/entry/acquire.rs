@@ -81,8 +81,7 @@ impl LockEntry {
         since
     }
 
-    /// The fast path: `open` → `try_lock` → a run that goes on, or a claim; without patience for
-    /// anything.
+    /// The fast path: `open` → `try_lock` → a resumed run, or a claim; waits for nothing.
     fn take_if_free(self: &Arc<Self>, waiter: &Waiter, since: Duration) -> Result<Tried, Fault> {
         let LockDir { dir, names, .. } = &self.files;
         let wanted = waiter.wanted();
@@ -94,7 +93,7 @@ impl LockEntry {
                 None => (LockFile::open(dir, names)?, None),
             };
             if !file.try_lock(names, waiter.mode)? {
-                // What was not open before is closed again, so that a wait leaves nothing open.
+                // A file that was not open before is closed again, so that a wait leaves nothing open.
                 if is_kept {
                     self.kept.put(Kept { file, run: None });
                 }
@@ -107,7 +106,7 @@ impl LockEntry {
             };
             match verdict {
                 Verdict::Granted(grant) => break (grant, file),
-                // Another file was put in its place since it was last used: that one is opened.
+                // The file was replaced since its last use: open the new one.
                 Verdict::Moved if is_kept => {}
                 Verdict::Moved | Verdict::GuardBusy => return Ok(Tried::NotNow),
             }

@@ -16,7 +16,7 @@ use crate::queue::Key;
 pub enum Acquired {
     /// The lock was free.
     Now(Lock),
-    /// [`Events::settled`](crate::Events::settled) will tell.
+    /// [`Events::settled`](crate::Events::settled) follows.
     Later(Wait),
 }
 
@@ -57,8 +57,8 @@ impl Wait {
         Some(Self { key, ..self.clone() })
     }
 
-    /// Ends the wait, if it has not ended: [`Events::settled`](crate::Events::settled) tells
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), once nothing of it is left in the
+    /// Ends the wait if it has not ended yet. [`Events::settled`](crate::Events::settled) reports
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) once nothing of it is left in the
     /// kernel. Does not block.
     pub fn cancel(&self) {
         self.entry.cancel(self.key);

@@ -37,8 +37,8 @@ impl LockEntry {
         released.map_err(|fault| fault.into_error(Operation::Release, &lease.path))
     }
 
-    /// Releases the kernel lock. The file stays open if the lock was held to its end: for the next
-    /// request, which may go on with the run.
+    /// Releases the kernel lock. If the lock was not lost, the file stays open for the next request,
+    /// which may resume the run.
     fn release(&self, lease: &Lease, file: LockFile) -> Result<(), Fault> {
         let LockDir { names, locality, .. } = &self.files;
         if *locality == Locality::Remote || lease.was_lost() {
@@ -53,8 +53,8 @@ impl LockEntry {
         Ok(())
     }
 
-    /// Hands the kernel lock to the next request without releasing it in between: as the next grant of
-    /// a run, else as a grant with a section of its own. Returns the file if no request could be
+    /// Hands the kernel lock to the next request without releasing it in between: as the next grant
+    /// of a run, or else as a grant with its own section. Returns the file if no request could be
     /// served.
     fn hand_over(self: &Arc<Self>, lease: &Lease, file: LockFile) -> Option<LockFile> {
         if !sync::lock(&self.state).queue.may_hand_over(lease.key) {

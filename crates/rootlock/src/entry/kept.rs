@@ -5,10 +5,10 @@ use rootlock_protocol::lockfile::LockFile;
 use rootlock_protocol::run::Paused;
 use rootlock_sys::sync::{self, Mutex};
 
-/// An open lock file. Its name may stand for another one by now: whoever takes it checks.
+/// An open lock file. Its name may refer to another one by now, which its user must check.
 pub(super) struct Kept {
     pub(super) file: LockFile,
-    /// The run that the last grant was of.
+    /// The last grant's run.
     pub(super) run: Option<Paused>,
 }
 
@@ -25,7 +25,7 @@ impl KeptFile {
     /// Keeps a file, if there is none yet.
     pub(super) fn put(&self, kept: Kept) {
         let mut slot = sync::lock(&self.kept);
-        // Closed outside of the mutex.
+        // Closed outside the mutex.
         let surplus = match &*slot {
             Some(_) => Some(kept),
             None => slot.replace(kept),

@@ -122,7 +122,7 @@ fn attempt(
 ) -> Result<Option<LockFile>, Fault> {
     let kept = || entry.kept.take().map(|kept| kept.file);
     let file = match file.or_else(kept) {
-        // It may have been replaced: that may be why the wait was stopped.
+        // The file may have been replaced: that may be why the wait was stopped.
         Some(file) if file.check_identity(&entry.files.dir, &entry.files.names)?.is_some() => file,
         // Creates nothing while somebody may be removing the directory: until the name refers to
         // another file, wait for this one.

@@ -1,0 +1,188 @@
+//! The protocol on etcd keeps what it promises, and each of its rules is needed.
+
+use std::time::Instant;
+
+use rootlock_model::etcd::claims::{Claim, SAFETY};
+use rootlock_model::etcd::protocol::Etcd;
+use rootlock_model::etcd::setup::{Setup, Variant};
+use rootlock_model::etcd::stories::holes;
+use rootlock_model::progress::{Progress, search};
+use rootlock_model::setup::Timing;
+use rootlock_model::trace::page;
+use stateright::{Checker, Model};
+
+/// What is promised when leases may end early. Tokens rise in the order of the line; a client may
+/// hear of its grant after the next one does.
+const SAFETY_OF_THE_KEY: [Claim; 4] =
+    [Claim::ExclusiveWithKey, Claim::FirstInLine, Claim::GrantedInLease, Claim::ToldAtOnce];
+
+fn with(claims: &[Claim], more: &[Claim]) -> Vec<Claim> {
+    [claims, more].concat()
+}
+
+/// Clients that freeze, are cut off and release; nothing else happens.
+fn alone(setup: Setup) -> Setup {
+    Setup { elections: false, pauses: false, crashes: false, cancels: false, ..setup }
+}
+
+/// Visits all states; panics with the trace if a claim is refuted or something is never seen.
+fn holds(what: &str, setup: Setup) {
+    let start = Instant::now();
+    let checker = Etcd(setup).checker().threads(2).spawn_bfs().join();
+    println!(
+        "{what}: {} states, {} steps, {:.1?}",
+        checker.unique_state_count(),
+        checker.state_count(),
+        start.elapsed()
+    );
+    checker.assert_properties();
+}
+
+#[test]
+fn two_exclusive() {
+    let sees = [Claim::LeasedHasKey, Claim::SeesTakeover, Claim::SeesConfirm, Claim::SeesLateKey];
+    holds("two, exclusive", Setup { claims: with(&SAFETY, &sees), ..Setup::protocol(2) });
+    holds("two, exclusive, long T", Setup { timing: Timing::LONG, ..Setup::protocol(2) });
+}
+
+#[test]
+fn two_exclusive_or_shared() {
+    let sees = [Claim::LeasedHasKey, Claim::SeesSharing];
+    holds(
+        "two, shared, no pauses",
+        Setup { shared: true, pauses: false, claims: with(&SAFETY, &sees), ..Setup::protocol(2) },
+    );
+}
+
+#[test]
+fn two_on_different_terms() {
+    holds(
+        "two, hasty, no pauses",
+        Setup {
+            timing: Timing::SMALL,
+            hasty: Some(Timing::SHORT),
+            pauses: false,
+            ..Setup::protocol(2)
+        },
+    );
+}
+
+#[test]
+fn a_restore_costs_nobody_its_lease() {
+    let restores = Setup { restores: true, ..Setup::protocol(2) };
+    holds(
+        "two, restores",
+        Setup { claims: with(&SAFETY, &[Claim::SeesQuarantine]), ..restores.clone() },
+    );
+    holds(
+        "two, hasty, restores, no faults else",
+        Setup { timing: Timing::SMALL, hasty: Some(Timing::SHORT), ..alone(restores) },
+    );
+}
+
+/// What is left is what the line itself gives.
+#[test]
+fn leases_that_end_early_are_exclusive_while_they_last() {
+    holds(
+        "two, early ends",
+        Setup { early_ends: true, claims: SAFETY_OF_THE_KEY.to_vec(), ..Setup::protocol(2) },
+    );
+}
+
+#[test]
+fn tokens_rise_over_the_move_from_a_directory() {
+    holds("two, moved", Setup { moved: true, ..Setup::protocol(2) });
+}
+
+#[test]
+fn whatever_is_sent_twice_is_done_once() {
+    let retries = Setup { retries: true, pauses: false, ..Setup::protocol(2) };
+    holds("two, enqueue sent twice", retries.clone());
+    let retries = Setup { elections: false, crashes: false, cancels: false, ..retries };
+    no_livelock("two, retries, no faults else", retries.clone());
+    let broken = Setup { variant: Variant::NoFence, ..retries };
+    assert!(search_for_livelocks("two, retries, no fence", broken).livelocks > 0);
+}
+
+#[test]
+fn three_exclusive() {
+    holds("three, exclusive, no faults else", alone(Setup::protocol(3)));
+}
+
+#[test]
+#[ignore = "some minutes: cargo test -p rootlock-model -- --ignored etcd_with_all_switches"]
+fn etcd_with_all_switches() {
+    holds("two, shared, restores", Setup { shared: true, restores: true, ..Setup::protocol(2) });
+    holds(
+        "two, shared, hasty",
+        Setup {
+            shared: true,
+            timing: Timing::SMALL,
+            hasty: Some(Timing::SHORT),
+            ..Setup::protocol(2)
+        },
+    );
+    holds("three, exclusive, no pauses", Setup { pauses: false, ..Setup::protocol(3) });
+    no_livelock("two, early ends", Setup { early_ends: true, ..Setup::protocol(2) });
+    no_livelock(
+        "two, shared, quiet",
+        Setup { shared: true, elections: false, pauses: false, ..Setup::protocol(2) },
+    );
+}
+
+// ---- Progress ----
+
+fn search_for_livelocks(what: &str, setup: Setup) -> Progress {
+    let start = Instant::now();
+    let progress = search(&Etcd(Setup { symmetry: false, ..setup }));
+    println!("{what}: {progress:?}, {:.1?}", start.elapsed());
+    progress
+}
+
+fn no_livelock(what: &str, setup: Setup) {
+    let Progress { livelocks, dead_ends, .. } = search_for_livelocks(what, setup);
+    assert_eq!((livelocks, dead_ends), (0, 0), "{what}");
+}
+
+#[test]
+fn nobody_waits_forever() {
+    no_livelock("two", Setup::protocol(2));
+    no_livelock("two, shared, no faults else", alone(Setup { shared: true, ..Setup::protocol(2) }));
+    no_livelock(
+        "two, restores",
+        Setup { restores: true, elections: false, pauses: false, ..Setup::protocol(2) },
+    );
+}
+
+#[test]
+fn each_rule_against_waiting_forever_is_needed() {
+    for variant in [Variant::WatchFromNow, Variant::NoPings, Variant::NoFence] {
+        let setup = Setup { variant, ..Setup::protocol(2) };
+        assert!(search_for_livelocks("broken", setup).livelocks > 0, "{variant:?}");
+    }
+}
+
+// ---- Each rule is needed, and each claim can be refuted ----
+
+#[test]
+fn every_broken_rule_is_found_and_the_stories_file_is_up_to_date() {
+    let update = "run: cargo run -p rootlock-model --example stories";
+    assert!(page(holes()) == include_str!("../stories-etcd.md"), "{update}");
+}
+
+#[test]
+fn every_claim_can_be_refuted() {
+    let broken = |variant, claim| Setup { variant, claims: vec![claim], ..Setup::protocol(2) };
+    for setup in [
+        broken(Variant::LeaseFromAnswer, Claim::ExclusiveInLease),
+        Setup { clients: 3, ..broken(Variant::NoLook, Claim::ExclusiveWithKey) },
+        Setup { clients: 3, ..broken(Variant::NoLook, Claim::FirstInLine) },
+        broken(Variant::LeaseFromAnswer, Claim::LeasedHasKey),
+        Setup { moved: true, ..broken(Variant::NoBase, Claim::TokensRise) },
+        broken(Variant::NoConfirm, Claim::GrantedInLease),
+        broken(Variant::WatchFromRead, Claim::ToldAtOnce),
+    ] {
+        let checker = Etcd(setup.clone()).checker().spawn_bfs().join();
+        assert!(!checker.discoveries().is_empty(), "{setup:?}");
+    }
+}

@@ -1,0 +1,195 @@
+//! The protocol on PostgreSQL keeps what it promises, and each of its rules is needed.
+
+use std::time::Instant;
+
+use rootlock_model::postgres::claims::{Claim, SAFETY};
+use rootlock_model::postgres::protocol::Postgres;
+use rootlock_model::postgres::setup::{Setup, Variant};
+use rootlock_model::postgres::stories::holes;
+use rootlock_model::progress::{Progress, search};
+use rootlock_model::setup::Timing;
+use rootlock_model::trace::page;
+use stateright::{Checker, Model};
+
+/// What is promised when sessions may end early. Tokens rise in the order of their writing; a
+/// client may hear of its grant after the next one does.
+const SAFETY_OF_THE_CONNECTED: [Claim; 3] =
+    [Claim::ExclusiveConnected, Claim::GrantedInLease, Claim::NothingStranded];
+
+fn with(claims: &[Claim], more: &[Claim]) -> Vec<Claim> {
+    [claims, more].concat()
+}
+
+/// Visits all states; panics with the trace if a claim is refuted or something is never seen.
+fn holds(what: &str, setup: Setup) {
+    let start = Instant::now();
+    let checker = Postgres(setup).checker().threads(2).spawn_bfs().join();
+    println!(
+        "{what}: {} states, {} steps, {:.1?}",
+        checker.unique_state_count(),
+        checker.state_count(),
+        start.elapsed()
+    );
+    checker.assert_properties();
+}
+
+#[test]
+fn two_exclusive() {
+    let sees =
+        [Claim::SeesTakeover, Claim::SeesQuarantine, Claim::SeesLateToken, Claim::SeesCancelRace];
+    holds("two, exclusive", Setup { claims: with(&SAFETY, &sees), ..Setup::protocol(2) });
+    holds("two, exclusive, long T", Setup { timing: Timing::LONG, ..Setup::protocol(2) });
+}
+
+#[test]
+fn two_exclusive_or_shared() {
+    let sees = [Claim::SeesSharing, Claim::SeesQuarantine];
+    holds(
+        "two, shared",
+        Setup { shared: true, claims: with(&SAFETY, &sees), ..Setup::protocol(2) },
+    );
+}
+
+#[test]
+fn two_on_different_terms() {
+    let hasty = Some(Timing::SHORT);
+    holds("two, hasty", Setup { timing: Timing::SMALL, hasty, ..Setup::protocol(2) });
+    holds(
+        "two, hasty, server's clock set back",
+        Setup { timing: Timing::SMALL, hasty, stuck_clock: true, ..Setup::protocol(2) },
+    );
+}
+
+#[test]
+fn the_server_keeps_the_session_of_a_lease() {
+    let setup = Setup {
+        shared: true,
+        restarts: false,
+        claims: with(&SAFETY, &[Claim::LeasedIsConnected]),
+        ..Setup::protocol(2)
+    };
+    holds("two, shared, no restart", setup.clone());
+    holds(
+        "two, shared, no restart, server's clock set back",
+        Setup { stuck_clock: true, ..setup.clone() },
+    );
+    holds("two, shared, no restart, other sessions answer", Setup { reroutes: true, ..setup });
+}
+
+/// What is left is what the server's lock itself gives.
+#[test]
+fn sessions_that_end_early_are_exclusive_while_they_last() {
+    holds(
+        "two, shared, early ends",
+        Setup {
+            shared: true,
+            early_ends: true,
+            claims: SAFETY_OF_THE_CONNECTED.to_vec(),
+            ..Setup::protocol(2)
+        },
+    );
+}
+
+#[test]
+fn tokens_rise_over_the_move_from_a_directory() {
+    holds("two, moved", Setup { moved: true, ..Setup::protocol(2) });
+}
+
+/// Then a crash of the server may cost a quarantine, and nothing else.
+#[test]
+fn a_release_need_not_be_on_disk() {
+    let claims = SAFETY.into_iter().filter(|&claim| claim != Claim::QuarantinedForAReason);
+    holds(
+        "two, lazy releases",
+        Setup { lazy_releases: true, claims: claims.collect(), ..Setup::protocol(2) },
+    );
+}
+
+#[test]
+fn three_exclusive() {
+    holds("three, exclusive", Setup::protocol(3));
+}
+
+#[test]
+#[ignore = "some minutes: cargo test -p rootlock-model -- --ignored postgres_with_all_switches"]
+fn postgres_with_all_switches() {
+    let hasty = Some(Timing::SHORT);
+    holds(
+        "two, shared, hasty",
+        Setup { shared: true, timing: Timing::SMALL, hasty, ..Setup::protocol(2) },
+    );
+    let claims = SAFETY.into_iter().filter(|&claim| claim != Claim::QuarantinedForAReason);
+    holds(
+        "two, shared, lazy releases",
+        Setup { shared: true, lazy_releases: true, claims: claims.collect(), ..Setup::protocol(2) },
+    );
+    no_livelock("two, shared", Setup { shared: true, ..Setup::protocol(2) });
+    holds(
+        "three, shared, no cancels",
+        Setup { shared: true, cancels: false, ..Setup::protocol(3) },
+    );
+}
+
+// ---- Progress ----
+
+fn search_for_livelocks(what: &str, setup: Setup) -> Progress {
+    let start = Instant::now();
+    let progress = search(&Postgres(Setup { symmetry: false, ..setup }));
+    println!("{what}: {progress:?}, {:.1?}", start.elapsed());
+    progress
+}
+
+fn no_livelock(what: &str, setup: Setup) {
+    let Progress { livelocks, dead_ends, .. } = search_for_livelocks(what, setup);
+    assert_eq!((livelocks, dead_ends), (0, 0), "{what}");
+}
+
+#[test]
+fn nobody_waits_forever() {
+    no_livelock("two", Setup::protocol(2));
+    no_livelock(
+        "two, shared, no cancels",
+        Setup { shared: true, cancels: false, ..Setup::protocol(2) },
+    );
+    no_livelock("two, server's clock set back", Setup { stuck_clock: true, ..Setup::protocol(2) });
+    no_livelock("two, early ends", Setup { early_ends: true, ..Setup::protocol(2) });
+}
+
+#[test]
+fn whoever_has_no_timeout_is_waited_for_forever() {
+    let setup = Setup { variant: Variant::NoTimeout, ..Setup::protocol(2) };
+    assert!(search_for_livelocks("no timeout", setup).livelocks > 0);
+}
+
+/// The server ends its session just when the quarantine is over, again and again.
+#[test]
+fn whoever_says_nothing_in_quarantine_may_sit_there_forever() {
+    let setup = Setup { variant: Variant::SilentQuarantine, ..Setup::protocol(2) };
+    assert!(search_for_livelocks("silent quarantine", setup).livelocks > 0);
+}
+
+// ---- Each rule is needed, and each claim can be refuted ----
+
+#[test]
+fn every_broken_rule_is_found_and_the_stories_file_is_up_to_date() {
+    let update = "run: cargo run -p rootlock-model --example stories";
+    assert!(page(holes()) == include_str!("../stories-postgres.md"), "{update}");
+}
+
+#[test]
+fn every_claim_can_be_refuted() {
+    let broken = |variant, claim| Setup { variant, claims: vec![claim], ..Setup::protocol(2) };
+    let from_answer = broken(Variant::LeaseFromAnswer, Claim::LeasedIsConnected);
+    for setup in [
+        broken(Variant::NoQuarantine, Claim::ExclusiveInLease),
+        broken(Variant::SharedSession, Claim::ExclusiveConnected),
+        Setup { restarts: false, ..from_answer },
+        broken(Variant::TokenBeforeLock, Claim::TokensRise),
+        broken(Variant::NoConfirm, Claim::GrantedInLease),
+        broken(Variant::KeepsHeld, Claim::QuarantinedForAReason),
+        broken(Variant::CancelForgotten, Claim::NothingStranded),
+    ] {
+        let checker = Postgres(setup.clone()).checker().spawn_bfs().join();
+        assert!(!checker.discoveries().is_empty(), "{setup:?}");
+    }
+}
