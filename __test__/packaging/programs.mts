@@ -37,6 +37,7 @@ main()
 /** The same, with wrong types where marked. */
 export const typed = `
 import { LockError, openRoot, tryLock, type Holder, type UnlockFunc } from 'rootlock'
+import { checkSync, lock, type LockedError } from 'rootlock/proper-lockfile'
 
 export async function main(): Promise<void> {
   const root = await openRoot(process.cwd())
@@ -52,6 +53,14 @@ export async function main(): Promise<void> {
   }
   await unlock()
   await root.close()
+  const options = { lockfilePath: 'typed.lock', retries: { retries: 1, maxTimeout: 1 } }
+  const release: () => Promise<void> = await lock('.', options)
+  // @ts-expect-error stale is a number
+  const isLocked: boolean = checkSync('.', { lockfilePath: 'typed.lock', stale: '10000' })
+  await lock('.', options).catch(({ code, holder }: LockedError) => {
+    if (code !== 'ELOCKED' || holder?.pid !== process.pid || !isLocked) throw new Error(code)
+  })
+  await release()
   console.log('locked')
 }
 main()
