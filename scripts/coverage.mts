@@ -78,6 +78,8 @@ run(
     '--include',
     'index.js',
     '--include',
+    'proper-lockfile.js',
+    '--include',
     'src/**'
   ],
   base
