@@ -4,6 +4,7 @@ import {
   existsSync,
   openSync,
   closeSync,
+  readSync,
   renameSync,
   rmSync,
   truncateSync,
@@ -187,8 +188,14 @@ function scribble(guard: string, seed: number): void {
         // Behind the prefix of every record: a guard without it is somebody else's, and refused.
         for (const slot of [0, 512]) writeSync(file, Buffer.from('rootlock'), 0, 8, slot)
         return void writeSync(file, bytes, 0, Math.min(bytes.length, 504), 8)
-      case 'somewhere':
-        return void writeSync(file, bytes, 0, 1, random.of([0, 512]) + random.between(8, 511))
+      case 'somewhere': {
+        // In a record: one byte among zeros, which other damage has left, is somebody else's file too.
+        const slot = random.of([0, 512])
+        const start = Buffer.alloc(8)
+        readSync(file, start, 0, 8, slot)
+        if (start.toString('latin1') !== 'rootlock') return
+        return void writeSync(file, bytes, 0, 1, slot + random.between(8, 511))
+      }
       case 'cut':
         return truncateSync(guard, random.between(0, 1_023))
       case 'long':
