@@ -80,6 +80,10 @@ test('a call that blocks is in line with those that do not, of other processes t
   await first.says('waiting')
   const second = blocked(t, { root })
   await second.prints('waiting\n')
+  // It says so when it begins; its place is the one that it has in the kernel.
+  const waiting = () =>
+    ['.lock', '.lock.guard'].flatMap((file) => kernelLocks(root, file).filter(({ waits }) => waits))
+  if (!linux) await eventually('both wait in the kernel', () => waiting().length > 1)
   const third = child(t, 'holder', { root })
   await third.says('waiting')
   await unlock()
