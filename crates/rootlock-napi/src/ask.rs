@@ -22,7 +22,7 @@ pub const ASK_NOTIFY: u32 = 8;
 #[napi]
 pub const ASK_LOGGER: u32 = 16;
 
-/// Events are kept for [`crate::environment::BindingEnvironment::next`], because JavaScript blocks for
+/// Events are kept for [`crate::environment::next`], because JavaScript blocks for
 /// them.
 #[napi]
 pub const ASK_BLOCK: u32 = 32;

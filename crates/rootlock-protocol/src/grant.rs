@@ -26,7 +26,7 @@ pub struct Wanted {
 pub struct Grant {
     /// The fencing token.
     pub token: u64,
-    /// The last token set aside for the [run](crate::run).
+    /// The last token set aside for the [run].
     pub(crate) last: u64,
     /// Whether the ledger's record is this grant's own, rather than that of the run's first grant.
     pub recorded: bool,
