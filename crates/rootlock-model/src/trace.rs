@@ -2,6 +2,7 @@
 //! does until another one moves or time passes.
 
 use std::fmt::Write as _;
+use std::hash::Hash;
 
 use stateright::{Checker, Model, Property};
 
@@ -17,7 +18,13 @@ pub enum Turn {
 }
 
 /// A model whose runs can be told.
-pub trait Told: Model<State: Copy> {
+pub trait Told:
+    Model<State: Copy + Hash + PartialEq + Send + Sync, Action: Copy + PartialEq>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
     /// How many clients there are.
     fn clients(&self) -> usize;
 
@@ -50,14 +57,7 @@ pub struct Story {
     pub states: usize,
 }
 
-impl<M> Hole<M>
-where
-    M: Told<State: std::hash::Hash + PartialEq + Send + Sync + 'static, Action: Copy + PartialEq>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
+impl<M: Told> Hole<M> {
     /// Searches until the claim is refuted; `None` if it never is.
     pub fn find(&self) -> Option<Story> {
         let properties: Vec<Property<M>> = self.model.properties();
@@ -75,14 +75,7 @@ where
 /// # Panics
 ///
 /// If one is not found.
-pub fn page<M>(holes: Vec<Hole<M>>) -> String
-where
-    M: Told<State: std::hash::Hash + PartialEq + Send + Sync + 'static, Action: Copy + PartialEq>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
+pub fn page(holes: Vec<Hole<impl Told>>) -> String {
     let mut text = String::from(crate::stories::HEADER);
     for hole in holes {
         let story = hole.find().unwrap_or_else(|| panic!("not found: {}", hole.title));
@@ -92,7 +85,7 @@ where
     text
 }
 
-fn lines<M: Told<Action: Copy>>(model: &M, actions: &[M::Action]) -> String {
+fn lines<M: Told>(model: &M, actions: &[M::Action]) -> String {
     let mut names: Vec<String> = (1..=model.clients()).map(|number| format!("P{number}")).collect();
     let mut turns: Vec<(String, Vec<String>)> = Vec::new();
     let mut s = model.init_states()[0];

@@ -1,13 +1,14 @@
 //! The claims are not empty: each is refuted where it should be.
 
+mod common;
+
 use rootlock_model::claims::Claim;
 use rootlock_model::protocol::Lock;
 use rootlock_model::setup::{Setup, Variant, Wall};
-use stateright::{Checker, Model};
 
 fn is_refuted(claim: Claim, setup: Setup) -> bool {
     let setup = Setup { claims: vec![claim], ..setup };
-    !Lock(setup).checker().spawn_bfs().join().discoveries().is_empty()
+    common::is_refuted(Lock(setup))
 }
 
 #[test]

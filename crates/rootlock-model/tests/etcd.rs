@@ -1,41 +1,28 @@
 //! The protocol on etcd keeps what it promises, and each of its rules is needed.
 
-use std::time::Instant;
+mod common;
 
+use common::with;
 use rootlock_model::etcd::claims::{Claim, SAFETY};
 use rootlock_model::etcd::protocol::Etcd;
 use rootlock_model::etcd::setup::{Setup, Variant};
 use rootlock_model::etcd::stories::holes;
-use rootlock_model::progress::{Progress, search};
+use rootlock_model::progress::Progress;
 use rootlock_model::setup::Timing;
 use rootlock_model::trace::page;
-use stateright::{Checker, Model};
 
 /// What is promised when leases may end early. Tokens rise in the order of the line; a client may
 /// hear of its grant after the next one does.
 const SAFETY_OF_THE_KEY: [Claim; 4] =
     [Claim::ExclusiveWithKey, Claim::FirstInLine, Claim::GrantedInLease, Claim::ToldAtOnce];
 
-fn with(claims: &[Claim], more: &[Claim]) -> Vec<Claim> {
-    [claims, more].concat()
-}
-
 /// Clients that freeze, are cut off and release; nothing else happens.
 fn alone(setup: Setup) -> Setup {
     Setup { elections: false, pauses: false, crashes: false, cancels: false, ..setup }
 }
 
-/// Visits all states; panics with the trace if a claim is refuted or something is never seen.
 fn holds(what: &str, setup: Setup) {
-    let start = Instant::now();
-    let checker = Etcd(setup).checker().threads(2).spawn_bfs().join();
-    println!(
-        "{what}: {} states, {} steps, {:.1?}",
-        checker.unique_state_count(),
-        checker.state_count(),
-        start.elapsed()
-    );
-    checker.assert_properties();
+    common::holds(what, Etcd(setup));
 }
 
 #[test]
@@ -132,16 +119,17 @@ fn etcd_with_all_switches() {
 
 // ---- Progress ----
 
+/// Fairness is about individuals.
+fn individuals(setup: Setup) -> Etcd {
+    Etcd(Setup { symmetry: false, ..setup })
+}
+
 fn search_for_livelocks(what: &str, setup: Setup) -> Progress {
-    let start = Instant::now();
-    let progress = search(&Etcd(Setup { symmetry: false, ..setup }));
-    println!("{what}: {progress:?}, {:.1?}", start.elapsed());
-    progress
+    common::search_for_livelocks(what, &individuals(setup))
 }
 
 fn no_livelock(what: &str, setup: Setup) {
-    let Progress { livelocks, dead_ends, .. } = search_for_livelocks(what, setup);
-    assert_eq!((livelocks, dead_ends), (0, 0), "{what}");
+    common::no_livelock(what, &individuals(setup));
 }
 
 #[test]
@@ -182,7 +170,6 @@ fn every_claim_can_be_refuted() {
         broken(Variant::NoConfirm, Claim::GrantedInLease),
         broken(Variant::WatchFromRead, Claim::ToldAtOnce),
     ] {
-        let checker = Etcd(setup.clone()).checker().spawn_bfs().join();
-        assert!(!checker.discoveries().is_empty(), "{setup:?}");
+        assert!(common::is_refuted(Etcd(setup.clone())), "{setup:?}");
     }
 }

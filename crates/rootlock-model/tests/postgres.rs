@@ -1,36 +1,23 @@
 //! The protocol on PostgreSQL keeps what it promises, and each of its rules is needed.
 
-use std::time::Instant;
+mod common;
 
+use common::with;
 use rootlock_model::postgres::claims::{Claim, SAFETY};
 use rootlock_model::postgres::protocol::Postgres;
 use rootlock_model::postgres::setup::{Setup, Variant};
 use rootlock_model::postgres::stories::holes;
-use rootlock_model::progress::{Progress, search};
+use rootlock_model::progress::Progress;
 use rootlock_model::setup::Timing;
 use rootlock_model::trace::page;
-use stateright::{Checker, Model};
 
 /// What is promised when sessions may end early. Tokens rise in the order of their writing; a
 /// client may hear of its grant after the next one does.
 const SAFETY_OF_THE_CONNECTED: [Claim; 3] =
     [Claim::ExclusiveConnected, Claim::GrantedInLease, Claim::NothingStranded];
 
-fn with(claims: &[Claim], more: &[Claim]) -> Vec<Claim> {
-    [claims, more].concat()
-}
-
-/// Visits all states; panics with the trace if a claim is refuted or something is never seen.
 fn holds(what: &str, setup: Setup) {
-    let start = Instant::now();
-    let checker = Postgres(setup).checker().threads(2).spawn_bfs().join();
-    println!(
-        "{what}: {} states, {} steps, {:.1?}",
-        checker.unique_state_count(),
-        checker.state_count(),
-        start.elapsed()
-    );
-    checker.assert_properties();
+    common::holds(what, Postgres(setup));
 }
 
 #[test]
@@ -132,16 +119,17 @@ fn postgres_with_all_switches() {
 
 // ---- Progress ----
 
+/// Fairness is about individuals.
+fn individuals(setup: Setup) -> Postgres {
+    Postgres(Setup { symmetry: false, ..setup })
+}
+
 fn search_for_livelocks(what: &str, setup: Setup) -> Progress {
-    let start = Instant::now();
-    let progress = search(&Postgres(Setup { symmetry: false, ..setup }));
-    println!("{what}: {progress:?}, {:.1?}", start.elapsed());
-    progress
+    common::search_for_livelocks(what, &individuals(setup))
 }
 
 fn no_livelock(what: &str, setup: Setup) {
-    let Progress { livelocks, dead_ends, .. } = search_for_livelocks(what, setup);
-    assert_eq!((livelocks, dead_ends), (0, 0), "{what}");
+    common::no_livelock(what, &individuals(setup));
 }
 
 #[test]
@@ -189,7 +177,6 @@ fn every_claim_can_be_refuted() {
         broken(Variant::KeepsHeld, Claim::QuarantinedForAReason),
         broken(Variant::CancelForgotten, Claim::NothingStranded),
     ] {
-        let checker = Postgres(setup.clone()).checker().spawn_bfs().join();
-        assert!(!checker.discoveries().is_empty(), "{setup:?}");
+        assert!(common::is_refuted(Postgres(setup.clone())), "{setup:?}");
     }
 }

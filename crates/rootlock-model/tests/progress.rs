@@ -1,17 +1,13 @@
 //! Contenders do not keep each other from the lock.
 
-use std::time::Instant;
+mod common;
 
-use rootlock_model::progress::{Progress, search};
+use rootlock_model::progress::search;
 use rootlock_model::protocol::Lock;
 use rootlock_model::setup::Setup;
 
 fn no_livelock(what: &str, setup: Setup) {
-    let start = Instant::now();
-    let progress = search(&Lock(Setup { symmetry: false, ..setup }));
-    println!("{what}: {progress:?}, {:.1?}", start.elapsed());
-    let Progress { livelocks, dead_ends, .. } = progress;
-    assert_eq!((livelocks, dead_ends), (0, 0), "{what}: {progress:?}");
+    common::no_livelock(what, &Lock(Setup { symmetry: false, ..setup }));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! P keeps its promises in every reachable state.
 
-use std::time::Instant;
+mod common;
 
+use common::with;
 use rootlock_model::claims::{Claim, SAFETY};
 use rootlock_model::protocol::Lock;
 use rootlock_model::setup::{Setup, Start, Timing, Wall};
-use stateright::{Checker, Model};
 
 /// What is promised when wall clocks lie.
 const SAFETY_IN_LIES: [Claim; 6] = [
@@ -20,21 +20,8 @@ const SAFETY_IN_LIES: [Claim; 6] = [
 /// What is promised when a foreign program unlinks L.
 const SAFETY_IN_MIXED_FLEETS: [Claim; 2] = [Claim::RobbedLearns, Claim::TokensRise];
 
-fn with(claims: &[Claim], more: &[Claim]) -> Vec<Claim> {
-    [claims, more].concat()
-}
-
-/// Visits all states; panics with the trace if a claim is refuted or something is never seen.
 fn holds(what: &str, setup: Setup) {
-    let start = Instant::now();
-    let checker = Lock(setup).checker().threads(2).spawn_bfs().join();
-    println!(
-        "{what}: {} states, {} steps, {:.1?}",
-        checker.unique_state_count(),
-        checker.state_count(),
-        start.elapsed()
-    );
-    checker.assert_properties();
+    common::holds(what, Lock(setup));
 }
 
 #[test]
