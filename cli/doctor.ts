@@ -15,7 +15,7 @@ import { parse, type Target } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
 import { fail, ok, warn, type Finding, type Verdict } from './finding'
-import { guardContent, lockFiles } from './lock-files'
+import { guardContent, lockFiles, MOVE_AWAY } from './lock-files'
 import { dieOf } from './signals'
 import { trial } from './trial'
 import { duration, reachMeans, who } from './words'
@@ -195,8 +195,7 @@ async function* record(directory: string, fileName: string, name: string): Async
       await tryLock(directory, { fileName: name, wait: false })
     )()
   } catch (error) {
-    const next =
-      remedy(codeOf(error), directory) ?? 'Lock another name (--file-name), or move that file away'
+    const next = remedy(codeOf(error), directory) ?? MOVE_AWAY
     yield fail((error as Error).message.replaceAll(copy, guard), next)
   }
   await remove(directory, name)

@@ -12,7 +12,8 @@ import { fail, ok, warn, type Finding } from './finding'
 /** Many times the size of a guard of ours, which has two records of 512 bytes. */
 const MOST_GUARD_BYTES = 64 * 1024
 
-const MOVE_AWAY = 'Lock another name (--file-name), or move that file away'
+/** What to do if a file of ours can't be where another one is. */
+export const MOVE_AWAY = 'Lock another name (--file-name), or move that file away'
 
 type Look = (path: string, stat: Stats) => Finding | undefined | Promise<Finding | undefined>
 

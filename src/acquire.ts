@@ -239,14 +239,14 @@ function blocked(request: Request): UnlockFunc {
   const waiting = new Waiting(
     request,
     (unlock) => (settle = () => unlock as UnlockFunc),
-    (error) => (settle = () => raise(error))
+    (error) => {
+      settle = () => {
+        throw error
+      }
+    }
   )
   while (!waiting.hasEnded) block(request.key)
   return settle!()
-}
-
-function raise(error: unknown): never {
-  throw error
 }
 
 const blocks = ({ ask }: Request): boolean => (ask & ASK_BLOCK) !== 0

@@ -68,23 +68,18 @@ export function block(key: number): void {
 
 /**
  * Releases a lock. Returns whether that is done; if not, the `released` event follows, with any error.
- * A loss that the caller does not know yet is told first.
+ * If the lock was lost and the caller does not know it, releases nothing and returns the reason.
  *
  * @param blocks whether the event is waited for by `block`
  */
 export function release(
   key: number,
   knowsLoss: boolean,
-  lose: (reason: LostReason) => void,
   observer: Observer | undefined,
   blocks: boolean
-): boolean {
-  let released = environment.release(key, knowsLoss, blocks)
-  if (typeof released === 'string') {
-    lose(released)
-    released = environment.release(key, true, blocks)
-  }
-  if (released === false) return false
+): boolean | LostReason {
+  const released = environment.release(key, knowsLoss, blocks)
+  if (released === false || typeof released === 'string') return released
   if (released === true) {
     observer?.released(undefined)
     return true

@@ -1,8 +1,8 @@
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 
 import { fileName, path as checkedPath } from './arguments'
 import { noFile } from './lock-error'
-import { lastName, realFile } from './paths'
+import { realFile } from './paths'
 
 /** The lock of a file: what `file` returns, and all that lock or inspect take. */
 export interface FileLock {
@@ -22,7 +22,7 @@ class LockOfFile implements FileLock {
   constructor(path: string) {
     this.path = path
     this.directory = dirname(path)
-    this.fileName = fileName(`${lastName(path)}.lock`, 'path')!
+    this.fileName = fileName(`${basename(path)}.lock`, 'path')!
   }
 }
 

@@ -161,9 +161,13 @@ class HeldLock implements Listener {
     // Stops listening before the release, whose events may already belong to the next grant.
     ignore(this.#key)
     try {
-      const lose = (reason: LostReason) => this.#lose(reason)
       const { observer } = this.#reporting
-      if (release(this.#key, this.#lost !== undefined, lose, observer, blocks)) {
+      let released = release(this.#key, this.#lost !== undefined, observer, blocks)
+      if (typeof released === 'string') {
+        this.#lose(released)
+        released = release(this.#key, true, observer, blocks)
+      }
+      if (released) {
         this.#result = {}
         return Promise.resolve()
       }

@@ -21,9 +21,6 @@ export function absolute(path: string): string {
   return path === '' || isAbsolute(path) ? path : absolutePath(path)
 }
 
-/** The last name of a path. */
-export const lastName = (path: string): string => basename(path)
-
 /** As many links as the system itself follows. */
 const MOST_LINKS = 40
 

@@ -84,7 +84,7 @@ fn seal_slot(slot: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::Index;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     prop_compose! {
-        fn record()(
+        pub(crate) fn record()(
             token in 0..MAX_TOKEN,
             run in 0_u64..2_000,
             shared in any::<bool>(),

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::fuzzing;
 
 /// The first version's writer.
 fn written_by_the_first(record: &Record) -> [u8; SLOT] {
@@ -65,34 +66,20 @@ fn read_by_the_first(slot: &[u8]) -> Option<Record> {
     Some(Record { token, last, mode, granted_at, terms, file, leftover, grantee })
 }
 
-prop_compose! {
-    fn record()(
-        token in 0..MAX_TOKEN,
-        run in 0_u64..2_000,
-        shared in any::<bool>(),
-        granted_at in any::<u64>(),
-        heartbeat in any::<u64>(),
-        stale in any::<u64>(),
-        volume in any::<u64>(),
-        index in prop_oneof![any::<u128>(), any::<u64>().prop_map(u128::from)],
-        leftover in any::<bool>(),
-        command in ".{0,200}",
-    ) -> Record {
-        let process = Process { command, ..Process::this().clone() };
-        Record {
-            token,
-            last: (token + run).min(MAX_TOKEN - 1),
-            mode: if shared { Mode::Shared } else { Mode::Exclusive },
+/// Any record, also with values that are cut to what a record may hold.
+fn record() -> impl Strategy<Value = Record> {
+    let index = prop_oneof![any::<u128>(), any::<u64>().prop_map(u128::from)];
+    (fuzzing::tests::record(), any::<u64>(), any::<u64>(), any::<u64>(), index).prop_map(
+        |(record, granted_at, heartbeat, stale, index)| Record {
             granted_at,
             terms: Terms {
                 heartbeat: Duration::from_millis(heartbeat),
                 stale: Duration::from_millis(stale),
             },
-            file: FileId { volume, index },
-            leftover,
-            grantee: Grantee::encode(&process),
-        }
-    }
+            file: FileId { index, ..record.file },
+            ..record
+        },
+    )
 }
 
 /// Changes a byte, and corrects the checksum.
