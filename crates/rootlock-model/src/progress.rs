@@ -32,8 +32,8 @@ pub trait Contest: Model<State: Copy + Eq + Hash> {
     /// Whether time may pass, now that nothing goes wrong any more.
     fn may_tick(&self, s: &Self::State) -> bool;
 
-    /// All that can happen, with its meaning.
-    fn moves(&self, s: &Self::State) -> Vec<(Move, Self::State)>;
+    /// What an action means, and with it the state that it leads to.
+    fn kind(&self, s: &Self::State, action: Self::Action, next: &Self::State) -> Move;
 }
 
 /// What an action is for the search.
@@ -121,9 +121,9 @@ impl Contest for Lock {
         !(0..self.0.processes).any(|i| !s.processes[i].is_holder() && self.is_urgent(s, i))
     }
 
-    fn moves(&self, s: &State) -> Vec<(Move, State)> {
+    fn kind(&self, s: &State, action: Action, next: &State) -> Move {
         use Step::*;
-        let kind = |action, next: &State| match action {
+        match action {
             Action::Tick => Move::Tick,
             Action::Sleep | Action::ForeignUnlink | Action::RemoveGuard => Move::Past,
             Action::Of(i, step) => {
@@ -137,8 +137,7 @@ impl Contest for Lock {
                     Move::Step { actor, must: p.phase != Phase::Idle, grants }
                 }
             }
-        };
-        self.next_steps(s).into_iter().map(|(action, next)| (kind(action, &next), next)).collect()
+        }
     }
 }
 
@@ -192,7 +191,8 @@ impl Edges {
         let open = model.is_open(s);
         // A tick that changes nothing any more is no step for the checker, but time passes.
         let mut later = number;
-        for (kind, next) in model.moves(s) {
+        for (action, next) in model.next_steps(s) {
+            let kind = model.kind(s, action, &next);
             let to = find(next);
             match kind {
                 Move::Past => {}

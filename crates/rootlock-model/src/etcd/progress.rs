@@ -4,8 +4,6 @@
 //! whoever waits is neither stopped nor cut off: no time passes while such a client has something
 //! on its way, or a step to take.
 
-use stateright::Model;
-
 use super::protocol::{Action, Etcd, Step};
 use super::state::{Phase, State, Watch};
 use crate::progress::{Contest, Move};
@@ -37,24 +35,20 @@ impl Contest for Etcd {
         })
     }
 
-    fn moves(&self, s: &State) -> Vec<(Move, State)> {
+    fn kind(&self, s: &State, action: Action, next: &State) -> Move {
         use Step::*;
-        let kind = |action, next: &State| {
-            let (i, step) = match action {
-                Action::Tick => return Move::Tick,
-                Action::Elect | Action::Restore(_) => return Move::Past,
-                Action::Of(i, step) => (usize::from(i), step),
-            };
-            let c = &s.clients[i];
-            let stops =
-                matches!(step, Retry | Crash | Cancel | HandOver | Release | EndEarly | Pause);
-            if stops || c.is_holder() && !step.is_clusters() {
-                return Move::Past;
-            }
-            let actor = if step.is_clusters() { self.0.clients + i } else { i };
-            let grants = next.clients[i].is_holder() && !c.is_holder();
-            Move::Step { actor, must: !matches!(step, Session(..)), grants }
+        let (i, step) = match action {
+            Action::Tick => return Move::Tick,
+            Action::Elect | Action::Restore(_) => return Move::Past,
+            Action::Of(i, step) => (usize::from(i), step),
         };
-        self.next_steps(s).into_iter().map(|(action, next)| (kind(action, &next), next)).collect()
+        let c = &s.clients[i];
+        let stops = matches!(step, Retry | Crash | Cancel | HandOver | Release | EndEarly | Pause);
+        if stops || c.is_holder() && !step.is_clusters() {
+            return Move::Past;
+        }
+        let actor = if step.is_clusters() { self.0.clients + i } else { i };
+        let grants = next.clients[i].is_holder() && !c.is_holder();
+        Move::Step { actor, must: !matches!(step, Session(..)), grants }
     }
 }
