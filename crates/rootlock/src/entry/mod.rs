@@ -22,7 +22,7 @@ use std::time::Duration;
 use rootlock_protocol::watch::Watch;
 use rootlock_protocol::{Fault, LockDir};
 use rootlock_sys::sync::{self, Mutex};
-use rootlock_sys::{FileId, Interrupt, Locality, clock};
+use rootlock_sys::{FileId, Interrupt, Locality, Nanos, clock};
 
 use crate::Holder;
 use crate::events::Details;
@@ -185,5 +185,11 @@ impl LockEntry {
             // Over a network, an announcement would be a lock like any other.
             Locality::Remote => None,
         }
+    }
+
+    /// Whether a writer of another process has waited since before that time.
+    fn writers_wait(&self, before: Nanos) -> bool {
+        let LockDir { dir, names, guard, locality, .. } = &self.files;
+        *locality == Locality::Local && guard.writers_wait(dir, names, before)
     }
 }
