@@ -3,7 +3,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { printable } from '../src/printable'
-import { diagnose, type LockOwner, type Diagnosis } from '../src/diagnosis'
+import type { LockOwner } from '../index'
+import { diagnose, type Diagnosis } from '../src/diagnosis'
 import { parse } from './arguments'
 import { exits } from './exits'
 import { locking } from './failure'
@@ -118,5 +119,5 @@ function stateOf({ state, holders }: Diagnosis): string {
   }
 }
 
-const all = (owners: LockOwner[]) =>
+const all = (owners: readonly LockOwner[]) =>
   owners.map((owner) => `${who(owner)} ${owner.mode === 'shared' ? 'reads' : 'writes'}`).join(', ')

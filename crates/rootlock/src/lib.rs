@@ -53,7 +53,7 @@ mod session;
 mod sleep;
 mod timer;
 
-pub use diagnose::{Diagnosis, LockOwner};
+pub use diagnose::Diagnosis;
 pub use entry::{Acquired, Wait};
 pub use error::{Error, ErrorKind, Operation, Refusal};
 pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
@@ -64,5 +64,5 @@ pub use root::{Request, Root};
 pub use session::{Answer, Event, Observer, Place, Session};
 
 pub use rootlock_protocol::Holder;
-pub use rootlock_protocol::inspect::{LockState, State};
+pub use rootlock_protocol::inspect::{LockOwner, LockState, State};
 pub use rootlock_sys::{FileSystem, Mode, Reach};

@@ -222,6 +222,11 @@ impl<P: Clone> Queue<P> {
         self.holder.is_some()
     }
 
+    /// How many callers wait, if any, and what the first of them wants.
+    pub(crate) fn callers(&self) -> Option<(Mode, usize)> {
+        Some((self.first()?.mode, self.queued.len()))
+    }
+
     // Asking.
 
     /// Whether a newcomer may try the lock at once: it would overtake nobody, and this process does

@@ -24,11 +24,11 @@ use rootlock_protocol::{Fault, LockDir};
 use rootlock_sys::sync::{self, Mutex};
 use rootlock_sys::{FileId, Interrupt, Locality, Nanos, clock};
 
-use crate::Holder;
 use crate::events::Details;
 use crate::pool;
 use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
 use crate::timer;
+use crate::{Holder, Mode};
 
 pub use acquired::{Acquired, Wait};
 use kept::KeptFile;
@@ -176,6 +176,11 @@ impl LockEntry {
             Ok(_) => Vec::new(),
             Err(_) => sync::lock(&self.state).queue.give_up(key),
         }
+    }
+
+    /// How many callers of this process wait, if any, and what the first of them wants.
+    pub(crate) fn callers(&self) -> Option<(Mode, usize)> {
+        sync::lock(&self.state).queue.callers()
     }
 
     /// Whether another process announces that it waits; `None` when that can't be known.
