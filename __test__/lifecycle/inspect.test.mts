@@ -157,7 +157,7 @@ needing(test, linux)(
     t.is(seen.state, 'shared')
     const pids = seen.holders!.map(({ pid, mode }) => `${pid} ${mode}`)
     t.deepEqual(pids.toSorted(), [`${holder.pid} shared`, `${process.pid} shared`].toSorted())
-    const of = (pid: number) => seen.waiters!.find((waiter) => waiter.pid === pid)
+    const of = (pid: number) => seen.waiters!.find((owner) => owner.pid === pid)
     t.like(of(other.pid), { mode: 'exclusive', callers: undefined })
     t.regex(of(other.pid)!.command!, /holder/)
     t.like(of(process.pid), { mode: 'exclusive', callers: 3 })
