@@ -242,7 +242,7 @@ impl Dir {
                         // Perhaps it was made just now, and its group is not let in yet.
                         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                             thread::park_timeout(LET_IN);
-                            return open();
+                            return open().map_err(|_| error);
                         }
                         result => return result,
                     }
