@@ -1,10 +1,12 @@
 import type { BindingLockOwner, BindingDiagnosis } from './binding'
-import { fileName as checkedFileName, defaults, path as checkedPath } from './arguments'
-import { ask, environment } from './environment'
+import { fileName as checkedFileName, defaults } from './arguments'
+import { ask } from './environment'
+import { lockFile } from './held-lock'
 import type { LockState } from './inspect'
 import { fromBinding, toHolder } from './lock-error'
-import { absolute, within } from './paths'
 import { printable } from './printable'
+import { rootPlace } from './root'
+import type { ServerUrl } from './server-url'
 
 /** A process that holds a lock or waits for it, as reported by the system. */
 export type LockOwner = BindingLockOwner
@@ -15,15 +17,14 @@ export interface Diagnosis extends Omit<BindingDiagnosis, 'state'>, LockState {
   readonly path: string
 }
 
-export async function diagnose(path: string, fileName?: string): Promise<Diagnosis> {
-  const at = checkedPath('path', path)
+export async function diagnose(root: string | ServerUrl, fileName?: string): Promise<Diagnosis> {
+  const { environment, path, shown } = rootPlace(root)
   const name = checkedFileName(fileName) ?? defaults.fileName
-  const lockFile = within(absolute(at), name)
-  const event = await ask((key) => environment.diagnose(key, at, name))
-  if (!event.diagnosis) throw fromBinding(event.error!, 'inspect')
+  const event = await ask((key) => environment.diagnose(key, path, name))
+  if (!event.diagnosis) throw fromBinding(event.error!, 'inspect', environment.engine)
   const { state: seen, ...more } = event.diagnosis
   return {
-    path: lockFile,
+    path: lockFile({ environment, root: shown, fileName: name }),
     state: seen.state,
     ...(seen.holder && { holder: toHolder(seen.holder) }),
     ...(seen.ageMs !== undefined && { ageMs: seen.ageMs }),
