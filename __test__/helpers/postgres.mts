@@ -111,8 +111,13 @@ export class Server {
     const [command, args] = line(
       this.#uid,
       join(bin!, 'initdb'),
-      ...['--pgdata', this.#data, '--username', 'postgres', '--auth-local', 'trust'],
-      ...['--auth-host', 'scram-sha-256', '--no-sync', '--encoding', 'UTF8', '--locale', 'C']
+      `--pgdata=${this.#data}`,
+      '--username=postgres',
+      '--auth-local=trust',
+      '--auth-host=scram-sha-256',
+      '--no-sync',
+      '--encoding=UTF8',
+      '--locale=C'
     )
     await execute(command, args, { cwd: this.folder })
     const lines = [
