@@ -64,7 +64,8 @@ pub struct Refusal {
 }
 
 impl Error {
-    pub(crate) fn new(operation: Operation, path: &Path, kind: ErrorKind) -> Self {
+    /// An error without a holder.
+    pub fn new(operation: Operation, path: &Path, kind: ErrorKind) -> Self {
         Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
     }
 
@@ -77,7 +78,9 @@ impl Error {
         Self::new(operation, path, ErrorKind::InvalidArgument(what))
     }
 
-    pub(crate) fn with_holder(mut self, holder: Option<Holder>) -> Self {
+    /// The same with the holder, if known.
+    #[must_use]
+    pub fn with_holder(mut self, holder: Option<Holder>) -> Self {
         self.holder = holder.map(Box::new);
         self
     }

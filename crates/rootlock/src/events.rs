@@ -5,12 +5,12 @@ use crate::{Error, Holder, Lock};
 /// Receives the events of one user's locks and waits, each with the tag of its request. Called from
 /// any thread, but never while a mutex is held that a call back into this crate would need. Must
 /// not block.
-pub trait Events: Send + Sync {
+pub trait Events<L = Lock>: Send + Sync {
     /// The lock was not free at once. Called once for a wait, before it is settled.
     fn waiting(&self, tag: u64, holder: Option<&Holder>);
 
     /// The wait is over. Dropping the lock releases it.
-    fn settled(&self, tag: u64, result: Result<Lock, Error>);
+    fn settled(&self, tag: u64, result: Result<L, Error>);
 
     /// A held lock was lost.
     fn lost(&self, tag: u64, reason: LostReason);
@@ -20,6 +20,16 @@ pub trait Events: Send + Sync {
 
     /// Something that an operator should know.
     fn log(&self, tag: u64, level: Level, message: &str, details: &Details);
+}
+
+/// The result of a release.
+#[derive(Debug)]
+pub enum Released {
+    /// Done.
+    Done(Result<(), Error>),
+    /// A beat has the descriptor, or the file system may block: another thread finishes it, and
+    /// [`Events::released`] is called then.
+    Later,
 }
 
 /// Why a lock was lost.
@@ -62,7 +72,9 @@ pub struct Details {
 }
 
 impl Details {
-    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+    /// The same with another fact.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.facts.push((name, value.to_owned()));
         self
     }

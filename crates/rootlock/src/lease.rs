@@ -22,7 +22,7 @@ use crate::timer::{self, Task, TimerKey};
 use crate::{Mode, Released, pool};
 
 /// One grant, from its beginning to its release.
-pub(crate) struct Lease {
+pub struct Lease {
     pub(crate) entry: Arc<LockEntry>,
     /// The key of the waiter that it was granted to.
     pub(crate) key: u64,

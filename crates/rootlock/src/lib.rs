@@ -24,14 +24,17 @@
 //! that compares [`Lock::token`]s stops that.
 //!
 //! # Layout
-//! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `requests` and `queue` are
+//! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `session` is generic over a
+//! [`Backend`]: `directory` is the one in this crate, `rootlock-remote` has another. `requests` and `queue` are
 //! pure state machines that decide which request is next and who is notified; `session` and `entry`
 //! carry that out with real files, threads and timers. `lease` is the life of a held lock; `timer`
 //! and `pool` are the threads. The steps on the files are in `rootlock-protocol`, the system in
 //! `rootlock-sys`.
 
+mod backend;
 mod diagnose;
 mod dir_cache;
+mod directory;
 mod entry;
 mod error;
 mod events;
@@ -48,20 +51,22 @@ mod pool;
 mod queue;
 mod requests;
 mod root;
-mod session;
+pub mod session;
 #[cfg(all(test, not(shuttle)))]
 mod sleep;
 mod timer;
 
+pub use backend::Backend;
 pub use diagnose::{Diagnosis, LockOwner};
+pub use directory::{Directory, Place, Session, place};
 pub use entry::{Acquired, Wait};
 pub use error::{Error, ErrorKind, Operation, Refusal};
-pub use events::{Details, Events, Level, LostReason, TOOK_OVER};
+pub use events::{Details, Events, Level, LostReason, Released, TOOK_OVER};
 pub use located::{Located, absolute};
-pub use lock::{Lock, Released};
-pub use options::Options;
-pub use root::{Request, Root};
-pub use session::{Answer, Event, Observer, Place, Session};
+pub use lock::Lock;
+pub use options::{Options, Request};
+pub use root::Root;
+pub use session::{Answer, Event, Observer};
 
 pub use rootlock_protocol::Holder;
 pub use rootlock_protocol::inspect::{LockState, State};

@@ -4,22 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::lease::Lease;
-use crate::{Error, LostReason, Mode};
+use crate::{LostReason, Mode, Released};
 
 /// A held lock. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
 pub struct Lock {
     lease: Arc<Lease>,
-}
-
-/// The result of a release.
-#[derive(Debug)]
-pub enum Released {
-    /// Done.
-    Done(Result<(), Error>),
-    /// A beat has the descriptor, or the file system may block: another thread finishes it, and
-    /// [`Events::released`](crate::Events::released) is called then.
-    Later,
 }
 
 impl Lock {

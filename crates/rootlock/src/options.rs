@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rootlock_protocol::Terms;
+use rootlock_protocol::{Names, Terms};
 
-use crate::{Error, Operation};
+use crate::{Error, Mode, Operation};
 
 /// The times of a lease, whether to wait, and whether another holder's lease may be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,11 @@ impl Options {
     /// missed.
     pub const MIN_STALE_IN_HEARTBEATS: u32 = Terms::MIN_STALE_IN_HEARTBEATS;
 
-    pub(crate) fn check(&self, root: &Path) -> Result<(), Error> {
+    /// Whether these times can be kept to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): says what is expected.
+    pub fn check(&self, root: &Path) -> Result<(), Error> {
         let invalid = |what| Error::invalid(Operation::Acquire, root, what);
         self.terms().check().map_err(invalid)
     }
@@ -52,5 +56,33 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+/// A request for a lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The lock file's name, a plain one. Default: `.lock`.
+    pub file_name: &'a str,
+    /// Default: exclusive.
+    pub mode: Mode,
+    /// Times, takeover, waiting.
+    pub options: Options,
+    /// Whether [`Events::waiting`](crate::Events::waiting) is wanted.
+    pub notify_waiting: bool,
+    /// Whether [`Events::log`](crate::Events::log) is wanted. A warning that is logged only once waits for a request
+    /// that has a logger.
+    pub has_logger: bool,
+}
+
+impl Default for Request<'_> {
+    fn default() -> Self {
+        Self {
+            file_name: Names::DEFAULT,
+            mode: Mode::Exclusive,
+            options: Options::default(),
+            notify_waiting: false,
+            has_logger: false,
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::entry::{Acquired, LockEntry};
 use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
 use crate::located::Located;
-use crate::options::Options;
-use crate::{Holder, Lock, Mode};
+use crate::options::Request;
+use crate::{Holder, Lock};
 use rootlock_protocol::Names;
 use rootlock_sys::Reach;
 use rootlock_sys::sync::{self, Condvar, Mutex};
@@ -33,34 +33,6 @@ struct Inner {
     locality: Locality,
     /// The lock files used through this root; they keep their guards open.
     entries: Mutex<Vec<Arc<LockEntry>>>,
-}
-
-/// A request for a lock.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The lock file's name, a plain one. Default: [`Root::LOCK_FILE`].
-    pub file_name: &'a str,
-    /// Default: exclusive.
-    pub mode: Mode,
-    /// Times, takeover, waiting.
-    pub options: Options,
-    /// Whether [`Events::waiting`] is wanted.
-    pub notify_waiting: bool,
-    /// Whether [`Events::log`] is wanted. A warning that is logged only once waits for a request
-    /// that has a logger.
-    pub has_logger: bool,
-}
-
-impl Default for Request<'_> {
-    fn default() -> Self {
-        Self {
-            file_name: Root::LOCK_FILE,
-            mode: Mode::Exclusive,
-            options: Options::default(),
-            notify_waiting: false,
-            has_logger: false,
-        }
-    }
 }
 
 /// Mounts known to be local, so that a path on one can be opened without fear of blocking.

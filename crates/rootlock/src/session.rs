@@ -2,21 +2,21 @@
 //! it, under numbers that it chooses.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Mode;
-use crate::entry::{Acquired, Wait};
-use crate::events::{Details, Events, Level, LostReason};
+use crate::backend::Backend;
+use crate::entry::Acquired;
+use crate::events::{Details, Events, Level, LostReason, Released};
 use crate::limits::Limits;
-use crate::located::Located;
 use crate::mailbox::Mailbox;
-use crate::options::Options;
+use crate::options::{Options, Request};
 use crate::queue::GIVE_UP;
 use crate::requests::{Cancel, Granted, Requests, Tag};
-use crate::root::{Request, Root};
-use crate::{Error, Holder, Lock, Operation, Released, dir_cache, error, pool, timer};
+use crate::{Error, Holder, Operation, error, pool, timer};
 use rootlock_sys::clock;
 use rootlock_sys::sync::{self, Mutex};
 
@@ -50,12 +50,11 @@ pub enum Event {
 }
 
 /// Where a lock is.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// In a directory that is open.
-    Root(Root),
-    /// In the directory that this path leads to.
-    Path(Located),
+pub enum Place<B: Backend> {
+    /// In a root that is open.
+    Root(B::Root),
+    /// In the root that this path leads to.
+    Path(B::Path),
 }
 
 /// The immediate result of a request.
@@ -68,13 +67,13 @@ pub enum Answer {
 }
 
 /// The requests and locks of one user.
-pub struct Session {
-    inner: Arc<Inner>,
+pub struct Session<B: Backend> {
+    inner: Arc<Inner<B>>,
 }
 
-struct Inner {
+struct Inner<B: Backend> {
     observer: Arc<dyn Observer>,
-    requests: Mutex<Requests<Line, Job, Wait, Lock>>,
+    requests: Mutex<RequestsOf<B>>,
     /// The locks inside which requests were made that do not wait yet.
     within: Mutex<HashMap<Tag, Vec<Tag>>>,
     /// The events of requests that the user's thread blocks for.
@@ -84,12 +83,14 @@ struct Inner {
     releasing: Mutex<Vec<Tag>>,
 }
 
-/// The path of the directory, and the file's name.
+type RequestsOf<B> = Requests<Line, Job<B>, <B as Backend>::Wait, <B as Backend>::Lock>;
+
+/// The root's path, and the lock's name.
 type Line = (PathBuf, String);
 
 /// A request for which something must be done that may block.
-struct Job {
-    place: Place,
+struct Job<B: Backend> {
+    place: Place<B>,
     file_name: String,
     mode: Mode,
     options: Options,
@@ -97,28 +98,46 @@ struct Job {
     has_logger: bool,
 }
 
-impl Place {
-    /// The directory's path, as it was given.
+impl<B: Backend> Place<B> {
+    /// The root's path, as it was given.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Root(root) => root.path(),
-            Self::Path(located) => located.shown(),
+            Self::Root(root) => B::path(root),
+            Self::Path(path) => B::shown(path),
         }
     }
 
-    /// Opens the directory, which may block, unless it is open.
+    /// Opens the root, which may block, unless it is open.
     ///
     /// # Errors
-    /// Those of [`Root::open`].
-    pub fn open(self) -> Result<Root, Error> {
+    /// Those of [`Backend::open`].
+    pub fn open(self) -> Result<B::Root, Error> {
         match self {
             Self::Root(root) => Ok(root),
-            Self::Path(located) => Root::open_located(&located),
+            Self::Path(path) => B::open(&path),
         }
     }
 }
 
-impl Session {
+impl<B: Backend> Clone for Place<B> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Root(root) => Self::Root(root.clone()),
+            Self::Path(path) => Self::Path(path.clone()),
+        }
+    }
+}
+
+impl<B: Backend> fmt::Debug for Place<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(root) => f.debug_tuple("Root").field(root).finish(),
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+        }
+    }
+}
+
+impl<B: Backend> Session<B> {
     /// A session whose user is notified of everything through `observer`.
     pub fn new(observer: Arc<dyn Observer>) -> Self {
         Self {
@@ -146,7 +165,7 @@ impl Session {
     pub fn acquire(
         &self,
         tag: u64,
-        place: Place,
+        place: Place<B>,
         request: Request<'_>,
         limit: Option<Duration>,
     ) -> Result<Answer, Error> {
@@ -172,12 +191,12 @@ impl Session {
         answer
     }
 
-    fn ask(&self, tag: u64, place: Place, request: Request<'_>) -> Result<Answer, Error> {
+    fn ask(&self, tag: u64, place: Place<B>, request: Request<'_>) -> Result<Answer, Error> {
         let line = || (place.path().to_owned(), request.file_name.to_owned());
         let busy = self.inner.requests().is_busy(line);
         let place = match place {
             // Nobody overtakes an earlier request that is still opening or asking.
-            Place::Path(path) if !busy => match dir_cache::open(&path) {
+            Place::Path(path) if !busy => match B::open_cached(&path) {
                 Some(root) => Place::Root(root),
                 None => Place::Path(path),
             },
@@ -185,7 +204,9 @@ impl Session {
         };
         self.inner.requests().ask(tag);
         match &place {
-            Place::Root(root) if !busy && root.is_local() => self.inner.answer(root, tag, request),
+            Place::Root(root) if !busy && B::is_prompt(root) => {
+                self.inner.answer(root, tag, request)
+            }
             _ => {
                 self.inner.line_up(place, tag, request);
                 Ok(Answer::Later)
@@ -199,11 +220,11 @@ impl Session {
         self.inner.cancel(tag);
     }
 
-    /// Why a lock was lost, if it was: see [`Lock::lost`].
+    /// Why a lock was lost, if it was: as far as can be known now.
     pub fn lost(&self, tag: u64) -> Option<LostReason> {
-        let lease = self.inner.requests().held(tag)?.lease();
+        let lease = B::lease(self.inner.requests().held(tag)?);
         // Asked outside the mutex: this may notify others of the loss.
-        lease.lost()
+        B::lost(&lease)
     }
 
     /// Declares that a request was made while some locks of this user are held for it. Returns
@@ -223,7 +244,7 @@ impl Session {
         let lock = self.inner.requests().release(tag)?;
         // Another thread may be done with it before this one hears that it is left to it.
         self.inner.releasing().push(tag);
-        let released = lock.unlock();
+        let released = B::unlock(lock);
         if matches!(released, Released::Done(_)) {
             self.inner.has_released(tag);
         }
@@ -262,13 +283,13 @@ impl Session {
     pub fn close(&self) {
         let (waits, locks) = self.inner.requests().close();
         self.inner.limits.clear();
-        waits.iter().for_each(Wait::cancel);
+        waits.iter().for_each(B::cancel);
         drop(locks);
     }
 }
 
-impl Inner {
-    fn requests(&self) -> sync::MutexGuard<'_, Requests<Line, Job, Wait, Lock>> {
+impl<B: Backend> Inner<B> {
+    fn requests(&self) -> sync::MutexGuard<'_, RequestsOf<B>> {
         sync::lock(&self.requests)
     }
 
@@ -296,13 +317,13 @@ impl Inner {
     /// Asks where that can't block.
     fn answer(
         self: &Arc<Self>,
-        root: &Root,
+        root: &B::Root,
         tag: Tag,
         request: Request<'_>,
     ) -> Result<Answer, Error> {
         match self.ask(root, tag, request) {
             Ok(Some(lock)) => {
-                let token = lock.token();
+                let token = B::token(&lock);
                 Ok(match self.granted(tag, lock) {
                     true => Answer::Granted(token),
                     false => Answer::Later,
@@ -318,16 +339,16 @@ impl Inner {
 
     fn ask(
         self: &Arc<Self>,
-        root: &Root,
+        root: &B::Root,
         tag: Tag,
         request: Request<'_>,
-    ) -> Result<Option<Lock>, Error> {
-        match root.acquire(tag, request, Arc::clone(self) as _)? {
+    ) -> Result<Option<B::Lock>, Error> {
+        match B::acquire(root, tag, request, Arc::clone(self) as _)? {
             Acquired::Now(lock) => Ok(Some(lock)),
             Acquired::Later(wait) => {
                 let unwanted = self.requests().waits(tag, wait.clone());
                 if unwanted.is_some() || self.limits.has_passed(tag) {
-                    wait.cancel();
+                    B::cancel(&wait);
                 } else if self.waits_for_itself(tag) || self.blocks_itself(tag) {
                     self.tell(tag, Event::Deadlock);
                 }
@@ -341,9 +362,9 @@ impl Inner {
         let Some(wait) = self.requests().waiting(tag).cloned() else { return false };
         let outer = sync::lock(&self.within).remove(&tag).unwrap_or_default();
         outer.into_iter().any(|outer| {
-            let lease = self.requests().held(outer).map(Lock::lease);
+            let lease = self.requests().held(outer).map(B::lease);
             // A lost lock keeps nobody out.
-            lease.is_some_and(|lease| lease.lost().is_none() && wait.waits_for(&lease))
+            lease.is_some_and(|lease| B::lost(&lease).is_none() && B::waits_for(&wait, &lease))
         })
     }
 
@@ -357,26 +378,26 @@ impl Inner {
         let (wait, mut before, leases) = {
             let requests = self.requests();
             let Some(wait) = requests.waiting(tag).cloned() else { return false };
-            let others = requests.all_waiting().filter(|(_, other)| wait.is_behind(other));
+            let others = requests.all_waiting().filter(|(_, other)| B::is_behind(&wait, other));
             let before: Vec<_> = others.map(|(tag, other)| (tag, other.clone())).collect();
-            let leases: Vec<_> = requests.all_held().map(Lock::lease).collect();
+            let leases: Vec<_> = requests.all_held().map(B::lease).collect();
             (wait, before, leases)
         };
         // In the order that they are in.
-        before.sort_by_key(|(_, other)| other.key());
+        before.sort_by_key(|(_, other)| B::key(other));
         for (other, wait) in &before {
             if blocked.contains(other) {
                 return true;
             }
-            if let Some(behind) = wait.fall_back() {
+            if let Some(behind) = B::fall_back(wait) {
                 self.requests().moved(*other, behind.clone());
                 // Its limit may have passed meanwhile, and have found it in neither place.
                 if self.limits.has_passed(*other) {
-                    behind.cancel();
+                    B::cancel(&behind);
                 }
             }
         }
-        leases.iter().any(|lease| lease.lost().is_none() && wait.waits_for(lease))
+        leases.iter().any(|lease| B::lost(lease).is_none() && B::waits_for(&wait, lease))
     }
 
     /// A lock of the user's is now held: whoever waits for it on the user's own thread does so in vain.
@@ -387,11 +408,11 @@ impl Inner {
             }
             let (wait, lease) = {
                 let requests = self.requests();
-                let lease = requests.held(granted).map(Lock::lease);
+                let lease = requests.held(granted).map(B::lease);
                 (requests.waiting(tag).cloned(), lease)
             };
             if let (Some(wait), Some(lease)) = (wait, lease)
-                && wait.waits_for(&lease)
+                && B::waits_for(&wait, &lease)
             {
                 self.tell(tag, Event::Deadlock);
             }
@@ -399,7 +420,7 @@ impl Inner {
     }
 
     /// Whether the lock is the user's now.
-    fn granted(&self, tag: Tag, lock: Lock) -> bool {
+    fn granted(&self, tag: Tag, lock: B::Lock) -> bool {
         self.forget(tag);
         let granted = self.requests().granted(tag, lock);
         match granted {
@@ -431,7 +452,7 @@ impl Inner {
     fn abandon(&self, tag: Tag) {
         let (wait, lock) = self.requests().abandon(tag);
         if let Some(wait) = wait {
-            wait.cancel();
+            B::cancel(&wait);
         }
         drop(lock);
     }
@@ -441,7 +462,7 @@ impl Inner {
     }
 
     /// Opens and asks where that may block, after earlier requests have.
-    fn line_up(self: &Arc<Self>, place: Place, tag: Tag, request: Request<'_>) {
+    fn line_up(self: &Arc<Self>, place: Place<B>, tag: Tag, request: Request<'_>) {
         let Request { file_name, mode, options, notify_waiting, has_logger } = request;
         let line = (place.path().to_owned(), file_name.to_owned());
         let file_name = file_name.to_owned();
@@ -473,7 +494,7 @@ impl Inner {
         }
     }
 
-    fn answer_later(self: &Arc<Self>, tag: Tag, job: Job) {
+    fn answer_later(self: &Arc<Self>, tag: Tag, job: Job<B>) {
         let Job { place, file_name, mode, options, notify_waiting, has_logger } = job;
         let result = place.open().and_then(|root| {
             if !self.requests().begin(tag) {
@@ -496,7 +517,7 @@ impl Inner {
         match cancel {
             Cancel::Tell => self.tell_cancelled(tag),
             // Its end may be told before this returns, and needs the requests.
-            Cancel::Wait(wait) => wait.cancel(),
+            Cancel::Wait(wait) => B::cancel(&wait),
             Cancel::GiveUpLater => {
                 let inner = Arc::clone(self);
                 // Without the timer, the asking thread reports it when it comes back.
@@ -512,15 +533,15 @@ impl Inner {
     }
 }
 
-impl Events for Inner {
+impl<B: Backend> Events<B::Lock> for Inner<B> {
     fn waiting(&self, tag: u64, holder: Option<&Holder>) {
         self.tell(tag, Event::Waiting(holder.cloned()));
     }
 
-    fn settled(&self, tag: u64, result: Result<Lock, Error>) {
+    fn settled(&self, tag: u64, result: Result<B::Lock, Error>) {
         match result {
             Ok(lock) => {
-                let token = lock.token();
+                let token = B::token(&lock);
                 if self.granted(tag, lock) {
                     self.limits.end(tag);
                     self.tell(tag, Event::Granted(token));

@@ -8,9 +8,12 @@ use std::path::Path;
 /// From top to bottom. The modules of one line are a room: they may name each other.
 const LAYERS: &[&[&str]] = &[
     &["lib"],
-    &["session"],
+    &["directory"],
     &["dir_cache", "diagnose", "inspect"],
     &["root"],
+    // Names no directory: a server has sessions too.
+    &["session"],
+    &["backend"],
     // A lock, from request to release.
     &["entry", "lease", "lock", "events"],
     &["options"],

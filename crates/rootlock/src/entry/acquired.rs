@@ -13,11 +13,11 @@ use crate::queue::Key;
 
 /// The answer to a request.
 #[derive(Debug)]
-pub enum Acquired {
+pub enum Acquired<L = Lock, W = Wait> {
     /// The lock was free.
-    Now(Lock),
+    Now(L),
     /// [`Events::settled`](crate::Events::settled) follows.
-    Later(Wait),
+    Later(W),
 }
 
 /// A pending wait. Dropping it does not end it.
