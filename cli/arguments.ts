@@ -74,6 +74,7 @@ function ofServer(text: string) {
 }
 
 function ofFile(path: string): Target {
+  if (isServerUrl(path)) throw misused('--file takes a path', 'Leave --file out before a URL')
   try {
     const { directory, fileName } = lockOfFile(path)
     return { directory, server: undefined, fileName, words: `--file ${path}` }

@@ -57,7 +57,7 @@ export function locking(
 /** Wrong usage, or the binding for servers is not installed. */
 function notOfALock(error: unknown): unknown {
   if (isMisuse(error)) return misused(error.message)
-  if (codeOf(error) !== 'ERR_DLOPEN_FAILED') return error
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') return error
   return new Failure((error as Error).message, NO_BINDING, exits.unavailable)
 }
 

@@ -1,4 +1,4 @@
-export const help = `rootlock: one advisory lock per directory, or on a server
+export const help = `rootlock: one advisory lock per directory (DIR may also be postgres://…?root=…)
 
   rootlock run [options] DIR -- COMMAND…   runs a command under the lock of DIR
     -s, --shared                take the lock as a reader
@@ -9,9 +9,6 @@ export const help = `rootlock: one advisory lock per directory, or on a server
     -o, --close                 release the lock as soon as COMMAND itself ends
   rootlock status [--json] [--watch] DIR   shows the holder and the waiters
   rootlock doctor DIR                      checks whether locks work in DIR
-
-  DIR may also be postgres://USER@HOST/DATABASE?root=NAME, with the package
-  @rootlock/remote; the password may be in PGPASSWORD.
 
   --file PATH       instead of DIR: the lock of a file, PATH.lock beside it
   --file-name NAME  the lock file's name in DIR (.lock)

@@ -50,11 +50,10 @@ async function* examine(target: Target & { server: string }): AsyncGenerator<Fin
   }
 }
 
-/** What is wrong, as the library says it; a missing package ends the command. */
+/** What is wrong with the server; that there is no binding, or wrong usage, ends the command. */
 function refusal(error: unknown, target: Target): Finding {
-  const { message, exit } = locking(error, target, exits.held) as { message: string; exit?: number }
-  if (exit === undefined) throw error
-  return fail(message, 'Nothing else was tried: connect first')
+  if ((error as Error).name !== 'LockError') throw locking(error, target, exits.held)
+  return fail((error as Error).message, 'Nothing else was tried: it has to be opened first')
 }
 
 async function* state({ server, directory, fileName, words }: Target): AsyncGenerator<Finding> {
