@@ -25,7 +25,9 @@ function binaries(): string | undefined {
     ...(process.env['PATH'] ?? '').split(delimiter),
     ...packaged.map((version) => `${DEBIAN}/${version}/bin`)
   ]
-  return folders.find((folder) => existsSync(join(folder, 'initdb')))
+  return folders.find((folder) =>
+    ['initdb', 'postgres', 'psql'].every((name) => existsSync(join(folder, name)))
+  )
 }
 
 const addon = readdirSync(fileURLToPath(new URL('../../../', import.meta.url))).some((name) =>
