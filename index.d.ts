@@ -269,11 +269,24 @@ export declare interface LostMessage extends LockMessage {
 /** Why a lock was lost. */
 export declare type LostReason = 'hijacked' | 'heartbeat-failed';
 
-/** Opens a directory once and keeps its handle, as Go's `os.Root` does. */
-export declare function openRoot(path: string | URL): Promise<Root>;
+/**
+ * Opens a directory once and keeps its handle, as Go's `os.Root` does. Or opens a root on a PostgreSQL server, whose
+ * locks exclude every machine that uses it:
+ *
+ * ```ts
+ * await using root = await openRoot('postgres://app@db.example/app?root=store')
+ * await using lock = await tryLock(root)
+ * ```
+ *
+ * That needs the package `@rootlock/remote`, and at least version 14 of PostgreSQL. Everything else takes such a root
+ * like any other; `fileName` then names a lock in it, and is no file.
+ *
+ * @param path a directory's, or its `file:` URL; or the URL of a server: `postgres://user@host/database?root=name`
+ */
+export declare function openRoot(path: string | URL | ServerUrl): Promise<Root>;
 
-/** Opens a directory as `openRoot` does, and blocks meanwhile. */
-export declare function openRootSync(path: string | URL): Root;
+/** Opens a root as `openRoot` does, and blocks meanwhile. */
+export declare function openRootSync(path: string | URL | ServerUrl): Root;
 
 /** `rootlock:release`: the lock was unlocked. */
 export declare interface ReleaseMessage extends LockMessage {
@@ -286,10 +299,10 @@ export declare interface ReleaseMessage extends LockMessage {
 
 /**
  * A directory that was opened once and stays open: later renames of the path do not matter, and
- * nothing outside the directory is ever touched. Locking through it is also faster than by path.
+ * nothing outside the directory is ever touched. Locking through it is also faster than by path. Or a root on a server.
  */
 export declare interface Root {
-    /** The path that it was opened by. */
+    /** The path that it was opened by; of a server, the URL without its password. */
     readonly path: string;
     /**
      * Closes the directory. Locks and waits that began with it continue; a new request rejects with
@@ -300,6 +313,21 @@ export declare interface Root {
     [Symbol.asyncDispose](): Promise<void>;
     /** Closes the directory, for `using`. */
     [Symbol.dispose](): void;
+}
+
+/** A server's URL, with what should not stand in it beside it. */
+export declare interface ServerUrl {
+    /** `postgres://user@host:port/database?root=name`. */
+    url: string | URL;
+    /** Of the user. Never shown, logged or passed on. */
+    password?: string | undefined;
+    /**
+     * How the connection is encrypted: `true` verifies the server's certificate and name, by the system's authorities or
+     * those in the PEM file `ca`; `false` does not encrypt. The default is `true`, except for a server on this machine.
+     */
+    tls?: boolean | {
+        ca: string;
+    } | undefined;
 }
 
 /** How a lock is acquired by a call that blocks, and held. */

@@ -48,6 +48,7 @@ export {
 } from './src/lock-error'
 export { withLogger, type Logger } from './src/logger'
 export { openRoot, openRootSync, type Lockable, type Root } from './src/root'
+export type { ServerUrl } from './src/server-url'
 export { withLock, type WithLockOptions } from './src/with-lock'
 
 /**

@@ -1,6 +1,8 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 
+import { isServerUrl } from '../src/arguments'
 import { file as lockOfFile } from '../src/file'
+import { serverUrl } from '../src/server-url'
 import { misused, naming } from './failure'
 
 /** Which lock a verb is about: all of them take these. */
@@ -11,13 +13,20 @@ const which = {
 
 /** A lock, as the command line names it. */
 export interface Target {
+  /** Or a server's URL without its password, for people. */
   directory: string
+  /** The server's URL with its password, if it is one. */
+  server: string | undefined
   fileName: string | undefined
   /** The words that name it, for advice. */
   words: string
 }
 
-/** Parses a verb's options and its one directory, or file. */
+/** What is locked, for the library. */
+export const lockable = ({ server, directory }: Pick<Target, 'server' | 'directory'>): string =>
+  server ?? directory
+
+/** Parses a verb's options and its one directory, file or URL. */
 export function parse<O extends NonNullable<ParseArgsConfig['options']>>(
   verb: string,
   args: string[],
@@ -44,14 +53,31 @@ function ofDirectory(verb: string, positionals: string[], fileName: string | und
   if (extra !== undefined) {
     throw misused(`${verb} takes one directory, but got ${directory} and ${extra}`)
   }
-  const words = fileName === undefined ? directory : `--file-name ${fileName} ${directory}`
-  return { directory, fileName, words }
+  const { url: server, shown } = isServerUrl(directory)
+    ? ofServer(directory)
+    : { url: undefined, shown: directory }
+  const words = fileName === undefined ? shown : `--file-name ${fileName} ${shown}`
+  return { directory: shown, server, fileName, words }
+}
+
+/** A password that is not in the URL is in the environment, where PostgreSQL's own programs look for it. */
+function ofServer(text: string) {
+  try {
+    const given = serverUrl('URL', text)
+    // Everybody sees a program's arguments; on many systems this takes the password out of them.
+    if (given.url !== given.shown) process.title = `rootlock ${given.shown}`
+    const password = given.url === given.shown ? process.env['PGPASSWORD'] : undefined
+    return password === undefined ? given : serverUrl('URL', { url: text, password })
+  } catch (error) {
+    throw misused((error as Error).message)
+  }
 }
 
 function ofFile(path: string): Target {
+  if (isServerUrl(path)) throw misused('--file takes a path', 'Leave --file out before a URL')
   try {
     const { directory, fileName } = lockOfFile(path)
-    return { directory, fileName, words: `--file ${path}` }
+    return { directory, server: undefined, fileName, words: `--file ${path}` }
   } catch (error) {
     throw naming(error, path)
   }

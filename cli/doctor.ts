@@ -8,15 +8,15 @@ import { constants, release } from 'node:os'
 import { tryLock } from '../index'
 import { defaults, fileName as checkedFileName } from '../src/arguments'
 import { within } from '../src/paths'
-import { printable } from '../src/printable'
 import { diagnose } from '../src/diagnosis'
 import { version } from '../src/version'
 import { parse, type Target } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
-import { fail, ok, warn, type Finding, type Verdict } from './finding'
+import { fail, lineOf, ok, warn, type Finding, type Verdict } from './finding'
 import { guardContent, lockFiles, MOVE_AWAY } from './lock-files'
 import { dieOf } from './signals'
+import { serverDoctor } from './server-doctor'
 import { trial } from './trial'
 import { duration, reachMeans, who } from './words'
 
@@ -31,6 +31,7 @@ const LEAVE_MS = 1000
 
 export async function doctor(args: string[]): Promise<number> {
   const { target } = parse('doctor', args, {})
+  if (target.server !== undefined) return serverDoctor({ ...target, server: target.server })
   const { directory } = target
   const fileName = nameOf(target.fileName)
   // Under a name of its own: users of the directory are not disturbed.
@@ -52,11 +53,10 @@ export async function doctor(args: string[]): Promise<number> {
   }
   const verdicts = new Set<Verdict>()
   const findings = examine({ ...target, fileName }, name, stop.signal)
-  for await (const { verdict, what, next } of findings) {
+  for await (const finding of findings) {
     if (stopped) break
-    verdicts.add(verdict)
-    const more = next === undefined ? '' : `      ${printable(next)}\n`
-    process.stdout.write(`${verdict.padEnd(4)}  ${printable(what)}\n${more}`)
+    verdicts.add(finding.verdict)
+    process.stdout.write(lineOf(finding))
   }
   if (stopped) return die(stopped)
   process.stdout.write(
@@ -104,7 +104,7 @@ async function* examine(
   try {
     yield await clock(within(directory, `${name}.clock`))
     yield* record(directory, fileName, name)
-    yield* trial(directory, name, stop)
+    yield* trial({ where: directory, root: directory, fileName: name }, stop)
   } catch (error) {
     const next = remedy(codeOf(error), directory) ?? 'Find out what prevents creating files'
     yield fail(`no file can be created in it: ${(error as Error).message}`, next)

@@ -19,9 +19,16 @@ export class Failure extends Error {
   }
 }
 
+/** What to do if there is no binding. */
+export const NO_BINDING = 'See "The binding is not found" in docs/errors.md'
+
 export function misused(message: string, next = 'See: rootlock --help'): Failure {
   return new Failure(printable(message), next, exits.usage)
 }
+
+/** Wrong arguments, of the library or of a command line. */
+const isMisuse = (error: unknown): error is Error =>
+  /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test((error as NodeJS.ErrnoException).code ?? '')
 
 const isLockError = (error: unknown): error is LockError =>
   error instanceof Error && error.name === 'LockError'
@@ -35,21 +42,28 @@ export function isHeld(error: unknown): error is LockError {
 /** An error of the library, about a lock. */
 export function locking(
   error: unknown,
-  { directory, words }: Pick<Target, 'directory' | 'words'>,
+  { directory, server, words }: Pick<Target, 'directory' | 'server' | 'words'>,
   heldExit: number
 ): unknown {
   if (isHeld(error)) {
     const next = `Wait longer (--wait SECONDS), or look at the holder: rootlock status ${printable(words)}`
     return new Failure(printable(error.message), next, heldExit)
   }
-  if (!isLockError(error)) return error instanceof RangeError ? misused(error.message) : error
-  const next = remedy(codeOf(error), directory) ?? lookCloser(words)
-  return new Failure(printable(error.message), next, exits.unavailable)
+  if (!isLockError(error)) return notOfALock(error)
+  const known = server === undefined ? remedy(codeOf(error), directory) : undefined
+  return new Failure(printable(error.message), known ?? lookCloser(words), exits.unavailable)
+}
+
+/** Wrong usage, or the binding for servers is not installed. */
+function notOfALock(error: unknown): unknown {
+  if (isMisuse(error)) return misused(error.message)
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') return error
+  return new Failure((error as Error).message, NO_BINDING, exits.unavailable)
 }
 
 /** An error of naming a file. */
 export function naming(error: unknown, path: string): unknown {
-  if (!isLockError(error)) return error instanceof RangeError ? misused(error.message) : error
+  if (!isLockError(error)) return notOfALock(error)
   const next =
     codeOf(error) === 'EISDIR'
       ? `Leave --file out: ${printable(path)}`

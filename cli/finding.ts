@@ -1,3 +1,5 @@
+import { printable } from '../src/printable'
+
 export type Verdict = 'ok' | 'warn' | 'fail'
 
 /** Something that the doctor looked at. */
@@ -11,3 +13,9 @@ export interface Finding {
 export const ok = (what: string): Finding => ({ verdict: 'ok', what })
 export const warn = (what: string, next: string): Finding => ({ verdict: 'warn', what, next })
 export const fail = (what: string, next: string): Finding => ({ verdict: 'fail', what, next })
+
+/** As it is printed. */
+export function lineOf({ verdict, what, next }: Finding): string {
+  const more = next === undefined ? '' : `      ${printable(next)}\n`
+  return `${verdict.padEnd(4)}  ${printable(what)}\n${more}`
+}

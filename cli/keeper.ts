@@ -12,7 +12,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 
-import { tryLock, tryRLock, type LockError, type UnlockFunc } from '../index'
+import { openRoot, tryLock, tryRLock, type LockError, type UnlockFunc } from '../index'
 import { defaults } from '../src/arguments'
 import { printable } from '../src/printable'
 import { deadlock, identity } from './ancestors'
@@ -86,16 +86,17 @@ async function keep(terms: Terms, ended: Promise<void>, wait: AbortController): 
 }
 
 async function lock(terms: Terms, end: AbortController): Promise<UnlockFunc> {
-  const { directory, fileName, shared, quiet, wait, ms } = terms
+  const { directory, server, fileName, shared, quiet, wait, ms } = terms
   if (wait) {
-    const refusal = await deadlock(directory, fileName ?? defaults.fileName, shared)
+    const refusal = await deadlock(terms, fileName ?? defaults.fileName, shared)
     if (refusal) throw refusal
   }
-  const line = quiet ? undefined : new WaitLine(directory, fileName)
+  const line = quiet ? undefined : new WaitLine(terms)
   const late = () => end.abort(new DOMException('the wait timed out', 'TimeoutError'))
   const timer = ms ? setTimeout(late, Math.ceil(ms)) : undefined
   try {
-    return await (shared ? tryRLock : tryLock)(directory, {
+    const root = server === undefined ? directory : await openRoot(server)
+    return await (shared ? tryRLock : tryLock)(root, {
       wait,
       fileName,
       signal: end.signal,
@@ -107,9 +108,10 @@ async function lock(terms: Terms, end: AbortController): Promise<UnlockFunc> {
   }
 }
 
-async function ancestor({ directory, fileName, shared }: Terms, token: number) {
+async function ancestor(terms: Terms, token: number) {
+  const { fileName, shared } = terms
   // If the directory is gone by now, nobody can wait for its lock.
-  const { dev, ino } = await identity(directory).catch(() => ({ dev: '', ino: '' }))
+  const { dev, ino } = await identity(terms).catch(() => ({ dev: '', ino: '' }))
   return {
     dev,
     ino,

@@ -34,6 +34,7 @@ export class KeptLock extends EventEmitter<Events> implements Witness {
 
   constructor(terms: Terms) {
     super()
+    // The first message tells what to lock: everybody sees the arguments, and a URL may have a password.
     const keeper = fork(__filename, [KEEPER, terms.directory], {
       stdio: ['ignore', 'ignore', 'inherit', 'overlapped', 'ipc']
     })

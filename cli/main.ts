@@ -2,7 +2,7 @@
 // The command. Each verb is loaded only when it is used, so that the help appears at once.
 
 import { exits } from './exits'
-import { Failure, misused } from './failure'
+import { Failure, misused, NO_BINDING } from './failure'
 import { help } from './help'
 import { KEEPER, PARTNER } from './inner-verbs'
 import { version } from '../src/version'
@@ -40,8 +40,7 @@ async function loaded(load: () => Promise<Verb>): Promise<Verb> {
   try {
     return await load()
   } catch (error) {
-    const next = 'See "The binding is not found" in docs/errors.md'
-    throw new Failure((error as Error).message, next, exits.unavailable)
+    throw new Failure((error as Error).message, NO_BINDING, exits.unavailable)
   }
 }
 

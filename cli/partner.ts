@@ -2,7 +2,8 @@
 
 import { once } from 'node:events'
 
-import { tryLock, type UnlockFunc } from '../index'
+import { openRoot, tryLock, type UnlockFunc } from '../index'
+import { isServerUrl } from '../src/arguments'
 import { exits } from './exits'
 import { codeOf, misused } from './failure'
 import { SIGNALS } from './signals'
@@ -10,14 +11,17 @@ import { SIGNALS } from './signals'
 /** The answer to a request to lock. */
 export type Answer = 'locked' | { message: string; code?: string | undefined }
 
-export async function partner([directory, fileName]: string[]): Promise<number> {
+export async function partner([fileName]: string[]): Promise<number> {
   if (!process.send) throw misused('this is for the doctor', 'Ask for: rootlock doctor DIR')
   // Signals to both of them are for the doctor to handle.
   for (const signal of SIGNALS) process.on(signal, () => {})
+  // By a message: everybody sees the arguments, and a URL may have a password.
+  const [where] = (await once(process, 'message')) as [string]
   let unlock: UnlockFunc | undefined
   const lock = async () => {
     try {
-      unlock = await tryLock(directory!, { fileName, wait: false })
+      const root = isServerUrl(where) ? await openRoot(where) : where
+      unlock = await tryLock(root, { fileName, wait: false })
       process.send!('locked')
     } catch (error) {
       process.send!({ message: (error as Error).message, code: codeOf(error) })

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { printable } from '../src/printable'
 import type { LockOwner } from '../index'
 import { diagnose, type Diagnosis } from '../src/diagnosis'
-import { parse } from './arguments'
+import { lockable, parse } from './arguments'
 import { exits } from './exits'
 import { locking } from './failure'
 import { duration, reachMeans, who } from './words'
@@ -23,12 +23,12 @@ export async function status(args: string[]): Promise<number> {
   const { values, target } = parse('status', args, options)
   const look = async () => {
     try {
-      return await diagnose(target.directory, target.fileName)
+      return await diagnose(lockable(target), target.fileName)
     } catch (error) {
       throw locking(error, target, exits.held)
     }
   }
-  const show = values.json ? json : text
+  const show = values.json ? json : target.server === undefined ? text : serverText
   if (!values.watch) {
     process.stdout.write(show(await look()))
     return exits.ok
@@ -78,11 +78,30 @@ function escaped(line: string): string {
 }
 
 function text(seen: Diagnosis): string {
-  const lines: [string, string][] = [
+  const { fileSystem, reach } = seen
+  const storage = `${fileSystem || 'unknown'}: ${reachMeans[reach]}`
+  return shown([...linesOf(seen), ['storage', storage]])
+}
+
+function serverText(seen: Diagnosis): string {
+  const { fileSystem, mountOptions } = seen
+  return shown([
+    ...linesOf(seen),
+    ['server', [fileSystem, mountOptions].filter(Boolean).join(', ')]
+  ])
+}
+
+type Line = [name: string, value: string]
+
+const shown = (lines: Line[]) =>
+  lines.map(([name, value]) => `${name.padEnd(10)} ${printable(value)}\n`).join('')
+
+function linesOf(seen: Diagnosis): Line[] {
+  const lines: Line[] = [
     ['lock', seen.path],
     ['state', stateOf(seen)]
   ]
-  const { holder, ageMs, heartbeatMs, staleMs, holders = [], waiters, fileSystem, reach } = seen
+  const { holder, ageMs, heartbeatMs, staleMs, holders = [], waiters } = seen
   if (holder) {
     lines.push(['holder', who(holder)])
     if (holder.acquiredAt) {
@@ -100,8 +119,7 @@ function text(seen: Diagnosis): string {
   }
   if (holders.length > 1) lines.push(['readers', all(holders)])
   if (waiters?.length) lines.push(['waiting', all(waiters)])
-  lines.push(['storage', `${fileSystem || 'unknown'}: ${reachMeans[reach]}`])
-  return lines.map(([name, value]) => `${name.padEnd(10)} ${printable(value)}\n`).join('')
+  return lines
 }
 
 function stateOf({ state, holders }: Diagnosis): string {

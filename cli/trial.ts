@@ -3,7 +3,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
-import { tryLock } from '../index'
+import { tryLock, type Root } from '../index'
 import { codeOf, isHeld, remedy } from './failure'
 import type { Finding } from './finding'
 import { PARTNER } from './inner-verbs'
@@ -13,17 +13,25 @@ const DEADLINE_MS = 30_000
 
 /** The advice where the system's error suggests nothing better. */
 const NEXT =
-  'Locks do not work here: use a directory on a local file system, and report this output'
+  'Locks do not work here: use a directory on a local file system, or another server, and report this output'
+
+/** What is locked: `where` for another process, `root` in this one. */
+export interface Subject {
+  where: string
+  root: string | Root
+  fileName: string
+}
 
 /** The other process. */
 class Partner {
   readonly #process: ChildProcess
   readonly #ended: Promise<void>
 
-  constructor(directory: string, fileName: string) {
-    this.#process = fork(__filename, [PARTNER, directory, fileName], {
+  constructor({ where, fileName }: Subject) {
+    this.#process = fork(__filename, [PARTNER, fileName], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc']
     })
+    this.#process.send(where, () => {})
     this.#ended = new Promise((resolve, reject) => {
       this.#process.on('exit', () => resolve()).on('error', reject)
     })
@@ -63,20 +71,17 @@ class Partner {
 
 const deadline = () => ({ signal: AbortSignal.timeout(DEADLINE_MS) })
 
-export async function* trial(
-  directory: string,
-  fileName: string,
-  stop: AbortSignal
-): AsyncGenerator<Finding> {
+export async function* trial(subject: Subject, stop: AbortSignal): AsyncGenerator<Finding> {
   if (stop.aborted) return
-  const partner = new Partner(directory, fileName)
+  const partner = new Partner(subject)
   // Its end ends everything that is waited for.
   stop.addEventListener('abort', () => partner.kill())
   try {
-    for (const step of [excludes, handsOver, frees]) yield await step(partner, directory, fileName)
+    for (const step of [excludes, handsOver, frees]) yield await step(partner, subject)
   } catch (error) {
     const { message } = error as Error
-    const next = remedy(codeOf(error), directory) ?? NEXT
+    const { where, root } = subject
+    const next = (where === root && remedy(codeOf(error), where)) || NEXT
     yield { verdict: 'fail', what: `two processes can't share a lock in it: ${message}`, next }
   } finally {
     partner.kill()
@@ -84,12 +89,12 @@ export async function* trial(
   }
 }
 
-type Step = (partner: Partner, directory: string, fileName: string) => Promise<Finding>
+type Step = (partner: Partner, subject: Subject) => Promise<Finding>
 
-const excludes: Step = async (partner, directory, fileName) => {
+const excludes: Step = async (partner, { root, fileName }) => {
   await partner.lock()
   try {
-    await tryLock(directory, { fileName, wait: false })
+    await tryLock(root, { fileName, wait: false })
   } catch (error) {
     if (!isHeld(error)) throw error
     const named = error.holder?.pid === partner.pid ? ', and the error names the holder' : ''
@@ -98,27 +103,26 @@ const excludes: Step = async (partner, directory, fileName) => {
   throw new Error('both acquired the lock')
 }
 
-const handsOver: Step = (partner, directory, fileName) =>
-  acquiresWhen('it is unlocked', () => partner.unlock(), directory, fileName)
+const handsOver: Step = (partner, subject) =>
+  acquiresWhen('it is unlocked', () => partner.unlock(), subject)
 
-const frees: Step = async (partner, directory, fileName) => {
+const frees: Step = async (partner, subject) => {
   await partner.lock()
-  return acquiresWhen('its holder is killed', () => partner.kill(), directory, fileName)
+  return acquiresWhen('its holder is killed', () => partner.kill(), subject)
 }
 
 /** Waits for the partner's lock, which it is then made to give up. */
 async function acquiresWhen(
   what: string,
   giveUp: () => void,
-  directory: string,
-  fileName: string
+  { root, fileName }: Subject
 ): Promise<Finding> {
   let begun = 0
   const onWait = () => {
     begun = performance.now()
     giveUp()
   }
-  const unlock = await tryLock(directory, { fileName, onWait, ...deadline() })
+  const unlock = await tryLock(root, { fileName, onWait, ...deadline() })
   const ms = performance.now() - begun
   await unlock()
   return {

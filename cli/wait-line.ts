@@ -1,5 +1,6 @@
 import type { Holder } from '../index'
 import { diagnose } from '../src/diagnosis'
+import { lockable, type Target } from './arguments'
 import { duration, who } from './words'
 
 const EVERY_MS = 1000
@@ -9,16 +10,14 @@ const CLEAR = '\r\x1b[K'
 
 /** Names the holder that is waited for: once, or on a terminal in a line that also counts the time. */
 export class WaitLine {
-  readonly #directory: string
-  readonly #fileName: string | undefined
+  readonly #target: Pick<Target, 'directory' | 'server' | 'fileName'>
   readonly #begun = performance.now()
   #holder: Holder | undefined
   #stale = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(directory: string, fileName: string | undefined) {
-    this.#directory = directory
-    this.#fileName = fileName
+  constructor(target: Pick<Target, 'directory' | 'server' | 'fileName'>) {
+    this.#target = target
   }
 
   begin(holder: Holder | undefined): void {
@@ -41,7 +40,7 @@ export class WaitLine {
   /** The holder may have changed. */
   async #refresh(): Promise<void> {
     try {
-      const { holder, state } = await diagnose(this.#directory, this.#fileName)
+      const { holder, state } = await diagnose(lockable(this.#target), this.#target.fileName)
       this.#holder = holder ?? this.#holder
       this.#stale = state === 'stale'
     } catch {

@@ -42,13 +42,27 @@ export function manifest(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
 }
 
+/** The packages that have a package for each platform, and where those are. */
+const NATIVE = { root: 'npm', remote: join('packages', 'remote', 'npm') }
+
+function platformsOf(of: keyof typeof NATIVE): string[] {
+  const folder = join(checkout, NATIVE[of])
+  return readdirSync(folder).map((name) => join(folder, name))
+}
+
+/** The folders of all platforms' packages. */
+export const platforms = [...platformsOf('root'), ...platformsOf('remote')]
+
+const namesOf = (of: keyof typeof NATIVE, version: string) =>
+  Object.fromEntries(platformsOf(of).map((at) => [manifest(at).name, version]))
+
 /**
- * Packs the platforms' packages with the binaries in `binaries`, the root package, which names them, and the one that
- * stands in for proper-lockfile, which names that.
+ * Packs the platforms' packages with the binaries in `binaries`, the packages that name them (the one for servers, which
+ * is an optional peer of the root package, and that), and the one that stands in for proper-lockfile, which names the root
+ * package.
  */
 export async function pack(binaries: string, into: string): Promise<Packed[]> {
   const root = manifest(checkout)
-  const platforms = readdirSync(join(checkout, 'npm')).map((name) => join(checkout, 'npm', name))
   const missing = platforms
     .map((at) => manifest(at).main)
     .filter((main) => !existsSync(join(binaries, main)))
@@ -62,7 +76,7 @@ export async function pack(binaries: string, into: string): Promise<Packed[]> {
     const { name, version, main } = described
     if (version !== root.version) {
       throw new Error(
-        `${name} is of version ${version}, not ${root.version}: npx napi create-npm-dirs`
+        `${name} is of version ${version}, not ${root.version}: node .build/scripts/version.mjs`
       )
     }
     const staged = stage(at, ['README.md'], described, join(into, name))
@@ -70,19 +84,32 @@ export async function pack(binaries: string, into: string): Promise<Packed[]> {
     copyFileSync(join(binaries, main), join(staged, main))
     packages.push(await packed(staged, into))
   }
-  const published = Object.fromEntries(Object.entries(root).filter(([key]) => !OURS.has(key)))
-  const optionalDependencies = Object.fromEntries(
-    platforms.map((at) => [manifest(at).name, root.version])
-  )
-  const staged = stage(
-    checkout,
-    await listed(checkout),
-    { ...published, optionalDependencies },
-    join(into, root.name)
-  )
-  packages.push(await packed(staged, into))
+  const remote = manifest(join(checkout, 'packages', 'remote'))
+  packages.push(await packed(await stageNative('remote', remote, root.version, into), into))
+  const peers = {
+    peerDependencies: { [remote.name]: root.version },
+    peerDependenciesMeta: { [remote.name]: { optional: true } }
+  }
+  const named = { ...root, ...peers }
+  packages.push(await packed(await stageNative('root', named, root.version, into), into))
   packages.push(await packed(stageDropIn(root, into), into))
   return packages
+}
+
+/** A package that names those of its platforms. */
+async function stageNative(
+  of: keyof typeof NATIVE,
+  described: Manifest,
+  version: string,
+  into: string
+): Promise<string> {
+  const at = dirname(join(checkout, NATIVE[of]))
+  const published = Object.fromEntries(Object.entries(described).filter(([key]) => !OURS.has(key)))
+  const optionalDependencies = namesOf(of, version)
+  const to = join(into, described.name)
+  const staged = stage(at, await listed(at), { ...published, version, optionalDependencies }, to)
+  copyFileSync(join(checkout, 'LICENSE'), join(staged, 'LICENSE'))
+  return staged
 }
 
 /** Its version and that of rootlock are in no file but the root's. */

@@ -18,6 +18,10 @@ function replace(file: string, pattern: RegExp, by: string): void {
 
 replace('Cargo.toml', /(?<=^\[workspace\.package\]\nversion = ").*(?="$)/m, version)
 replace('src/version.ts', /(?<=^export const version = ').*(?='$)/m, version)
+replace(join('packages', 'remote', 'package.json'), /(?<=^  "version": ").*(?=",$)/m, version)
 execFileSync('cargo', ['update', '--workspace', '--offline'], { cwd: checkout, stdio: 'inherit' })
 await npm(['exec', '--', 'napi', 'create-npm-dirs'], checkout)
-execFileSync('git', ['add', 'Cargo.toml', 'Cargo.lock', 'src', 'npm'], { cwd: checkout })
+await npm(['run', 'npm-dirs:remote'], checkout)
+execFileSync('git', ['add', 'Cargo.toml', 'Cargo.lock', 'src', 'npm', 'packages'], {
+  cwd: checkout
+})

@@ -12,23 +12,14 @@ import {
 } from './binding'
 import * as check from './arguments'
 import { observe } from './diagnostics'
-import {
-  block,
-  environment,
-  ref,
-  ignore,
-  listen,
-  nextKey,
-  unref,
-  type Listener
-} from './environment'
+import { block, ref, ignore, listen, nextKey, unref, type Listener } from './environment'
 import { lockFile, report, unlockFunc, type Reporting, type UnlockFunc } from './held-lock'
 import type { Holder } from './holder'
 import { throwLater } from './later'
 import { aborted, deadlock, fromBinding, toHolder, unanswered } from './lock-error'
 import { loggerOf, type Logger } from './logger'
 import { surroundingLocks } from './nesting'
-import { placeOf, type Place } from './root'
+import { placeOf, type LockPlace } from './root'
 import { onAbort } from './signals'
 
 /** How a lock is acquired and held. */
@@ -109,7 +100,7 @@ type OnWait = NonNullable<LockOptions['onWait']>
  */
 export interface Request {
   readonly key: number
-  readonly place: Place
+  readonly place: LockPlace
   readonly shared: boolean
   readonly heartbeatMs: number
   readonly staleMs: number
@@ -169,6 +160,7 @@ export function read(
   const key = nextKey()
   const observer = observe(key, shared)
   const reporting: Reporting = {
+    environment: place.environment,
     root: place.shown,
     fileName: place.fileName,
     logger,
@@ -211,7 +203,7 @@ function limit(options: LockOptions): number {
 function begin(request: Request): number {
   const { key, place, heartbeatMs, staleMs, limitMs, signal, reporting } = request
   if (signal?.aborted) throw failed(reporting, aborted(reporting.root, signal, undefined))
-  const answer = environment.acquire(
+  const answer = place.environment.acquire(
     key,
     place.root,
     place.path,
@@ -222,7 +214,8 @@ function begin(request: Request): number {
     limitMs,
     request.ask
   )
-  if (typeof answer !== 'number') throw failed(reporting, fromBinding(answer, 'lock'))
+  if (typeof answer !== 'number')
+    throw failed(reporting, fromBinding(answer, 'lock', place.environment.engine))
   return answer
 }
 
@@ -245,7 +238,7 @@ function blocked(request: Request): UnlockFunc {
       }
     }
   )
-  while (!waiting.hasEnded) block(request.key)
+  while (!waiting.hasEnded) block(request.place.environment, request.key)
   return settle!()
 }
 
@@ -311,9 +304,9 @@ class Waiting implements Listener {
     }
   }
 
-  #begin({ key, ask, signal }: Request): void {
+  #begin({ key, place, ask, signal }: Request): void {
     const outer = (ask & ASK_WAIT) === 0 ? [] : surroundingLocks()
-    if (outer.length > 0 && environment.isWithin(key, outer)) return this.#waitsForItself()
+    if (outer.length > 0 && place.environment.isWithin(key, outer)) return this.#waitsForItself()
     if (!signal) return
     const abort = () => this.#cancel((event) => this.#aborted(event))
     this.#deaf = onAbort(signal, abort)
@@ -326,7 +319,7 @@ class Waiting implements Listener {
 
   #cancel(why: (event: BindingEvent | undefined) => unknown): void {
     this.#unwanted ??= why
-    environment.cancel(this.#request.key)
+    this.#request.place.environment.cancel(this.#request.key)
   }
 
   #aborted(event: BindingEvent | undefined): unknown {
@@ -378,8 +371,9 @@ class Waiting implements Listener {
   }
 
   #failed(event: BindingEvent): unknown {
-    if (event.error) return fromBinding(event.error, 'lock')
-    return unanswered(lockFile(this.#request.reporting))
+    const { place, reporting } = this.#request
+    if (event.error) return fromBinding(event.error, 'lock', place.environment.engine)
+    return unanswered(lockFile(reporting), place.environment.engine)
   }
 
   /** The grant and the abort met. */

@@ -48,6 +48,12 @@ export function invalidValue(name: string, reason: string, actual: unknown): Typ
   return coded(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
 }
 
+/** @param reason why the value, which may be or contain a secret, is refused, as the rest of a sentence */
+export function refused(name: string, reason: string): TypeError {
+  const kind = name.includes('.') ? 'property' : 'argument'
+  return coded(new TypeError(`The ${kind} '${name}' ${reason}`), 'ERR_INVALID_ARG_VALUE')
+}
+
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
   const message = `The value of "${name}" is out of range. It must be ${expected}. Received ${inspect(actual)}`
   return coded(new RangeError(message), 'ERR_OUT_OF_RANGE')
@@ -86,14 +92,28 @@ function meant(name: string): string | undefined {
   return option ? `'options.${option}'` : MEANT.get(name)
 }
 
+const SERVER = /^(?:postgres|postgresql):\/\//i
+
+/** Whether it is the URL of a server, which only `openRoot` takes. */
+export function isServerUrl(value: unknown): value is string | URL {
+  return SERVER.test(value instanceof URL ? value.href : typeof value === 'string' ? value : '')
+}
+
 /** A path as the binding wants it. */
 export function path(
   name: string,
   value: unknown,
   expected = 'of type string or a file: URL'
 ): string {
+  if (isServerUrl(value)) {
+    throw refused(
+      name,
+      'is the URL of a server: open it by openRoot, and pass the root that it returns'
+    )
+  }
   if (value instanceof URL) {
-    if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', value.href)
+    // Not all of it: it may have a password.
+    if (value.protocol !== 'file:') throw outOfRange(name, 'a file: URL', `${value.protocol}…`)
     value = fileURLToPath(value)
   }
   if (typeof value !== 'string') throw invalidType(name, expected, value)

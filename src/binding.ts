@@ -3,19 +3,15 @@
 // The loader that napi generates is not used: it reads `ldd` at every import, and its 36 KB of platforms
 // that we do not build for take longer to load than everything else.
 
-import { closeSync, existsSync, openSync, readSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-
 import type * as Binding from '../binding'
-import { explain, type Attempt } from './no-binding'
+import { beside, here } from './beside'
+import { explain, type Attempt, type Product } from './no-binding'
+import { target } from './platform'
 import { version } from './version'
 
 export type * from '../binding'
 
-/** The folder of this file; of the program in a bundle of ES modules, which has no `__dirname`. */
-const here = typeof __dirname === 'string' ? __dirname : dirname(process.argv[1] ?? '.')
-
-const target = platformOf(process)
+const product: Product = { name: 'rootlock', packages: 'binding-' }
 
 export const {
   ASK_BLOCK,
@@ -50,25 +46,12 @@ export const {
 
 function load(): typeof Binding {
   const attempts: Attempt[] = []
-  for (const way of [beside, installed]) {
+  for (const way of [() => beside(product.name), installed]) {
     const attempt = way()
     if (attempt.binding?.VERSION === version) return attempt.binding
     attempts.push(attempt)
   }
-  throw explain(target, version, here, attempts)
-}
-
-/** The file beside this one: in a checkout, or copied beside a bundle or an executable. */
-function beside(): Attempt {
-  const what = join(here, `rootlock.${target}.node`)
-  if (!existsSync(what)) return { what }
-  try {
-    const module = { exports: {} as typeof Binding }
-    process.dlopen(module, what)
-    return { what, binding: module.exports }
-  } catch (error) {
-    return { what, error }
-  }
+  throw explain(product, target, version, here, attempts)
 }
 
 /** The platform's package: required by literal names that bundlers can follow, in a `try` so that they accept a missing one. */
@@ -101,50 +84,4 @@ function installed(): Attempt {
     return { what, error }
   }
   return { what }
-}
-
-/** By napi's name: `linux-x64-musl`. */
-function platformOf({ platform, arch }: NodeJS.Process): string {
-  switch (platform) {
-    case 'linux':
-      return arch === 'arm' ? 'linux-arm-gnueabihf' : `linux-${arch}-${libc(arch)}`
-    case 'win32':
-      return `win32-${arch}-msvc`
-    default:
-      return `${platform}-${arch}`
-  }
-}
-
-/**
- * The C library of this executable, by the loader that it names. An installed musl proves nothing; a
- * missing one does, and is quicker to check. Guessing is not safe: a library for glibc may seem to load
- * under musl.
- */
-function libc(arch: string): 'gnu' | 'musl' {
-  if (!existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)) return 'gnu'
-  const executable = openSync(process.execPath, 'r')
-  try {
-    return interpreter(executable).includes('/ld-musl-') ? 'musl' : 'gnu'
-  } finally {
-    closeSync(executable)
-  }
-}
-
-/** From the program headers (elf(5), 64 bits, little endian): patchelf puts the name at the very end. */
-function interpreter(executable: number): string {
-  const INTERPRETER = 3
-  const read = (length: number, position: number) => {
-    const bytes = Buffer.alloc(length)
-    readSync(executable, bytes, 0, length, position)
-    return bytes
-  }
-  const header = read(64, 0)
-  const size = header.readUInt16LE(54)
-  const entries = read(size * header.readUInt16LE(56), Number(header.readBigUInt64LE(32)))
-  for (let at = 0; at < entries.length; at += size) {
-    if (entries.readUInt32LE(at) !== INTERPRETER) continue
-    const [position, length] = [entries.readBigUInt64LE(at + 8), entries.readBigUInt64LE(at + 32)]
-    return read(Number(length), Number(position)).toString('latin1')
-  }
-  return ''
 }

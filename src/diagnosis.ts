@@ -1,10 +1,12 @@
 import type { BindingDiagnosis } from './binding'
-import { fileName as checkedFileName, defaults, path as checkedPath } from './arguments'
-import { ask, environment } from './environment'
+import { fileName as checkedFileName, defaults } from './arguments'
+import { ask } from './environment'
+import { lockFile } from './held-lock'
 import { toState, type LockState } from './inspect'
 import { fromBinding } from './lock-error'
-import { absolute, within } from './paths'
 import { printable } from './printable'
+import { rootPlace } from './root'
+import type { ServerUrl } from './server-url'
 
 /** Everything that is known of a lock; for the command, not for programs. */
 export interface Diagnosis extends Omit<BindingDiagnosis, 'state'>, LockState {
@@ -12,15 +14,14 @@ export interface Diagnosis extends Omit<BindingDiagnosis, 'state'>, LockState {
   readonly path: string
 }
 
-export async function diagnose(path: string, fileName?: string): Promise<Diagnosis> {
-  const at = checkedPath('path', path)
+export async function diagnose(root: string | ServerUrl, fileName?: string): Promise<Diagnosis> {
+  const { environment, path, shown } = rootPlace(root)
   const name = checkedFileName(fileName) ?? defaults.fileName
-  const lockFile = within(absolute(at), name)
-  const event = await ask((key) => environment.diagnose(key, at, name))
-  if (!event.diagnosis) throw fromBinding(event.error!, 'inspect')
+  const event = await ask((key) => environment.diagnose(key, path, name))
+  if (!event.diagnosis) throw fromBinding(event.error!, 'inspect', environment.engine)
   const { state: seen, ...more } = event.diagnosis
   return {
-    path: lockFile,
+    path: lockFile({ environment, root: shown, fileName: name }),
     ...toState(seen),
     ...more,
     fileSystem: printable(more.fileSystem),

@@ -1,13 +1,14 @@
-// This environment's side of the binding: one object, one stream of events, and a reference that keeps
+// This thread's side of the bindings: an object for each, one stream of events, and a reference that keeps
 // the event loop alive while a request is pending.
 
 import { isMainThread, MessageChannel } from 'node:worker_threads'
 
 import * as binding from './binding'
+import type * as Binding from '../binding'
 import type { BindingError, BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
 import { throwLater } from './later'
-import { fromBinding, type LockError, type LostReason } from './lock-error'
+import { fromBinding, type Engine, type LockError, type LostReason } from './lock-error'
 
 /** Receives the events of a request. */
 export interface Listener {
@@ -25,24 +26,35 @@ function dispatch(key: number, token: number, event?: BindingEvent): void {
   else listener?.granted!(token)
 }
 
-const number = binding.openEnvironment(dispatch)
-
-/** The binding's functions, for this environment. */
-export const environment = {
-  acquire: binding.acquire.bind(undefined, number),
-  blockRelease: binding.blockRelease.bind(undefined, number),
-  cancel: binding.cancel.bind(undefined, number),
-  closeRoot: binding.closeRoot.bind(undefined, number),
-  diagnose: binding.diagnose.bind(undefined, number),
-  inspect: binding.inspect.bind(undefined, number),
-  inspectSync: binding.inspectSync.bind(undefined, number),
-  isWithin: binding.isWithin.bind(undefined, number),
-  lost: binding.lost.bind(undefined, number),
-  next: binding.next.bind(undefined, number),
-  openRoot: binding.openRoot.bind(undefined, number),
-  openRootSync: binding.openRootSync.bind(undefined, number),
-  release: binding.release.bind(undefined, number)
+/**
+ * Opens an environment of a binding: its functions, for this thread. There is one for directories, and one for servers once
+ * one is opened; all number their requests together.
+ */
+export function openEnvironment(of: Omit<typeof Binding, 'VERSION'>, engine: Engine) {
+  const number = of.openEnvironment(dispatch)
+  return {
+    engine,
+    acquire: of.acquire.bind(undefined, number),
+    blockRelease: of.blockRelease.bind(undefined, number),
+    cancel: of.cancel.bind(undefined, number),
+    closeRoot: of.closeRoot.bind(undefined, number),
+    diagnose: of.diagnose.bind(undefined, number),
+    inspect: of.inspect.bind(undefined, number),
+    inspectSync: of.inspectSync.bind(undefined, number),
+    isWithin: of.isWithin.bind(undefined, number),
+    lost: of.lost.bind(undefined, number),
+    next: of.next.bind(undefined, number),
+    openRoot: of.openRoot.bind(undefined, number),
+    openRootSync: of.openRootSync.bind(undefined, number),
+    release: of.release.bind(undefined, number)
+  }
 }
+
+/** The functions of a binding that a request needs. */
+export type Environment = ReturnType<typeof openEnvironment>
+
+/** The environment of directories. */
+export const directories = openEnvironment(binding, 'directory')
 
 let keys = 0
 
@@ -58,8 +70,8 @@ export function nextKey(): number {
 const BREATH_MS = isMainThread ? Infinity : 100
 
 /** Blocks until something happens to a request, and delivers it. */
-export function block(key: number): void {
-  let event: ReturnType<typeof environment.next>
+export function block(environment: Environment, key: number): void {
+  let event: ReturnType<Environment['next']>
   do event = environment.next(key, BREATH_MS)
   while (event === null)
   if (typeof event === 'number') dispatch(key, event)
@@ -73,6 +85,7 @@ export function block(key: number): void {
  * @param blocks whether the event is waited for by `block`
  */
 export function release(
+  environment: Environment,
   key: number,
   knowsLoss: boolean,
   observer: Observer | undefined,
@@ -85,7 +98,7 @@ export function release(
     return true
   }
   if (!Array.isArray(released)) {
-    const error = fromBinding(released as BindingError, 'unlock') as LockError
+    const error = fromBinding(released as BindingError, 'unlock', environment.engine) as LockError
     observer?.released(error)
     throw error
   }

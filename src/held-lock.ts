@@ -1,15 +1,15 @@
 import { AsyncResource } from 'node:async_hooks'
 
-import type { BindingEvent } from './binding'
+import type { BindingError, BindingEvent } from './binding'
 import type { Observer } from './diagnostics'
 import {
   block,
-  environment,
   ref,
   ignore,
   listen,
   release,
   unref,
+  type Environment,
   type Listener
 } from './environment'
 import { throwLater } from './later'
@@ -68,6 +68,7 @@ export interface Context {
 
 /** Where a lock reports events, and under which path. */
 export interface Reporting {
+  readonly environment: Environment
   readonly root: string
   readonly fileName: string
   readonly logger: Logger | undefined
@@ -76,8 +77,13 @@ export interface Reporting {
   readonly context: Context | undefined
 }
 
-export function lockFile({ root, fileName }: Reporting): string {
-  return within(root, fileName)
+/** How messages name a lock. */
+export function lockFile({
+  environment,
+  root,
+  fileName
+}: Pick<Reporting, 'environment' | 'root' | 'fileName'>): string {
+  return environment.engine === 'directory' ? within(root, fileName) : `${root}#${fileName}`
 }
 
 /** Passes a `log` event on to the logger. */
@@ -113,6 +119,10 @@ class HeldLock implements Listener {
     listen(key, this)
   }
 
+  get #environment(): Environment {
+    return this.#reporting.environment
+  }
+
   get signal(): AbortSignal {
     this.#look()
     if (!this.#controller) {
@@ -130,7 +140,7 @@ class HeldLock implements Listener {
    */
   #look(): void {
     if (this.#lost || this.#released) return
-    const reason = environment.lost(this.#key)
+    const reason = this.#environment.lost(this.#key)
     if (reason) this.#lose(reason)
   }
 
@@ -145,11 +155,11 @@ class HeldLock implements Listener {
     if (!this.#released) {
       const released = this.#release(true)
       this.#released ??= released
-    } else if (!this.#result && !environment.blockRelease(this.#key)) {
+    } else if (!this.#result && !this.#environment.blockRelease(this.#key)) {
       // It is done; the event that says so is on its way to the promise.
       return
     }
-    while (!this.#result) block(this.#key)
+    while (!this.#result) block(this.#environment, this.#key)
     const { error } = this.#result
     if (!error) return
     // Whoever is told here need not look at the promise.
@@ -161,11 +171,11 @@ class HeldLock implements Listener {
     // Stops listening before the release, whose events may already belong to the next grant.
     ignore(this.#key)
     try {
-      const { observer } = this.#reporting
-      let released = release(this.#key, this.#lost !== undefined, observer, blocks)
+      const { environment, observer } = this.#reporting
+      let released = release(environment, this.#key, this.#lost !== undefined, observer, blocks)
       if (typeof released === 'string') {
         this.#lose(released)
-        released = release(this.#key, true, observer, blocks)
+        released = release(environment, this.#key, true, observer, blocks)
       }
       if (released) {
         this.#result = {}
@@ -182,7 +192,7 @@ class HeldLock implements Listener {
           if (event.kind !== 'released') return this.on(event)
           ignore(this.#key)
           unref()
-          const error = event.error && (fromBinding(event.error, 'unlock') as LockError)
+          const error = event.error && this.#unlockError(event.error)
           this.#result = error ? { error } : {}
           this.#reporting.observer?.released(error)
           if (error) reject(error)
@@ -190,6 +200,10 @@ class HeldLock implements Listener {
         }
       })
     })
+  }
+
+  #unlockError(error: BindingError): LockError {
+    return fromBinding(error, 'unlock', this.#environment.engine) as LockError
   }
 
   on(event: BindingEvent): void {
@@ -201,7 +215,7 @@ class HeldLock implements Listener {
   #lose(reason: LostReason): void {
     if (this.#lost) return
     const path = lockFile(this.#reporting)
-    const error = (this.#lost = lost(reason, path))
+    const error = (this.#lost = lost(reason, path, this.#environment.engine))
     const details = { path, token: String(this.#token), reason }
     report(this.#reporting, { level: 'error', message: 'lock was lost', details })
     this.#reporting.observer?.lost(reason)

@@ -1,6 +1,6 @@
 import * as check from './arguments'
 import type { BindingLockOwner, BindingLockState } from './binding'
-import { ask, environment } from './environment'
+import { ask } from './environment'
 import type { Holder } from './holder'
 import { fromBinding, toHolder } from './lock-error'
 import { printable } from './printable'
@@ -62,17 +62,17 @@ export interface LockOwner {
 export async function inspect(root: Lockable, options?: InspectOptions): Promise<LockState> {
   const { place, staleMs } = read(root, options)
   const event = await ask((key) =>
-    environment.inspect(key, place.root, place.path, place.fileName, staleMs)
+    place.environment.inspect(key, place.root, place.path, place.fileName, staleMs)
   )
-  if (!event.state) throw fromBinding(event.error!, 'inspect')
+  if (!event.state) throw fromBinding(event.error!, 'inspect', place.environment.engine)
   return toState(event.state)
 }
 
 /** Inspects a lock as `inspect` does, and blocks meanwhile: for as long as the file system does. */
 export function inspectSync(root: Lockable, options?: InspectOptions): LockState {
   const { place, staleMs } = read(root, options)
-  const seen = environment.inspectSync(place.root, place.path, place.fileName, staleMs)
-  if (!('state' in seen)) throw fromBinding(seen, 'inspect')
+  const seen = place.environment.inspectSync(place.root, place.path, place.fileName, staleMs)
+  if (!('state' in seen)) throw fromBinding(seen, 'inspect', place.environment.engine)
   return toState(seen)
 }
 

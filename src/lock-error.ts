@@ -9,6 +9,9 @@ import { printable } from './printable'
 export type LockErrorCode =
   'ERR_LOCK_UNSUCCESSFUL' | 'ERR_UNLOCK_UNSUCCESSFUL' | 'ERR_LOCK_LOST' | 'ERR_ROOT_CLOSED'
 
+/** What keeps a lock: its errors are worded accordingly. */
+export type Engine = 'directory' | 'server'
+
 /** Why a lock was lost. */
 export type LostReason = 'hijacked' | 'heartbeat-failed'
 
@@ -81,13 +84,14 @@ export function deadlock(path: string, blocks: boolean): LockError {
 }
 
 /** A request whose time limit passed before it was known whether the lock is held. */
-export function unanswered(path: string): LockError {
-  const message = `ETIMEDOUT: the file system has not answered, open '${path}'`
+export function unanswered(path: string, engine: Engine): LockError {
+  const [who, syscall] = engine === 'directory' ? ['file system', 'open'] : ['server', 'connect']
+  const message = `ETIMEDOUT: the ${who} has not answered, ${syscall} '${path}'`
   const errno = -constants.errno.ETIMEDOUT
   const cause = Object.assign(new Error(message), {
     code: 'ETIMEDOUT',
     errno,
-    syscall: 'open',
+    syscall,
     path
   })
   return new LockError('ERR_LOCK_UNSUCCESSFUL', 'system', `${attempts.lock}: ${message}`, path, {
@@ -103,7 +107,11 @@ const attempts = {
 } as const
 
 /** Converts an error of the binding to the one that users see; `attempt` is what they tried. */
-export function fromBinding(error: BindingError, attempt: keyof typeof attempts): Error {
+export function fromBinding(
+  error: BindingError,
+  attempt: keyof typeof attempts,
+  engine: Engine
+): Error {
   switch (error.kind) {
     case 'held':
       return held('held', error, {})
@@ -113,7 +121,7 @@ export function fromBinding(error: BindingError, attempt: keyof typeof attempts)
       // `arguments.ts` rejects these; if one slips through, it is not an error of a file.
       return Object.assign(new RangeError(error.message), { code: 'ERR_OUT_OF_RANGE' })
     default: {
-      const cause = error.system ? systemError(error.system) : notAFile(error)
+      const cause = error.system ? systemError(error.system, engine) : notAFile(error)
       const code = attempt === 'unlock' ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
       const message = `${attempts[attempt]}: ${cause.message}${hint(cause)}`
       return new LockError(code, 'system', message, error.path, { cause })
@@ -138,10 +146,14 @@ export function noFile(cause: NodeJS.ErrnoException, path: string): LockError {
 }
 
 /** The reason of `unlock.signal`. */
-export function lost(reason: LostReason, path: string): LockError {
+export function lost(reason: LostReason, path: string, engine: Engine): LockError {
+  const gone =
+    engine === 'directory'
+      ? 'its file was replaced or removed'
+      : 'its session at the server has ended'
   const why =
     reason === 'hijacked'
-      ? 'its file was replaced or removed, so another process may hold it'
+      ? `${gone}, so another process may hold it`
       : 'its heartbeat has failed for so long that another process may take it over'
   return new LockError('ERR_LOCK_LOST', reason, `lock was lost: ${why}`, path)
 }
@@ -189,19 +201,22 @@ function held(
     const { errno, code } = error.refusal
     // A refusal of our own, before any system call, has no error code.
     const ours = errno === undefined && code === undefined
-    const why = ours ? error.refusal.message : systemError(error.refusal).message
+    const why = ours ? error.refusal.message : systemError(error.refusal, 'directory').message
     message += `; the lock is stale, but could not be taken over (${why}): look at ${error.refusal.path}`
   }
   return new LockError('ERR_LOCK_UNSUCCESSFUL', reason, message, error.path, { ...cause, holder })
 }
 
 /** A system error in Node's own form: `EACCES: permission denied, open '/var/lib/store/.lock'`. */
-function systemError(system: BindingSystemError): NodeJS.ErrnoException {
+function systemError(system: BindingSystemError, engine: Engine): NodeJS.ErrnoException {
   const known = getSystemErrorMap()
   // On Windows the system's numbers are not Node's; there the binding gives the name.
   const errno = system.errno ?? [...known].find(([, [name]]) => name === system.code)?.[0]
-  const [code = system.code ?? nameOf(errno), text = system.message] =
+  const [code = system.code ?? nameOf(errno), words = system.message] =
     (errno !== undefined && known.get(errno)) || []
+  // What is wrong with a server is said by it, or by the binding.
+  const ownWords = engine === 'server' && system.errno === undefined
+  const text = ownWords ? printable(system.message) : words
   const { syscall, path } = system
   const error: NodeJS.ErrnoException = new Error(
     `${code}: ${text}${syscall ? `, ${syscall} '${path}'` : ''}`

@@ -12,6 +12,14 @@ export interface Attempt {
   error?: unknown
 }
 
+/** What a binding is of: this package, or the one for servers. */
+export interface Product {
+  /** As in the binding's file name. */
+  readonly name: string
+  /** What the names of the platforms' packages begin with, in our scope. */
+  readonly packages: string
+}
+
 /** Node's code where addons are switched off. */
 const DISABLED = 'ERR_DLOPEN_DISABLED'
 
@@ -29,14 +37,20 @@ const targets = [
   'win32-x64-msvc'
 ]
 
-export function explain(target: string, version: string, here: string, attempts: Attempt[]): Error {
+export function explain(
+  product: Product,
+  target: string,
+  version: string,
+  here: string,
+  attempts: Attempt[]
+): Error {
   const refused = attempts.filter(isRefused)
   const text = [
-    `rootlock ${version} has no native binding for this process: ${target}, ${process.release.name} ${process.version}`,
+    `${product.name} ${version} has no native binding for this process: ${target}, ${process.release.name} ${process.version}`,
     'Tried:',
     ...attempts.map((attempt) => `  ${attempt.what}: ${outcome(attempt, version)}`),
     'What to do:',
-    ...advice(target, here, refused).map((line) => `  ${line}`)
+    ...advice(product, target, here, refused).map((line) => `  ${line}`)
   ].join('\n')
   const cause = (refused[0] ?? attempts.at(-1))?.error
   // Node's own code for an addon that does not load.
@@ -50,11 +64,11 @@ function isRefused({ binding, error }: Attempt): boolean {
   return binding !== undefined || ['ERR_DLOPEN_FAILED', DISABLED].includes(codeOf(error) ?? '')
 }
 
-function codeOf(error: unknown): string | undefined {
+export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-function outcome(attempt: Attempt, version: string): string {
+export function outcome(attempt: Attempt, version: string): string {
   if (attempt.binding) return `has version ${attempt.binding.VERSION}, not ${version}`
   if (!attempt.error || codeOf(attempt.error) === 'MODULE_NOT_FOUND') return 'not found'
   return firstLine(attempt.error)
@@ -64,7 +78,7 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!
 }
 
-function advice(target: string, here: string, refused: Attempt[]): string[] {
+function advice(product: Product, target: string, here: string, refused: Attempt[]): string[] {
   if (refused.some(({ binding }) => binding)) {
     return ['The versions must match: install again, build again, or copy the file again.']
   }
@@ -86,21 +100,21 @@ function advice(target: string, here: string, refused: Attempt[]): string[] {
       'For another platform, build from source: see CONTRIBUTING.md.'
     ]
   }
-  const others = elsewhere(here)
+  const others = elsewhere(product, here)
   return [
     others.length > 0
       ? `${others.join(', ')} is installed: node_modules comes from another platform. Install on this one.`
       : 'Install with optional dependencies (npm: without --omit=optional), on the platform that it will run on.',
-    `In a bundle: put rootlock.${target}.node beside it (docs/bundling.md).`
+    `In a bundle: put ${product.name}.${target}.node beside it (docs/bundling.md).`
   ]
 }
 
 /** Our packages for other platforms, nearest first. */
-function elsewhere(here: string): string[] {
+function elsewhere({ packages }: Product, here: string): string[] {
   for (let folder = here; ; folder = dirname(folder)) {
     try {
       const names = readdirSync(join(folder, 'node_modules', '@rootlock'))
-      return names.filter((name) => name.startsWith('binding-')).map((name) => `@rootlock/${name}`)
+      return names.filter((name) => name.startsWith(packages)).map((name) => `@rootlock/${name}`)
     } catch {
       if (folder === dirname(folder)) return []
     }

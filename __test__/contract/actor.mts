@@ -3,16 +3,26 @@
 
 import { createInterface } from 'node:readline'
 
-import { tryLock, tryRLock, type LockError, type LockOptions, type UnlockFunc } from 'rootlock'
+import {
+  tryLock,
+  tryRLock,
+  type LockError,
+  type LockOptions,
+  type Root,
+  type UnlockFunc
+} from 'rootlock'
 
+import { open } from './check.mjs'
 import { count } from './count.mjs'
 
 export interface Part {
+  /** What to lock, as `open` takes it. */
   root: string
   shared?: boolean
   options?: LockOptions
-  /** Instead of holding the lock: how often to add to the number in the root. */
+  /** Instead of holding the lock: how often to add to the number in the directory. */
   count?: number
+  directory?: string
 }
 
 export interface Said {
@@ -53,18 +63,19 @@ const input = createInterface({ input: process.stdin })
 input.on('line', (word) => void words[word]!())
 input.on('close', () => process.stdin.destroy())
 
-async function hold(): Promise<void> {
+async function hold(root: Root | string): Promise<void> {
   const take = part.shared ? tryRLock : tryLock
-  unlock = await take(part.root, { onWait: () => say({ kind: 'waiting' }), ...part.options })
+  unlock = await take(root, { onWait: () => say({ kind: 'waiting' }), ...part.options })
   unlock.signal.addEventListener('abort', () => told('lost', unlock.signal.reason as LockError))
   say({ kind: 'held', token: unlock.token })
 }
 
 try {
+  const root = await open(part.root)
   if (part.count === undefined) {
-    await hold()
+    await hold(root)
   } else {
-    await count(part.root, part.count)
+    await count(root, part.directory!, part.count)
     say({ kind: 'counted' })
   }
 } catch (error) {

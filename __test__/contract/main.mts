@@ -25,16 +25,24 @@ import {
 
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
-import { checkAll, claim, rejection, runtime, thrown, type Later } from './check.mjs'
+import {
+  checkAll,
+  claim,
+  claimOfDirectory,
+  rejection,
+  runtime,
+  thrown,
+  type Later
+} from './check.mjs'
 import { count } from './count.mjs'
 import { Actor, other } from './process.mjs'
 import type { Next } from './worker.mjs'
 
 const QUICK = { heartbeatMs: 200, staleMs: 1_000 }
 
-claim('a lock excludes another process, which acquires it next', async (root, later) => {
+claim('a lock excludes another process, which acquires it next', async ({ root, place, later }) => {
   const unlock = await tryLock(root)
-  const waiter = new Actor(later, { root })
+  const waiter = new Actor(later, { root: place })
   await waiter.says('waiting')
   const held = waiter.says('held')
   await mustBlock(held)
@@ -42,8 +50,8 @@ claim('a lock excludes another process, which acquires it next', async (root, la
   assert.ok((await held).token! > unlock.token)
 })
 
-claim('a process that is killed frees its lock', async (root, later) => {
-  const holder = new Actor(later, { root })
+claim('a process that is killed frees its lock', async ({ root, place, later }) => {
+  const holder = new Actor(later, { root: place })
   await holder.says('held')
   const lock = tryLock(root)
   await mustBlock(lock)
@@ -53,9 +61,9 @@ claim('a process that is killed frees its lock', async (root, later) => {
   )()
 })
 
-claim('readers share a lock, a writer waits for all of them', async (root, later) => {
+claim('readers share a lock, a writer waits for all of them', async ({ root, place, later }) => {
   const readers = [await tryRLock(root), await tryRLock(root)]
-  const reader = new Actor(later, { root, shared: true })
+  const reader = new Actor(later, { root: place, shared: true })
   await reader.says('held')
   const writer = tryLock(root)
   await mustBlock(writer)
@@ -68,40 +76,43 @@ claim('readers share a lock, a writer waits for all of them', async (root, later
   )()
 })
 
-claim('an abort ends a wait, with its reason, and leaves nothing', async (root, later) => {
-  const holder = new Actor(later, { root })
-  await holder.says('held')
-  const controller = new AbortController()
-  const lock = tryLock(root, { signal: controller.signal })
-  await mustBlock(lock)
-  const reason = new Error('enough')
-  controller.abort(reason)
-  const error = await rejection<LockError>(lock)
-  assert.ok(error instanceof LockError)
-  assert.equal(error.code, 'ERR_LOCK_UNSUCCESSFUL')
-  assert.equal(error.cause, reason)
-  holder.tell('unlock')
-  await holder.says('unlocked')
-  const next = new Actor(later, { root, options: { wait: false } })
-  await next.says('held')
-})
+claim(
+  'an abort ends a wait, with its reason, and leaves nothing',
+  async ({ root, place, later }) => {
+    const holder = new Actor(later, { root: place })
+    await holder.says('held')
+    const controller = new AbortController()
+    const lock = tryLock(root, { signal: controller.signal })
+    await mustBlock(lock)
+    const reason = new Error('enough')
+    controller.abort(reason)
+    const error = await rejection<LockError>(lock)
+    assert.ok(error instanceof LockError)
+    assert.equal(error.code, 'ERR_LOCK_UNSUCCESSFUL')
+    assert.equal(error.cause, reason)
+    holder.tell('unlock')
+    await holder.says('unlocked')
+    const next = new Actor(later, { root: place, options: { wait: false } })
+    await next.says('held')
+  }
+)
 
-claim('AbortSignal.timeout ends a wait', async (root) => {
+claim('AbortSignal.timeout ends a wait', async ({ root }) => {
   const unlock = await tryLock(root)
   const error = await rejection<LockError>(tryLock(root, { signal: AbortSignal.timeout(50) }))
   assert.equal((error.cause as Error).name, 'TimeoutError')
   await unlock()
 })
 
-claim('a call with an aborted signal creates nothing', async (root) => {
+claimOfDirectory('a call with an aborted signal creates nothing', async (root) => {
   const signal = AbortSignal.abort()
   const error = await rejection<LockError>(tryLock(root, { signal }))
   assert.equal(error.cause, signal.reason)
   assert.deepEqual(readdirSync(root), [])
 })
 
-claim('one attempt at a held lock names the holder', async (root, later) => {
-  const holder = new Actor(later, { root })
+claim('one attempt at a held lock names the holder', async ({ root, place, later }) => {
+  const holder = new Actor(later, { root: place })
   const token = (await holder.says('held')).token!
   const error = await rejection<LockError>(tryLock(root, { wait: false }))
   assert.equal(error.code, 'ERR_LOCK_UNSUCCESSFUL')
@@ -111,10 +122,10 @@ claim('one attempt at a held lock names the holder', async (root, later) => {
   assert.ok(error.holder?.acquiredAt instanceof Date)
 })
 
-claim('tokens rise across processes, modes and crashes', async (root, later) => {
+claim('tokens rise across processes, modes and crashes', async ({ root, place, later }) => {
   let last = 0
   for (let round = 0; round < 3; round++) {
-    const holder = new Actor(later, { root, shared: round === 1 })
+    const holder = new Actor(later, { root: place, shared: round === 1 })
     const token = (await holder.says('held')).token!
     holder.kill()
     await holder.ends()
@@ -125,7 +136,7 @@ claim('tokens rise across processes, modes and crashes', async (root, later) => 
   }
 })
 
-claim('a holder whose lock file is moved away is notified', async (root) => {
+claimOfDirectory('a holder whose lock file is moved away is notified', async (root) => {
   const unlock = await tryLock(root, { heartbeatMs: 50, staleMs: 30_000 })
   const { signal } = unlock
   renameSync(join(root, '.lock'), join(root, 'elsewhere'))
@@ -138,47 +149,55 @@ claim('a holder whose lock file is moved away is notified', async (root) => {
 })
 
 if (process.platform !== 'win32') {
-  claim('a frozen holder is preempted, and notified when it wakes up', async (root, later) => {
-    const holder = new Actor(later, { root, options: QUICK })
-    const token = (await holder.says('held')).token!
-    holder.kill('SIGSTOP')
-    const unlock = await inTime('the lock is granted', tryLock(root, QUICK))
-    assert.ok(unlock.token > token)
-    holder.kill('SIGCONT')
-    assert.equal((await holder.says('lost')).reason, 'hijacked')
-    assert.equal(unlock.signal.aborted, false)
-    await unlock()
-  })
+  claim(
+    'a frozen holder is preempted, and notified when it wakes up',
+    async ({ root, place, later }) => {
+      const holder = new Actor(later, { root: place, options: QUICK })
+      const token = (await holder.says('held')).token!
+      holder.kill('SIGSTOP')
+      const unlock = await inTime('the lock is granted', tryLock(root, QUICK))
+      assert.ok(unlock.token > token)
+      holder.kill('SIGCONT')
+      assert.equal((await holder.says('lost')).reason, 'hijacked')
+      assert.equal(unlock.signal.aborted, false)
+      await unlock()
+    }
+  )
 }
 
-claim('a wait has a limit, and then says who holds the lock', async (root, later) => {
-  const holder = new Actor(later, { root })
+claim('a wait has a limit, and then says who holds the lock', async ({ root, place, later }) => {
+  const holder = new Actor(later, { root: place })
   await holder.says('held')
   const error = await rejection<LockError>(tryLock(root, { timeoutMs: 50 }))
   assert.equal(error.reason, 'held')
   assert.equal(error.holder?.pid, holder.pid)
 })
 
-claim('a call that blocks gets the lock that another process releases', async (root, later) => {
-  const holder = new Actor(later, { root })
-  const { token } = await holder.says('held')
-  const reasons = [0, 50].map((timeoutMs) => thrown(() => tryLockSync(root, { timeoutMs })).reason)
-  assert.deepEqual(reasons, ['held', 'held'])
-  assert.equal(inspectSync(root).holder?.pid, holder.pid)
-  let waited = 0
-  holder.tell('unlock soon')
-  await holder.says('told')
-  const unlock = tryLockSync(root, { timeoutMs: 30_000, onWait: () => waited++ })
-  assert.ok(unlock.token > token! && waited <= 1)
-  assert.equal(thrown(() => tryRLockSync(root, { timeoutMs: 30_000 })).reason, 'deadlock')
-  unlock.sync()
-  using opened = openRootSync(root)
-  using first = tryRLockSync(opened)
-  using second = tryRLockSync(root, { timeoutMs: 30_000 })
-  assert.ok(second.token > first.token)
-})
+claim(
+  'a call that blocks gets the lock that another process releases',
+  async ({ root, place, later }) => {
+    const holder = new Actor(later, { root: place })
+    const { token } = await holder.says('held')
+    const reasons = [0, 50].map(
+      (timeoutMs) => thrown(() => tryLockSync(root, { timeoutMs })).reason
+    )
+    assert.deepEqual(reasons, ['held', 'held'])
+    assert.equal(inspectSync(root).holder?.pid, holder.pid)
+    let waited = 0
+    holder.tell('unlock soon')
+    await holder.says('told')
+    const unlock = tryLockSync(root, { timeoutMs: 30_000, onWait: () => waited++ })
+    assert.ok(unlock.token > token! && waited <= 1)
+    assert.equal(thrown(() => tryRLockSync(root, { timeoutMs: 30_000 })).reason, 'deadlock')
+    unlock.sync()
+    using opened = openRootSync(place)
+    using first = tryRLockSync(opened)
+    using second = tryRLockSync(root, { timeoutMs: 30_000 })
+    assert.ok(second.token > first.token)
+  }
+)
 
-claim('only the first unlock releases, and all return one promise', async (root) => {
+claim('only the first unlock releases, and all return one promise', async ({ root }) => {
   const unlock = await tryLock(root)
   const first = unlock()
   assert.equal(unlock(), first)
@@ -189,7 +208,7 @@ claim('only the first unlock releases, and all return one promise', async (root)
   await next()
 })
 
-claim('await using releases a lock', async (root) => {
+claim('await using releases a lock', async ({ root }) => {
   {
     await using lock = await tryLock(root)
     assert.ok(lock.token > 0)
@@ -200,7 +219,7 @@ claim('await using releases a lock', async (root) => {
   )()
 })
 
-claim('withLock unlocks, whether the work succeeds or fails', async (root) => {
+claim('withLock unlocks, whether the work succeeds or fails', async ({ root }) => {
   assert.equal(await withLock(root, (signal) => Promise.resolve(signal.aborted)), false)
   const failure = new Error('work')
   assert.equal(await rejection(withLock(root, () => Promise.reject(failure))), failure)
@@ -208,7 +227,7 @@ claim('withLock unlocks, whether the work succeeds or fails', async (root) => {
   await withLock(root, async () => await (await tryRLock(root))(), { shared: true })
 })
 
-claim('a logger follows the asynchronous context', async (root) => {
+claimOfDirectory('a logger follows the asynchronous context', async (root) => {
   const heard: string[] = []
   const logger = { warn: () => {}, error: (message: string) => void heard.push(message) }
   const beside = new AsyncLocalStorage<number>()
@@ -224,43 +243,49 @@ claim('a logger follows the asynchronous context', async (root) => {
   await unlock()
 })
 
-claim('inspect reports the state of a lock without taking it', async (root, later) => {
-  assert.equal((await inspect(root)).state, 'free')
-  assert.deepEqual(readdirSync(root), [])
-  const reader = await tryRLock(root)
-  assert.equal((await inspect(root)).state, 'shared')
-  await reader()
-  const writer = new Actor(later, { root })
-  await writer.says('held')
-  const state = await inspect(root)
-  assert.equal(state.state, 'exclusive')
-  assert.equal(state.holder?.pid, writer.pid)
-  assert.equal(state.holder?.mode, 'exclusive')
-  writer.tell('unlock')
-  await writer.says('unlocked')
-  assert.equal((await inspect(root)).state, 'free')
-})
-
-claim('an opened root stays the same directory when its path is renamed', async (root, later) => {
-  const path = join(root, 'before')
-  mkdirSync(path)
-  const opened = await openRoot(pathToFileURL(path))
-  let now = path
-  if (process.platform !== 'win32') {
-    now = join(root, 'after')
-    renameSync(path, now)
+claim(
+  'inspect reports the state of a lock without taking it',
+  async ({ root, place, directory, later }) => {
+    assert.equal((await inspect(root)).state, 'free')
+    assert.deepEqual(readdirSync(directory), [])
+    const reader = await tryRLock(root)
+    assert.equal((await inspect(root)).state, 'shared')
+    await reader()
+    const writer = new Actor(later, { root: place })
+    await writer.says('held')
+    const state = await inspect(root)
+    assert.equal(state.state, 'exclusive')
+    assert.equal(state.holder?.pid, writer.pid)
+    assert.equal(state.holder?.mode, 'exclusive')
+    writer.tell('unlock')
+    await writer.says('unlocked')
+    assert.equal((await inspect(root)).state, 'free')
   }
-  const unlock = await tryLock(opened)
-  const error = await rejection<LockError>(tryLock(now, { wait: false }))
-  assert.equal(error.holder?.pid, process.pid)
-  await unlock()
-  await opened.close()
-  assert.equal((await rejection<LockError>(tryLock(opened))).code, 'ERR_ROOT_CLOSED')
-  later(() => opened.close())
-})
+)
 
-claim('a waiter is notified once, with the holder', async (root, later) => {
-  const holder = new Actor(later, { root })
+claimOfDirectory(
+  'an opened root stays the same directory when its path is renamed',
+  async (root, later) => {
+    const path = join(root, 'before')
+    mkdirSync(path)
+    const opened = await openRoot(pathToFileURL(path))
+    let now = path
+    if (process.platform !== 'win32') {
+      now = join(root, 'after')
+      renameSync(path, now)
+    }
+    const unlock = await tryLock(opened)
+    const error = await rejection<LockError>(tryLock(now, { wait: false }))
+    assert.equal(error.holder?.pid, process.pid)
+    await unlock()
+    await opened.close()
+    assert.equal((await rejection<LockError>(tryLock(opened))).code, 'ERR_ROOT_CLOSED')
+    later(() => opened.close())
+  }
+)
+
+claim('a waiter is notified once, with the holder', async ({ root, place, later }) => {
+  const holder = new Actor(later, { root: place })
   await holder.says('held')
   const told: (number | undefined)[] = []
   const lock = tryLock(root, { onWait: (who?: Holder) => void told.push(who?.pid) })
@@ -272,7 +297,7 @@ claim('a waiter is notified once, with the holder', async (root, later) => {
   assert.deepEqual(told, [holder.pid])
 })
 
-claim("the system's errors are shaped as Node's own", async (root) => {
+claimOfDirectory("the system's errors are shaped as Node's own", async (root) => {
   const path = join(root, 'missing')
   const error = await rejection<LockError>(tryLock(path))
   assert.equal(error.code, 'ERR_LOCK_UNSUCCESSFUL')
@@ -283,7 +308,7 @@ claim("the system's errors are shaped as Node's own", async (root) => {
   assert.equal(cause.path, path)
 })
 
-claim('wrong arguments are refused at once', async (root) => {
+claim('wrong arguments are refused at once', async ({ root, directory }) => {
   for (const [call, name, code] of [
     [() => tryLock(42 as never), 'TypeError', 'ERR_INVALID_ARG_TYPE'],
     [() => tryLock(root, { fileName: 'a/b' }), 'RangeError', 'ERR_OUT_OF_RANGE'],
@@ -294,11 +319,11 @@ claim('wrong arguments are refused at once', async (root) => {
     assert.equal(error.name, name)
     assert.equal(error.code, code)
   }
-  assert.deepEqual(readdirSync(root), [])
+  assert.deepEqual(readdirSync(directory), [])
 })
 
-claim('the event loop turns during a wait', async (root, later) => {
-  const holder = new Actor(later, { root })
+claim('the event loop turns during a wait', async ({ root, place, later }) => {
+  const holder = new Actor(later, { root: place })
   await holder.says('held')
   const lock = tryLock(root)
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
@@ -309,7 +334,7 @@ claim('the event loop turns during a wait', async (root, later) => {
   )()
 })
 
-claim('many waiters are served, in order', async (root) => {
+claim('many waiters are served, in order', async ({ root }) => {
   const unlock = await tryLock(root)
   const order: number[] = []
   const all = Array.from({ length: 200 }, async (_, index) => {
@@ -325,31 +350,34 @@ claim('many waiters are served, in order', async (root) => {
   )
 })
 
-claim('no step is lost between processes', async (root, later) => {
-  writeFileSync(join(root, 'counter'), '0')
-  const actors = [1, 2].map(() => new Actor(later, { root, count: 50 }))
-  await Promise.all([count(root, 50), ...actors.map((actor) => actor.says('counted'))])
-  assert.equal(readFileSync(join(root, 'counter'), 'utf8'), '150')
+claim('no step is lost between processes', async ({ root, place, directory, later }) => {
+  writeFileSync(join(directory, 'counter'), '0')
+  const actors = [1, 2].map(() => new Actor(later, { root: place, count: 50, directory }))
+  await Promise.all([count(root, directory, 50), ...actors.map((actor) => actor.says('counted'))])
+  assert.equal(readFileSync(join(directory, 'counter'), 'utf8'), '150')
 })
 
-claim('a process that exits with a held lock ends at once and frees it', async (root, later) => {
-  const holder = new Actor(later, { root })
-  await holder.says('held')
-  const waiter = new Actor(later, { root })
-  await waiter.says('waiting')
-  waiter.tell('exit')
-  assert.equal(await waiter.ends(), 7)
-  holder.tell('exit')
-  assert.equal(await holder.ends(), 7)
-  await (
-    await tryLock(root, { wait: false })
-  )()
-})
+claim(
+  'a process that exits with a held lock ends at once and frees it',
+  async ({ root, place, later }) => {
+    const holder = new Actor(later, { root: place })
+    await holder.says('held')
+    const waiter = new Actor(later, { root: place })
+    await waiter.says('waiting')
+    waiter.tell('exit')
+    assert.equal(await waiter.ends(), 7)
+    holder.tell('exit')
+    assert.equal(await holder.ends(), 7)
+    await (
+      await tryLock(root, { wait: false })
+    )()
+  }
+)
 
-claim('a held lock does not keep a process alive, a wait does', async (root, later) => {
-  const holder = new Actor(later, { root })
+claim('a held lock does not keep a process alive, a wait does', async ({ place, later }) => {
+  const holder = new Actor(later, { root: place })
   await holder.says('held')
-  const waiter = new Actor(later, { root })
+  const waiter = new Actor(later, { root: place })
   await waiter.says('waiting')
   waiter.tell('leave')
   await mustBlock(waiter.ends())
@@ -359,7 +387,7 @@ claim('a held lock does not keep a process alive, a wait does', async (root, lat
   assert.equal(await waiter.ends(), 0)
 })
 
-claim('ES modules and CommonJS share one package', async (root) => {
+claim('ES modules and CommonJS share one package', async ({ root }) => {
   const commonjs = createRequire(import.meta.url)('rootlock') as { tryLock: typeof tryLock }
   const unlock = await commonjs.tryLock(root)
   assert.ok((await rejection(tryLock(root, { wait: false }))) instanceof LockError)
@@ -367,8 +395,8 @@ claim('ES modules and CommonJS share one package', async (root) => {
 })
 
 /** A worker thread that ends with the claim. */
-function thread(later: Later, root: string, next: Next) {
-  const worker = new Worker(new URL('worker.mjs', import.meta.url), { workerData: { root, next } })
+function thread(later: Later, place: string, next: Next) {
+  const worker = new Worker(new URL('worker.mjs', import.meta.url), { workerData: { place, next } })
   const said: unknown[] = []
   worker.on('message', (message) => said.push(message))
   const exit = new Promise<number>((resolve) => worker.on('exit', resolve))
@@ -381,31 +409,34 @@ function thread(later: Later, root: string, next: Next) {
   }
 }
 
-claim('a worker thread and its process exclude each other', async (root, later) => {
-  const worker = thread(later, root, 'stay')
+claim('a worker thread and its process exclude each other', async ({ root, place, later }) => {
+  const worker = thread(later, place, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
   await mustBlock(lock)
   worker.tell()
   await worker.says('unlocked')
   const unlock = await inTime('the lock is granted', lock)
-  const waiter = thread(later, root, 'stay')
+  const waiter = thread(later, place, 'stay')
   await waiter.says('waiting')
   await unlock()
   await waiter.says('held')
 })
 
 for (const next of ['end', 'exit'] as const) {
-  claim(`a worker thread that ends by itself frees its lock: ${next}`, async (root, later) => {
-    await thread(later, root, next).ends()
-    await (
-      await inTime('the lock is granted', tryLock(root))
-    )()
-  })
+  claim(
+    `a worker thread that ends by itself frees its lock: ${next}`,
+    async ({ root, place, later }) => {
+      await thread(later, place, next).ends()
+      await (
+        await inTime('the lock is granted', tryLock(root))
+      )()
+    }
+  )
 }
 
-claim('a terminated worker thread frees its lock', async (root, later) => {
-  const worker = thread(later, root, 'stay')
+claim('a terminated worker thread frees its lock', async ({ root, place, later }) => {
+  const worker = thread(later, place, 'stay')
   await worker.says('held')
   const lock = tryLock(root)
   await mustBlock(lock)
@@ -417,8 +448,8 @@ claim('a terminated worker thread frees its lock', async (root, later) => {
 
 claim(
   'a busy worker thread that is terminated frees its lock once it ends',
-  async (root, later) => {
-    const worker = thread(later, root, 'spin')
+  async ({ root, place, later }) => {
+    const worker = thread(later, place, 'spin')
     await worker.says('busy')
     const lock = tryLock(root)
     await mustBlock(lock)
@@ -429,16 +460,16 @@ claim(
   }
 )
 
-claim('a thread that blocks gets the lock of another one', async (root, later) => {
-  const worker = thread(later, root, 'stay')
+claim('a thread that blocks gets the lock of another one', async ({ root, place, later }) => {
+  const worker = thread(later, place, 'stay')
   await worker.says('held')
   worker.tell()
   tryLockSync(root, { timeoutMs: 30_000 }).sync()
 })
 
-claim('a worker thread can be terminated while it blocks', async (root, later) => {
+claim('a worker thread can be terminated while it blocks', async ({ root, place, later }) => {
   const unlock = await tryLock(root)
-  const worker = thread(later, root, 'block')
+  const worker = thread(later, place, 'block')
   await worker.says('waiting')
   await worker.terminate()
   await unlock()
@@ -447,9 +478,9 @@ claim('a worker thread can be terminated while it blocks', async (root, later) =
   )()
 })
 
-claim('a worker thread can be terminated while it waits', async (root, later) => {
+claim('a worker thread can be terminated while it waits', async ({ root, place, later }) => {
   const unlock = await tryLock(root)
-  const worker = thread(later, root, 'stay')
+  const worker = thread(later, place, 'stay')
   await worker.says('waiting')
   await worker.terminate()
   await unlock()
@@ -459,9 +490,9 @@ claim('a worker thread can be terminated while it waits', async (root, later) =>
 })
 
 if (other) {
-  claim('another runtime is excluded, and excludes', async (root, later) => {
+  claim('another runtime is excluded, and excludes', async ({ root, place, later }) => {
     const unlock = await tryLock(root)
-    const foreign = new Actor(later, { root }, other)
+    const foreign = new Actor(later, { root: place }, other)
     await foreign.says('waiting')
     await unlock()
     const token = (await foreign.says('held')).token!

@@ -4,7 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { tryLock, tryLockSync } from 'rootlock'
 
-const { root, next } = workerData as { root: string; next: Next }
+import { open } from './check.mjs'
+
+const { place, next } = workerData as { place: string; next: Next }
 const port = parentPort!
 
 /** What it does once it has the lock, or once it waits. */
@@ -14,6 +16,7 @@ const spin = () => {
   for (;;);
 }
 
+const root = await open(place)
 const onWait = () => port.postMessage('waiting')
 const unlock =
   next === 'block'

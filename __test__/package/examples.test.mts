@@ -13,6 +13,7 @@ import { program } from '../helpers/child.mjs'
 import { rootlock } from '../helpers/command.mjs'
 import { examples, matches, type Example } from '../helpers/examples.mjs'
 import { needing, notEmulated, notWine, unix } from '../helpers/needing.mjs'
+import { postgres, Server } from '../helpers/postgres.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url))
@@ -28,10 +29,12 @@ const pages = [
   'errors',
   'files',
   'files-in-your-tree',
+  'from-redlock',
   'fencing',
   'migrating',
   'nfs',
   'observability',
+  'several-machines',
   'single-instance',
   'sync',
   'workers'
@@ -78,6 +81,13 @@ test.before('the examples type-check', async (t) => {
   t.is(status, 0, stdout)
 })
 
+/** For the examples that want a server. */
+let server: Server | undefined
+test.before('a server for them', async () => {
+  if (!postgres) server = await Server.start()
+})
+test.after.always(() => server?.remove())
+
 test.after.always(() => rm(built, { recursive: true, force: true, maxRetries: 3 }))
 
 /** A shell finds the command of this build, with and without npx. */
@@ -99,9 +109,11 @@ async function commands(t: ExecutionContext): Promise<string> {
 for (const example of run) {
   const shell = example.language === 'sh'
   const stops = example.text.includes('SIGSTOP')
+  const onServer = example.text.includes('DATABASE_URL')
   needing(
     test,
     (shell || stops) && unix,
+    onServer && postgres,
     ownSystem
   )(`${example.at} runs as it stands`, async (t) => {
     // Outside the repository, which nothing that it starts must take for its own.
@@ -110,7 +122,8 @@ for (const example of run) {
       ? ['sh', ['-euc', example.text]]
       : [process.execPath, ['--import', printSpans, fileOf(example)]]
     const path = (await commands(t)) + delimiter + process.env['PATH']
-    const env = { ...process.env, PATH: path, HOME: root, USERPROFILE: root }
+    const database = onServer ? { DATABASE_URL: server!.url() } : {}
+    const env = { ...process.env, ...database, PATH: path, HOME: root, USERPROFILE: root }
     const started = program(t, command, args, 'pipe', { cwd: root, env })
     const { code } = await started.ends()
     t.is(code, 0, started.printed)
@@ -124,7 +137,8 @@ test('only these are not run, and the pages say so', (t) => {
   t.deepEqual(not, [
     'README.md: asks the registry',
     'docs/containers.md: needs a cluster',
-    'docs/nfs.md: needs two machines'
+    'docs/nfs.md: needs two machines',
+    'docs/several-machines.md: asks the registry'
   ])
   t.true(run.length > 15)
   t.true(run.filter(({ prints }) => prints !== undefined).length > 10)

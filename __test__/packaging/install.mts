@@ -9,7 +9,7 @@ import test, { before } from 'node:test'
 import { checkGlibc } from '../../scripts/glibc.mjs'
 import { checkout, listed, manifest, type Packed } from '../../scripts/pack.mjs'
 import { publish } from '../../scripts/publish.mjs'
-import { commonjs, esm, typed } from './programs.mjs'
+import { commonjs, esm, server, typed } from './programs.mjs'
 import { published } from './published.mjs'
 import { yarnSettings } from './registry.mjs'
 import { binary, node, program, run, target, temporary, tools, write } from './tools.mjs'
@@ -18,7 +18,9 @@ const npm = process.env['npm_execpath']!
 let url: string
 let packages: Packed[]
 
-const isPlatform = ({ name }: Packed) => name.startsWith('@rootlock/binding-')
+/** A platform's package, of the root package or of the one for servers. */
+const isPlatform = ({ name }: Packed) => /^@rootlock\/(?:binding|remote)-/.test(name)
+const ofRoot = ({ name }: Packed) => name.startsWith('@rootlock/binding-')
 
 before(async () => {
   ;({ url, packages } = await published())
@@ -57,9 +59,12 @@ test('the root package contains what __test__/package/package.test.mts says, and
   const { optionalDependencies, dependencies, scripts, devDependencies, version } = manifest(folder)
   assert.deepEqual(
     optionalDependencies,
-    Object.fromEntries(packages.filter(isPlatform).map(({ name }) => [name, version]))
+    Object.fromEntries(packages.filter(ofRoot).map(({ name }) => [name, version]))
   )
   assert.deepEqual([dependencies, scripts, devDependencies], [undefined, undefined, undefined])
+  const { peerDependencies, peerDependenciesMeta } = manifest(folder)
+  assert.deepEqual(peerDependencies, { '@rootlock/remote': version })
+  assert.deepEqual(peerDependenciesMeta, { '@rootlock/remote': { optional: true } })
 })
 
 test("a platform's package contains one binary, and says what it is for", async () => {
@@ -109,6 +114,59 @@ test('npm', async () => {
       /^rootlock: /
     )
   }
+})
+
+test('the package for servers contains its loader, and names every platform', async () => {
+  const folder = await unpacked('@rootlock/remote')
+  assert.deepEqual(await list(folder), [
+    'LICENSE',
+    'README.md',
+    'index.d.ts',
+    'index.js',
+    'package.json'
+  ])
+  const { optionalDependencies, scripts, napi, version } = manifest(folder)
+  const named = packages.filter((each) => isPlatform(each) && !ofRoot(each))
+  assert.deepEqual(
+    optionalDependencies,
+    Object.fromEntries(named.map(({ name }) => [name, version]))
+  )
+  assert.deepEqual([scripts, napi], [undefined, undefined])
+})
+
+/** With the package for servers, a server that is not there is said to be not there. */
+async function opensServers(folder: string, ...runner: string[]): Promise<void> {
+  await write(folder, { 'server.mjs': server })
+  assert.equal(
+    await node(folder, [...runner, 'server.mjs']),
+    'ERR_LOCK_UNSUCCESSFUL ECONNREFUSED\n'
+  )
+}
+
+test('npm, with the package for servers', async () => {
+  const folder = await project()
+  await installNpm(folder)
+  await write(folder, { 'server.mjs': server })
+  await assert.rejects(node(folder, ['server.mjs']), /npm install @rootlock\/remote@\d/)
+  await installNpm(folder, '@rootlock/remote')
+  await opensServers(folder)
+  await locks(folder)
+})
+
+test('pnpm, with the package for servers', async () => {
+  const folder = await project()
+  const store = await temporary()
+  const names = ['rootlock', '@rootlock/remote']
+  await node(folder, [program('pnpm'), 'add', ...names, '--ignore-scripts', '--store-dir', store])
+  await opensServers(folder)
+})
+
+test('yarn berry, pnp, with the package for servers', async () => {
+  const folder = await project()
+  await write(folder, yarnSettings(url, 'pnp'))
+  const yarn = program('@yarnpkg/cli-dist', 'yarn')
+  await node(folder, [yarn, 'add', 'rootlock', '@rootlock/remote'])
+  await opensServers(folder, yarn, 'node')
 })
 
 test('npm without optional dependencies: the error says so', async () => {

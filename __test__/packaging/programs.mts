@@ -34,6 +34,15 @@ async function main() {${body}}
 main()
 `
 
+/** Opens a server that is not there, and prints the codes of the error. */
+export const server = `
+import { openRoot } from 'rootlock'
+
+const error = await openRoot('postgres://app@127.0.0.1:1/app').then(String, (error) => error)
+if (error.name !== 'LockError') throw error
+console.log(error.code, error.cause.code)
+`
+
 /** The same, with wrong types where marked. */
 export const typed = `
 import { LockError, openRoot, tryLock, type Holder, type UnlockFunc } from 'rootlock'

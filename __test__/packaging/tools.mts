@@ -29,6 +29,9 @@ const ours = new RegExp(`^rootlock\\.${process.platform}-${process.arch}[-.].*no
 export const binary = (await readdir(checkout)).toSorted().find((name) => ours.test(name))!
 export const target = binary.split('.')[1]!
 
+/** The one for servers. */
+export const remoteBinary = `rootlock-remote.${target}.node`
+
 const endings: (() => unknown)[] = []
 
 /** Runs after all tests of this process. */

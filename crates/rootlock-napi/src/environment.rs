@@ -12,14 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::Env;
 use napi::bindgen_prelude::{Either, Either4, Function};
 use napi_derive::napi;
-use rootlock::{
-    Answer, Error, Located, Mode, Observer, Operation, Options, Place, Released, Request, Root,
-    Session,
-};
+use rootlock::{Answer, Error, Mode, Observer, Operation, Options, Released, Request};
 
 use crate::ask::{ASK_BLOCK, ASK_LOGGER, ASK_NOTIFY, ASK_RECOVER, ASK_SHARED, ASK_WAIT};
 use crate::blocking;
 use crate::convert::{BindingError, BindingLockState, limit, millis, number};
+use crate::engine::{Place, Root, Session, place};
 use crate::events::{Arguments, BindingEvent, Channel, Event};
 
 /// The locks and waits of one environment.
@@ -91,7 +89,7 @@ pub fn acquire(
     ask: u32,
 ) -> napi::Result<Either<f64, BindingError>> {
     let request = Request {
-        file_name: file_name.as_deref().unwrap_or(Root::LOCK_FILE),
+        file_name: file_name.as_deref().unwrap_or(rootlock::Root::LOCK_FILE),
         mode: if ask & ASK_SHARED == 0 { Mode::Exclusive } else { Mode::Shared },
         options: Options {
             heartbeat: millis(heartbeat_ms),
@@ -228,7 +226,7 @@ pub fn block_release(environment: u32, key: f64) -> napi::Result<bool> {
 pub fn open_root(environment: u32, key: f64, path: String) -> napi::Result<()> {
     let environment = find(environment)?;
     let roots = Arc::clone(&environment.roots);
-    environment.answer_later(key, Operation::Open, located(path), move |key, root| {
+    environment.answer_later(key, Operation::Open, place(path), move |key, root| {
         roots.lock().insert(key, root);
         Ok(BindingEvent::new(key, "opened"))
     });
@@ -242,7 +240,7 @@ pub fn open_root_sync(
     key: f64,
     path: String,
 ) -> napi::Result<Option<BindingError>> {
-    Ok(match located(path).open() {
+    Ok(match place(path).open() {
         Ok(root) => {
             find(environment)?.roots.lock().insert(whole(key), root);
             None
@@ -299,8 +297,7 @@ pub fn inspect_sync(
 /// Diagnoses a lock; `diagnosed` or `failed` follows.
 #[napi]
 pub fn diagnose(environment: u32, key: f64, path: String, file_name: String) -> napi::Result<()> {
-    let place = located(path);
-    find(environment)?.answer_later(key, Operation::Inspect, place, move |key, root| {
+    find(environment)?.answer_later(key, Operation::Inspect, place(path), move |key, root| {
         let seen = root.diagnose(&file_name)?;
         Ok(BindingEvent { diagnosis: Some(seen.into()), ..BindingEvent::new(key, "diagnosed") })
     });
@@ -311,7 +308,7 @@ impl Environment {
     /// A path, or the number of an open directory.
     fn place(&self, root: f64, path: Option<String>) -> napi::Result<Place> {
         if let Some(path) = path {
-            return Ok(located(path));
+            return Ok(place(path));
         }
         match self.roots.lock().get(&whole(root)) {
             Some(root) => Ok(Place::Root(root.clone())),
@@ -339,11 +336,6 @@ impl Environment {
             self.channel.send(BindingEvent::failed(key, &error));
         }
     }
-}
-
-/// A directory that JavaScript gives by a path, relative to the present current directory.
-fn located(path: String) -> Place {
-    Place::Path(Located::here(path.into()))
 }
 
 /// JavaScript's own numbers: whole and below 2^53.

@@ -22,12 +22,15 @@ pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
         }
     }
     use io::ErrorKind::{
-        AlreadyExists, DirectoryNotEmpty, FileTooLarge, InvalidFilename, InvalidInput,
+        AlreadyExists, ConnectionRefused, ConnectionReset, DirectoryNotEmpty, FileTooLarge, InvalidFilename, InvalidInput,
         IsADirectory, NotADirectory, NotFound, OutOfMemory, PermissionDenied, ReadOnlyFilesystem,
         ResourceBusy, StorageFull, TimedOut, Unsupported,
     };
     Some(match error.kind() {
         AlreadyExists => "EEXIST",
+        // A server's; a directory's storage reports a number.
+        ConnectionRefused if cfg!(feature = "remote") => "ECONNREFUSED",
+        ConnectionReset if cfg!(feature = "remote") => "ECONNRESET",
         DirectoryNotEmpty => "ENOTEMPTY",
         FileTooLarge => "EFBIG",
         InvalidFilename => "ENAMETOOLONG",

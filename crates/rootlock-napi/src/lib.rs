@@ -1,4 +1,5 @@
-//! The border to Node-API: conversion only. Nothing here decides anything about locking.
+//! The border to Node-API: conversion only. Nothing here decides anything about locking. It is compiled twice: for
+//! directories, and with the feature `remote` for servers.
 //!
 //! JavaScript opens an [environment] for each of its own (main thread or worker). Requests are answered
 //! at once or by an event; all events of an environment go through one threadsafe function. There are no promises on this side: each would be a
@@ -12,6 +13,7 @@ pub mod limits;
 
 mod blocking;
 mod convert;
+mod engine;
 pub mod environment;
 mod io_error;
 

@@ -1,0 +1,229 @@
+// A real PostgreSQL server of a test's own, on a socket and a port of this machine.
+
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { appendFile, chmod, chown, mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+import { eventually, inTime } from './eventually.mjs'
+
+const execute = promisify(execFile)
+
+const DEBIAN = '/usr/lib/postgresql'
+
+/** Where PostgreSQL's programs are. */
+const bin = binaries()
+
+function binaries(): string | undefined {
+  const packaged = existsSync(DEBIAN) ? readdirSync(DEBIAN).toSorted((a, b) => +b - +a) : []
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    ...packaged.map((version) => `${DEBIAN}/${version}/bin`)
+  ]
+  return folders.find((folder) =>
+    ['initdb', 'postgres', 'psql'].every((name) => existsSync(join(folder, name)))
+  )
+}
+
+const addon = readdirSync(fileURLToPath(new URL('../../../', import.meta.url))).some((name) =>
+  name.startsWith(`rootlock-remote.${process.platform}-${process.arch}`)
+)
+
+/** Why there is no server, if there is none. Where nothing may be skipped (.ci/run), that is an error. */
+export const postgres: string | false = missing()
+
+function missing(): string | false {
+  const reason =
+    bin === undefined ? 'PostgreSQL' : addon ? false : '@rootlock/remote, by npm run build:remote'
+  if (reason !== false && 'ROOTLOCK_ALL_PROGRAMS' in process.env)
+    throw new Error(`needs ${reason}`)
+  return reason
+}
+
+/** It refuses to run as the superuser. */
+const asSuperuser = process.getuid?.() === 0
+
+async function userId(name: string): Promise<number> {
+  const { stdout } = await execute('id', ['-u', name])
+  return Number(stdout)
+}
+
+/** A user that is not the superuser: PostgreSQL's own, or else nobody. */
+async function otherUser(): Promise<number> {
+  return userId('postgres').catch(() => userId('nobody'))
+}
+
+/** The command line that runs a program as another user if need be; it ends with this process where the system can do that. */
+function line(uid: number | undefined, ...command: string[]): [string, string[]] {
+  const ids = uid === undefined ? [] : [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups']
+  const ends = process.platform === 'linux' ? ['--pdeathsig', 'QUIT'] : []
+  if (ids.length + ends.length === 0) return [command[0]!, command.slice(1)]
+  return ['setpriv', [...ids, ...ends, ...command]]
+}
+
+/** The role of the tests, its password and its database. */
+export const ROLE = 'app'
+export const PASSWORD = 'p@ss/word? 100%'
+
+export class Server {
+  readonly folder: string
+  readonly port: number
+  readonly #uid: number | undefined
+  #process: ChildProcess | undefined
+  /** Everything that it has logged. */
+  log = ''
+
+  private constructor(folder: string, port: number, uid: number | undefined) {
+    this.folder = folder
+    this.port = port
+    this.#uid = uid
+  }
+
+  /** @param settings lines for postgresql.conf */
+  static async start(settings: string[] = []): Promise<Server> {
+    const uid = asSuperuser ? await otherUser() : undefined
+    const folder = await mkdtemp(join(tmpdir(), 'rl-pg-'))
+    if (uid !== undefined) await chown(folder, uid, uid)
+    await chmod(folder, 0o755)
+    const server = new Server(folder, await freePort(), uid)
+    try {
+      await server.#initialise(settings)
+      await server.begin()
+      await server.sql(
+        `CREATE ROLE ${ROLE} LOGIN PASSWORD '${PASSWORD}'; CREATE DATABASE ${ROLE} OWNER ${ROLE}`,
+        'postgres'
+      )
+    } catch (error) {
+      await server.remove()
+      throw error
+    }
+    return server
+  }
+
+  get #data(): string {
+    return join(this.folder, 'data')
+  }
+
+  async #initialise(settings: string[]): Promise<void> {
+    const [command, args] = line(
+      this.#uid,
+      join(bin!, 'initdb'),
+      `--pgdata=${this.#data}`,
+      '--username=postgres',
+      '--auth-local=trust',
+      '--auth-host=scram-sha-256',
+      '--no-sync',
+      '--encoding=UTF8',
+      '--locale=C'
+    )
+    await execute(command, args, { cwd: this.folder })
+    const lines = [
+      `port = ${this.port}`,
+      `listen_addresses = '127.0.0.1'`,
+      `unix_socket_directories = '${this.folder}'`,
+      // The machine does not crash in a test, only the server.
+      `fsync = off`,
+      `max_connections = 200`,
+      ...settings
+    ]
+    await appendFile(join(this.#data, 'postgresql.conf'), `\n${lines.join('\n')}\n`)
+  }
+
+  /** Starts it, or starts it again. */
+  async begin(): Promise<void> {
+    const [command, args] = line(this.#uid, join(bin!, 'postgres'), '-D', this.#data)
+    const started = spawn(command, args, { cwd: this.folder, stdio: ['ignore', 'ignore', 'pipe'] })
+    this.#process = started
+    const before = this.log.length
+    started.stderr.setEncoding('utf8').on('data', (text: string) => (this.log += text))
+    await eventually('the server starts', () => {
+      if (started.exitCode !== null)
+        throw new Error(`the server has ended: ${this.log.slice(before)}`)
+      return this.log.slice(before).includes('is ready to accept connections')
+    })
+  }
+
+  /** Stops it: `fast` ends all sessions in order, `immediate` is a crash. */
+  async stop(how: 'fast' | 'immediate' = 'fast'): Promise<void> {
+    const running = this.#process
+    this.#process = undefined
+    if (!running || running.exitCode !== null || running.signalCode !== null) return
+    const ended = once(running, 'exit')
+    running.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT')
+    await inTime('the server stops', ended)
+  }
+
+  async restart(how: 'fast' | 'immediate' = 'fast'): Promise<void> {
+    await this.stop(how)
+    await this.begin()
+  }
+
+  async remove(): Promise<void> {
+    await this.stop('immediate')
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  /** Answers a query as the superuser: a line for each row, its columns separated by `|`. */
+  async sql(text: string, database = ROLE): Promise<string> {
+    const args = [
+      '--no-psqlrc',
+      '--quiet',
+      '--tuples-only',
+      '--no-align',
+      '--set',
+      'ON_ERROR_STOP=1'
+    ]
+    const to = ['--host', this.folder, '--port', String(this.port), '--username', 'postgres']
+    const { PGPASSWORD: _, ...env } = process.env
+    const commands = text.split(';').flatMap((each) => ['--command', each.trim()])
+    const { stdout } = await execute(
+      join(bin!, 'psql'),
+      [...args, ...to, '--dbname', database, ...commands],
+      { env }
+    )
+    return stdout.trim()
+  }
+
+  /** Of a root in the tests' database, on the port. */
+  url(root?: string, { role = ROLE, password = PASSWORD, database = ROLE } = {}): string {
+    const query = root === undefined ? '' : `?root=${root}`
+    const user = `${role}:${encodeURIComponent(password)}`
+    return `postgres://${user}@127.0.0.1:${this.port}/${database}${query}`
+  }
+
+  /** On the socket, where no password is needed. */
+  socketUrl(root = 'store'): string {
+    const host = encodeURIComponent(this.folder)
+    return `postgres://${ROLE}@/${ROLE}?host=${host}&port=${this.port}&root=${root}`
+  }
+
+  /** How many sessions have a lock, and how many wait for one. */
+  async locks(): Promise<{ held: number; waiting: number }> {
+    const rows = await this.sql(
+      "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted) FROM pg_locks WHERE locktype = 'advisory'"
+    )
+    const [held, waiting] = rows.split('|').map(Number)
+    return { held: held!, waiting: waiting! }
+  }
+
+  /** Ends the sessions that hold a lock, as an administrator may. */
+  async terminateHolders(): Promise<void> {
+    await this.sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+    )
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

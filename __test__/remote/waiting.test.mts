@@ -1,0 +1,160 @@
+// Waiting on a server: order, aborts, and a server that goes away.
+
+import { inspect, LockError, tryLock, tryRLock, type UnlockFunc } from 'rootlock'
+
+import { child } from '../helpers/child.mjs'
+import { eventually, inTime } from '../helpers/eventually.mjs'
+import { mustBlock } from '../helpers/must-block.mjs'
+import { freshUrl, onPostgres, opened, sharedServer } from '../helpers/server-root.mjs'
+
+const server = sharedServer()
+
+onPostgres('a thousand callers of one lock are served in order, over one connection', async (t) => {
+  const root = await opened(t, freshUrl(server()))
+  const first = await tryLock(root)
+  const order: number[] = []
+  let last = first.token
+  const all = Array.from({ length: 1_000 }, async (_, index) => {
+    const unlock = await tryLock(root)
+    order.push(index)
+    t.true(unlock.token > last)
+    last = unlock.token
+    await unlock()
+  })
+  const sessions = await server().sql(
+    "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_type = 'client backend'"
+  )
+  // That of the lock, and perhaps the root's own.
+  t.true(Number(sessions) <= 3, sessions)
+  await first()
+  await inTime('all are served', Promise.all(all))
+  t.deepEqual(order, Array.from(order.keys()))
+})
+
+onPostgres('processes that wait are served in the order in which they came', async (t) => {
+  const url = freshUrl(server())
+  const root = await opened(t, url)
+  const unlock = await tryLock(root)
+  const waiters = []
+  for (let index = 1; index <= 3; index++) {
+    const waiter = child(t, 'server-holder', { url })
+    await waiter.says('waiting')
+    await eventually(
+      'it waits at the server',
+      async () => (await server().locks()).waiting === index
+    )
+    waiters.push(waiter)
+  }
+  await unlock()
+  let last = unlock.token
+  for (const waiter of waiters) {
+    const { token } = await waiter.says('held')
+    t.true(token > last)
+    last = token
+    waiter.tell('unlock')
+    await waiter.says('unlocked')
+  }
+})
+
+onPostgres('an aborted wait leaves nothing at the server', async (t) => {
+  const url = freshUrl(server())
+  const root = await opened(t, url)
+  const holder = child(t, 'server-holder', { url })
+  await holder.says('held')
+  const controller = new AbortController()
+  const lock = tryLock(root, { signal: controller.signal })
+  await eventually('it waits at the server', async () => (await server().locks()).waiting === 1)
+  controller.abort(new Error('enough'))
+  const error = await t.throwsAsync(lock, { instanceOf: LockError })
+  t.is((error.cause as Error).message, 'enough')
+  t.is(error.reason, 'aborted')
+  t.is((await server().locks()).waiting, 0)
+  holder.tell('unlock')
+  await holder.says('unlocked')
+  await (
+    await tryLock(root, { wait: false })
+  )()
+})
+
+onPostgres('a grant that meets an abort is given back, every time', async (t) => {
+  const url = freshUrl(server())
+  const root = await opened(t, url)
+  let [granted, aborted] = [0, 0]
+  for (let round = 0; round < 60; round++) {
+    const unlock = await tryLock(root)
+    const controller = new AbortController()
+    const lock = tryLock(root, { signal: controller.signal })
+    const abort = () =>
+      new Promise<void>((resolve) => setTimeout(resolve, round % 6)).then(() => controller.abort())
+    const [, result] = await inTime(
+      'both end',
+      Promise.all([unlock(), lock.catch((error: unknown) => error), abort()])
+    )
+    if (result instanceof LockError) aborted++
+    else {
+      granted++
+      await (result as UnlockFunc)()
+    }
+    await (
+      await inTime('the lock is free', tryLock(root))
+    )()
+  }
+  t.is(granted + aborted, 60)
+  t.is((await inspect(root)).state, 'free')
+})
+
+onPostgres('a wait goes on when the server is back', async (t) => {
+  const url = freshUrl(server())
+  const root = await opened(t, url)
+  const holder = child(t, 'server-holder', { url, options: { heartbeatMs: 200, staleMs: 1_000 } })
+  const { token } = await holder.says('held')
+  const lock = tryLock(root)
+  await mustBlock(lock)
+  await server().stop()
+  await holder.says('lost')
+  await mustBlock(lock)
+  await server().begin()
+  const unlock = await inTime('the lock is granted', lock)
+  t.true(unlock.token > token)
+  await unlock()
+})
+
+onPostgres(
+  'while the server is away, a wait can be aborted at once, and a limit ends it',
+  async (t) => {
+    const url = freshUrl(server())
+    const root = await opened(t, url)
+    const unlock = await tryLock(root)
+    const controller = new AbortController()
+    const waits = [
+      tryLock(root, { signal: controller.signal }),
+      tryRLock(root, { timeoutMs: 2_000 })
+    ]
+    for (const wait of waits) wait.catch(() => {})
+    await mustBlock(Promise.race(waits))
+    await server().stop()
+    try {
+      await mustBlock(waits[0]!)
+      const begun = performance.now()
+      controller.abort()
+      await t.throwsAsync(waits[0]!, { instanceOf: LockError, message: /./ })
+      t.true(performance.now() - begun < 1_000)
+      await t.throwsAsync(inTime('the limit ends it', waits[1]!), { instanceOf: LockError })
+    } finally {
+      await server().begin()
+    }
+    await unlock()
+  }
+)
+
+onPostgres('a call that blocks waits for another process, and names it', async (t) => {
+  const url = freshUrl(server())
+  const root = await opened(t, url)
+  const holder = child(t, 'server-holder', { url })
+  const { token } = await holder.says('held')
+  const error = await t.throwsAsync(tryLock(root, { wait: false }), { instanceOf: LockError })
+  t.is(error.reason, 'held')
+  t.is(error.holder?.pid, holder.pid)
+  t.is(error.holder?.token, token)
+  t.true(error.path.endsWith('#.lock'), error.path)
+})
