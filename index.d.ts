@@ -208,6 +208,18 @@ export declare interface LockOptions {
     onWait?: ((holder: Holder | undefined) => void) | undefined;
 }
 
+/** A process that holds a lock or waits for it. */
+export declare interface LockOwner {
+    /** The process id. */
+    readonly pid: number;
+    /** How it holds the lock, or wants it; of several callers, the first. */
+    readonly mode: 'exclusive' | 'shared';
+    /** Its program and its script, if they can be read. Control characters are escaped. */
+    readonly command?: string;
+    /** How many callers of this process wait; missing for other processes. */
+    readonly callers?: number;
+}
+
 /** The state of a lock at the moment of the call; it may have changed since. */
 export declare interface LockState {
     /**
@@ -219,6 +231,14 @@ export declare interface LockState {
     readonly holder?: Holder;
     /** The age in milliseconds of the lock file's modification time, by the wall clock; missing without a lock file. */
     readonly ageMs?: number;
+    /** The processes that hold the kernel lock, other programs included; missing where the system does not report them (it does on Linux). */
+    readonly holders?: readonly LockOwner[];
+    /**
+     * The processes that wait for it, in no order; missing where the system does not report them (it does on
+     * Linux). Another process appears when it waits for the lock itself: at the latest after a tenth of a
+     * second, but not while it lets a writer go first.
+     */
+    readonly waiters?: readonly LockOwner[];
 }
 
 /**

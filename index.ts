@@ -33,7 +33,13 @@ export type {
 } from './src/diagnostics'
 export { file, type FileLock } from './src/file'
 export type { Holder } from './src/holder'
-export { inspect, inspectSync, type InspectOptions, type LockState } from './src/inspect'
+export {
+  inspect,
+  inspectSync,
+  type InspectOptions,
+  type LockOwner,
+  type LockState
+} from './src/inspect'
 export {
   LockError,
   type LockErrorCode,

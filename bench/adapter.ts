@@ -5,7 +5,11 @@ export type Release = () => void | Promise<void>
  * Takes the exclusive lock of the directory `root`, waiting for it.
  * A peer whose own calls are synchronous may return without a promise, so that it isn't charged for one.
  */
-export type Acquire = (root: string, signal?: AbortSignal) => Release | Promise<Release>
+export interface Acquire {
+  (root: string, signal?: AbortSignal): Release | Promise<Release>
+  /** Takes the shared lock, where there is one. */
+  readonly shared?: Acquire
+}
 
 /** One contender: how a sensible user of that package would lock a directory with it. */
 export interface Adapter {
@@ -22,6 +26,8 @@ export interface Adapter {
   readonly excludesWithinProcess: boolean
   /** Whether a pending wait can be ended from outside. */
   readonly abortable: boolean
+  /** Whether there is a shared lock. */
+  readonly shares?: boolean
   /** Every lock is a process of its own, so thousands of them are out of the question. */
   readonly processPerLock?: boolean
   version(): string

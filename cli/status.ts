@@ -3,7 +3,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { printable } from '../src/printable'
-import { diagnose, type LockOwner, type Diagnosis } from '../src/diagnosis'
+import type { LockOwner } from '../index'
+import { diagnose, type Diagnosis } from '../src/diagnosis'
 import { lockable, parse } from './arguments'
 import { exits } from './exits'
 import { locking } from './failure'
@@ -136,5 +137,5 @@ function stateOf({ state, holders }: Diagnosis): string {
   }
 }
 
-const all = (owners: LockOwner[]) =>
+const all = (owners: readonly LockOwner[]) =>
   owners.map((owner) => `${who(owner)} ${owner.mode === 'shared' ? 'reads' : 'writes'}`).join(', ')

@@ -60,6 +60,10 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
     about: 'programs from npm that lock by proper-lockfile, with rootlock in its place',
     run: packaging('peers')
   },
+  'test-runners': {
+    about: 'jest and vitest, with fake timers and modules that are loaded anew',
+    run: packaging('test-runners')
+  },
   bundlers: { about: 'every bundler bundles it', run: packaging('bundlers') },
   workflows: {
     about: "CI's own files; needs Go and shellcheck",

@@ -1,8 +1,9 @@
 import * as check from './arguments'
-import type { BindingLockState } from './binding'
+import type { BindingLockOwner, BindingLockState } from './binding'
 import { ask } from './environment'
 import type { Holder } from './holder'
 import { fromBinding, toHolder } from './lock-error'
+import { printable } from './printable'
 import { placeOf, type Lockable } from './root'
 
 /** Which lock to inspect, and how. */
@@ -30,6 +31,26 @@ export interface LockState {
   readonly holder?: Holder
   /** The age in milliseconds of the lock file's modification time, by the wall clock; missing without a lock file. */
   readonly ageMs?: number
+  /** The processes that hold the kernel lock, other programs included; missing where the system does not report them (it does on Linux). */
+  readonly holders?: readonly LockOwner[]
+  /**
+   * The processes that wait for it, in no order; missing where the system does not report them (it does on
+   * Linux). Another process appears when it waits for the lock itself: at the latest after a tenth of a
+   * second, but not while it lets a writer go first.
+   */
+  readonly waiters?: readonly LockOwner[]
+}
+
+/** A process that holds a lock or waits for it. */
+export interface LockOwner {
+  /** The process id. */
+  readonly pid: number
+  /** How it holds the lock, or wants it; of several callers, the first. */
+  readonly mode: 'exclusive' | 'shared'
+  /** Its program and its script, if they can be read. Control characters are escaped. */
+  readonly command?: string
+  /** How many callers of this process wait; missing for other processes. */
+  readonly callers?: number
 }
 
 /**
@@ -61,10 +82,22 @@ function read(root: unknown, options: InspectOptions | undefined) {
   return { place: placeOf(root, given.fileName), staleMs }
 }
 
-function toState({ state, holder, ageMs }: BindingLockState): LockState {
+export function toState({ state, holder, ageMs, holders, waiters }: BindingLockState): LockState {
   return {
     state,
     ...(holder && { holder: toHolder(holder) }),
-    ...(ageMs !== undefined && { ageMs })
+    ...(ageMs !== undefined && { ageMs }),
+    ...(holders && { holders: holders.map(toOwner) }),
+    ...(waiters && { waiters: waiters.map(toOwner) })
+  }
+}
+
+/** Escapes the command: any user can choose the name of a program. */
+function toOwner({ pid, mode, command, callers }: BindingLockOwner): LockOwner {
+  return {
+    pid,
+    mode,
+    ...(command !== undefined && { command: printable(command) }),
+    ...(callers !== undefined && { callers })
   }
 }

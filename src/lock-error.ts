@@ -129,10 +129,14 @@ export function fromBinding(
   }
 }
 
-/** What people lock first is a file. */
+/** What people lock first is a file, and what a second user meets first are the files of the first. */
 function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
-  if (code !== 'ENOTDIR' || syscall !== 'open') return ''
-  return `; to lock a file, name it by file(${inspect(path)})`
+  if (syscall !== 'open') return ''
+  if (code === 'ENOTDIR') return `; to lock a file, name it by file(${inspect(path)})`
+  if (code === 'EACCES') {
+    return '; who locks must be allowed to write in the directory, to its lock file and to its .guard'
+  }
+  return ''
 }
 
 /** A path that is no file's. */

@@ -23,7 +23,9 @@ function listen(signal: AbortSignal, listener: () => void): () => void {
   if (signal instanceof AbortSignal && typeof addAbortListener === 'function') {
     // A listener that came before can't keep the event from this one.
     const listening = addAbortListener(signal, listener)
-    return () => listening[Symbol.dispose]()
+    // Node's `Symbol.dispose`, which a context of its own may lack (jest's jsdom, vitest's vmThreads).
+    const [dispose] = Object.getOwnPropertySymbols(listening) as (keyof Disposable)[]
+    return () => listening[dispose!]()
   }
   // A function: not every polyfill takes an object. Not `onabort`, which is the user's.
   signal.addEventListener('abort', listener)

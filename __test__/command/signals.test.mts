@@ -158,6 +158,8 @@ onLinux('a signal that ends a wait prints nothing about the holder', async (t) =
   ] as [string[], RegExp][]) {
     const waiting = command(t, 'run', ...options, root, '--', ...node('0'))
     await waits(root)
+    // It says so a moment later.
+    await eventually('it says what it says', () => says.test(waiting.printed))
     waiting.kill('SIGTERM')
     t.is((await waiting.ends()).signal, 'SIGTERM')
     t.regex(waiting.printed, says)

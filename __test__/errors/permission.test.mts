@@ -25,7 +25,7 @@ async function publicRoot(t: ExecutionContext): Promise<string> {
 
 /** A user without permission asks for the lock, and is refused at once. */
 async function refuses(t: ExecutionContext, root: string, code: string, path: string) {
-  const error = await child(t, 'holder', { root, uid: NOBODY }).says('failed')
+  const error = await child(t, 'holder', { root, uid: NOBODY, groups: [NOBODY] }).says('failed')
   t.is(error.name, 'LockError')
   t.is(error.code, 'ERR_LOCK_UNSUCCESSFUL')
   t.regex(error.message, new RegExp(`^could not lock store: ${code}: `))
@@ -64,6 +64,7 @@ asNobody('a guard of somebody else', async (t) => {
     await tryLock(root)
   )()
   await chmod(join(root, '.lock'), 0o666)
+  await chmod(join(root, '.lock.guard'), 0o600)
   await refuses(t, root, 'EACCES', join(root, '.lock.guard'))
   await hold(t, root, { wait: false })
 })

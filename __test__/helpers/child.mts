@@ -29,6 +29,7 @@ export interface Message extends PlainError {
   token: number
   level: string
   lost: boolean
+  grants: number
   order: number[]
   atOnce: boolean
   warnings: string[]

@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 
 import { child, program, type Child } from './child.mjs'
-import { linux, namespaces, onPath, superuser, tool } from './needing.mjs'
+import { linux, namespaces, onPath, superuser, tool, type Missing } from './needing.mjs'
 import { temporaryRoot } from './temporary-root.mjs'
 
 export interface FileSystem {
   name: string
   /** What is missing here to mount one. */
-  missing: (string | false)[]
+  missing: Missing[]
   /** Shell commands that mount it at "$to"; "$folder" is the test's own. */
   mount: string
   /** Whether a request for a lock on it is answered at once, on the event loop's own thread. */
@@ -117,12 +117,12 @@ export async function mounted(t: ExecutionContext, { mount }: FileSystem): Promi
   }
 }
 
-function sftp(): string | false {
-  return !existsSync(SFTP) && 'sftp-server'
+function sftp(): Missing {
+  return !existsSync(SFTP) && { program: 'sftp-server' }
 }
 
 /** Whether the kernel supports a file system. */
-function unmountable(name: string): string | false {
+function unmountable(name: string): Missing {
   if (linux) return linux
   const known = spawnSync('grep', ['-qw', name, '/proc/filesystems'])
   return known.status !== 0 && `a kernel with ${name}`

@@ -5,14 +5,26 @@ import test, { type ExecutionContext } from 'ava'
 /** What declares a test: `test` or `test.serial`. */
 type Declare = (title: string, run: (t: ExecutionContext) => Promise<void> | void) => void
 
-/** A reason to skip, when there is one. */
-type Missing = string | false
+/** A reason to skip, when there is one: what this machine is not, or has not. */
+export type Missing = string | false | Program
+
+/** A program that could be installed. */
+export interface Program {
+  readonly program: string
+}
+
+/** Set where all programs are installed (`.ci/packages`): that one is missing is a failure there. */
+const installed = 'ROOTLOCK_ALL_PROGRAMS' in process.env
 
 /** Declares tests that are skipped, with the reason, where something they need is missing. */
 export function needing(declare: Declare, ...needs: Missing[]): Declare {
   const missing = needs.filter((need) => need !== false)
   if (missing.length === 0) return declare
-  return (title, run) => test.skip(`${title} [needs ${missing.join(', ')}]`, run)
+  const names = missing.map((need) => (typeof need === 'string' ? need : need.program)).join(', ')
+  if (installed && missing.every((need) => typeof need !== 'string')) {
+    return (title) => declare(title, (t) => t.fail(`needs ${names}: add it to .ci/packages`))
+  }
+  return (title, run) => test.skip(`${title} [needs ${names}]`, run)
 }
 
 export const linux: Missing = process.platform !== 'linux' && 'Linux'
@@ -30,13 +42,14 @@ export const superuser: Missing = process.getuid?.() !== 0 && 'the superuser'
 
 export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount namespaces'
 
+/** A program, and whether it can do here what it is tried for. */
 export function tool(name: string, ...probe: string[]): Missing {
-  return !runs(name, ...probe) && name
+  return onPath(name) || (!runs(name, ...probe) && name)
 }
 
 /** A program that has no harmless way to be tried. */
-export function onPath(name: string): Missing {
-  return !runs('sh', '-c', `command -v ${name}`) && name
+export function onPath(program: string): Missing {
+  return !runs('sh', '-c', `command -v ${program}`) && { program }
 }
 
 function runs(command: string, ...args: string[]): boolean {

@@ -121,6 +121,51 @@ onSystem('anyone who may use a lock file created beforehand may use its guard', 
   t.pass()
 })
 
+onSystem('the members of a directory’s group share its lock, whatever their umask', async (t) => {
+  const root = await temporaryRoot(t)
+  await chown(root, 0, GROUP)
+  await chmod(root, 0o2770)
+  const member = (uid: number) => ({ root, uid, groups: [uid, GROUP], umask: 0o077 })
+  const first = child(t, 'holder', member(SOMEBODY))
+  await first.says('held')
+  const second = child(t, 'holder', member(NOBODY))
+  t.is((await second.says('waiting')).holder.pid, first.pid)
+  first.tell('unlock')
+  await second.says('held')
+  for (const name of ['.lock', '.lock.guard']) {
+    t.deepEqual(await access(join(root, name)), { uid: SOMEBODY, gid: GROUP, mode: '660' })
+  }
+  const stranger = child(t, 'holder', { root, uid: NOBODY, groups: [NOBODY] })
+  t.is((await stranger.says('failed')).cause.code, 'EACCES')
+})
+
+for (const [what, mode] of [
+  ['sticky', 0o3770],
+  ['of another group', 0o770],
+  ['not for its group to write', 0o2750]
+] as const) {
+  onSystem(`a lock file stays its maker’s in a directory that is ${what}`, async (t) => {
+    const root = await temporaryRoot(t)
+    await chown(root, SOMEBODY, GROUP)
+    await chmod(root, mode)
+    const groups = [SOMEBODY, GROUP]
+    const holder = child(t, 'holder', { root, uid: SOMEBODY, groups, umask: 0 })
+    await holder.says('held')
+    t.like(await access(join(root, '.lock')), { uid: SOMEBODY, mode: '600' })
+  })
+}
+
+onSystem('a second user is told what to do', async (t) => {
+  const root = await temporaryRoot(t)
+  await chmod(root, 0o755)
+  await (
+    await tryLock(root)
+  )()
+  const second = child(t, 'holder', { root, uid: NOBODY, groups: [NOBODY] })
+  const { message } = await second.says('failed')
+  t.regex(message, /EACCES: .*\.lock'; who locks must be allowed to write in the directory/)
+})
+
 onSystem('a guard that can’t get the lock file’s group is open to no other group', async (t) => {
   const root = await premade(t, NOBODY, GROUP, 0o660)
   const first = child(t, 'holder', { root, uid: NOBODY })

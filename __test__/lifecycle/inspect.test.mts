@@ -7,13 +7,16 @@ import { inspect, tryLock, tryRLock } from 'rootlock'
 
 import { child } from '../helpers/child.mjs'
 import { eventually } from '../helpers/eventually.mjs'
-import { hold, QUICK } from '../helpers/locks.mjs'
+import { hold, QUICK, waiter } from '../helpers/locks.mjs'
 import { linux, needing, notWine, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
+/** Where the system tells. */
+const nobody = process.platform === 'linux' ? { holders: [], waiters: [] } : {}
+
 test('a root that was never locked is free, and nothing is created', async (t) => {
   const root = await temporaryRoot(t)
-  t.deepEqual(await inspect(root), { state: 'free' })
+  t.deepEqual(await inspect(root), { state: 'free', ...nobody })
   t.deepEqual(await readdir(root), [])
 })
 
@@ -135,3 +138,46 @@ needing(test, linux)(
     t.is((await inspect(root)).state, 'shared')
   }
 )
+
+needing(test, linux)(
+  'holders and waiters are told, with the callers of this process',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const holder = child(t, 'holder', { root, shared: true })
+    await holder.says('held')
+    const own = await hold(t, root, {}, tryRLock)
+    const other = child(t, 'holder', { root })
+    await other.says('waiting')
+    await eventually(
+      'it waits in the kernel',
+      async () => (await inspect(root)).waiters!.length > 0
+    )
+    const waiters = [waiter(t, root), waiter(t, root), waiter(t, root, {}, tryRLock)]
+    const seen = await inspect(root)
+    t.is(seen.state, 'shared')
+    const pids = seen.holders!.map(({ pid, mode }) => `${pid} ${mode}`)
+    t.deepEqual(pids.toSorted(), [`${holder.pid} shared`, `${process.pid} shared`].toSorted())
+    const of = (pid: number) => seen.waiters!.find((owner) => owner.pid === pid)
+    t.like(of(other.pid), { mode: 'exclusive', callers: undefined })
+    t.regex(of(other.pid)!.command!, /holder/)
+    t.like(of(process.pid), { mode: 'exclusive', callers: 3 })
+    t.is(seen.waiters!.length, 2)
+    for (const { lock, abort } of waiters) {
+      abort()
+      await t.throwsAsync(lock)
+    }
+    t.is((await inspect(root)).waiters!.length, 1)
+    await own()
+  }
+)
+
+test('the callers that wait for a lock of this process are told', async (t) => {
+  const root = await temporaryRoot(t)
+  await hold(t, root)
+  waiter(t, root, {}, tryRLock)
+  waiter(t, root)
+  const { waiters } = await inspect(root)
+  const told = waiters?.map(({ pid, mode, callers }) => ({ pid, mode, callers }))
+  const own = { pid: process.pid, mode: 'shared', callers: 2 }
+  t.deepEqual(told, process.platform === 'linux' ? [own] : undefined)
+})

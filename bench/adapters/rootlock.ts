@@ -6,6 +6,7 @@ import type { Acquire, Adapter, Release } from '../adapter.js'
 
 interface Rootlock {
   tryLock(root: string | Root, options?: { signal?: AbortSignal }): Promise<Release>
+  tryRLock(root: string | Root): Promise<Release>
   openRoot(path: string): Promise<Root>
 }
 interface Root {
@@ -35,10 +36,12 @@ export const rootlock: Adapter = {
   daily: true,
   excludesWithinProcess: true,
   abortable: true,
+  shares: true,
   version,
   async load(): Promise<Acquire> {
-    const { tryLock } = await library()
-    return (root, signal) => (signal ? tryLock(root, { signal }) : tryLock(root))
+    const { tryLock, tryRLock } = await library()
+    const take: Acquire = (root, signal) => (signal ? tryLock(root, { signal }) : tryLock(root))
+    return Object.assign(take, { shared: (root: string) => tryRLock(root) })
   }
 }
 

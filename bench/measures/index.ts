@@ -9,6 +9,7 @@ import { hold } from './hold.js'
 import { importing } from './import.js'
 import { lostUpdates } from './lost-updates.js'
 import { byProcesses } from './processes.js'
+import { writerBesideReaders } from './readers.js'
 import { waiting } from './waiting.js'
 
 /** In the order of the report. */
@@ -17,6 +18,7 @@ export const measures: readonly Measure[] = [
   free,
   ...byProcesses,
   hold,
+  writerBesideReaders,
   handOver,
   inOneProcess,
   waiting,

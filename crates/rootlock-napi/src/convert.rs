@@ -161,10 +161,15 @@ pub struct BindingLockState {
     pub holder: Option<BindingHolder>,
     /// Milliseconds.
     pub age_ms: Option<f64>,
+    /// The holders of the kernel lock, where the system reports them.
+    pub holders: Option<Vec<BindingLockOwner>>,
+    /// The processes that wait for it, where the system reports them.
+    pub waiters: Option<Vec<BindingLockOwner>>,
 }
 
 impl From<LockState> for BindingLockState {
     fn from(seen: LockState) -> Self {
+        let owners = |all: Vec<LockOwner>| all.into_iter().map(Into::into).collect();
         Self {
             state: match seen.state {
                 State::Free => "free",
@@ -174,6 +179,8 @@ impl From<LockState> for BindingLockState {
             },
             holder: seen.holder.as_ref().map(Into::into),
             age_ms: seen.age.map(|age| age.as_secs_f64() * 1000.0),
+            holders: seen.holders.map(owners),
+            waiters: seen.waiters.map(owners),
         }
     }
 }
@@ -187,10 +194,6 @@ pub struct BindingDiagnosis {
     pub heartbeat_ms: Option<f64>,
     /// Milliseconds: the holder's own.
     pub stale_ms: Option<f64>,
-    /// The holders of the kernel lock, where the system reports them.
-    pub holders: Option<Vec<BindingLockOwner>>,
-    /// The processes that wait for it, where the system reports them.
-    pub waiters: Option<Vec<BindingLockOwner>>,
     /// The type of the file system; empty if unknown.
     pub file_system: String,
     /// Its mount options, where the system reports them.
@@ -210,19 +213,18 @@ pub struct BindingLockOwner {
     pub mode: &'static str,
     /// Program and script.
     pub command: Option<String>,
+    /// Of this process: how many of its callers wait.
+    pub callers: Option<u32>,
 }
 
 impl From<Diagnosis> for BindingDiagnosis {
     fn from(seen: Diagnosis) -> Self {
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        let owners = |all: Vec<LockOwner>| all.into_iter().map(Into::into).collect();
         let (heartbeat, stale) = seen.terms.unzip();
         Self {
             state: seen.state.into(),
             heartbeat_ms: heartbeat.map(millis),
             stale_ms: stale.map(millis),
-            holders: seen.holders.map(owners),
-            waiters: seen.waiters.map(owners),
             file_system: seen.file_system.kind,
             mount_options: seen.file_system.options,
             reach: seen.file_system.reach.as_str(),
@@ -232,6 +234,11 @@ impl From<Diagnosis> for BindingDiagnosis {
 
 impl From<LockOwner> for BindingLockOwner {
     fn from(owner: LockOwner) -> Self {
-        Self { pid: owner.pid, mode: mode(owner.mode), command: owner.command }
+        Self {
+            pid: owner.pid,
+            mode: mode(owner.mode),
+            command: owner.command,
+            callers: owner.callers.map(|callers| callers as u32),
+        }
     }
 }

@@ -172,15 +172,30 @@ impl Guard {
         open.read.then(|| Arc::clone(&open.file))
     }
 
-    /// Whether another process announces that it waits; `None` when that can't be known. While the
-    /// descriptor is in use here, the answer is no: there will be another occasion to ask.
+    /// Whether another process announces that it waits; `None` when that can't be known.
     pub fn others_wait(&self, dir: &Dir, names: &Names) -> Option<bool> {
+        self.announced(dir, names, waiters::others_wait)
+    }
+
+    /// Whether a writer of another process announces that it has waited since before that time.
+    pub fn writers_wait(&self, dir: &Dir, names: &Names, before: Nanos) -> bool {
+        self.announced(dir, names, |file| Some(waiters::writers_wait(file, before))) == Some(true)
+    }
+
+    /// Reads announcements. While the descriptor is in use here, there are none: there will be another
+    /// occasion to ask.
+    fn announced(
+        &self,
+        dir: &Dir,
+        names: &Names,
+        read: impl FnOnce(&File) -> Option<bool>,
+    ) -> Option<bool> {
         let Some(mut open) = sync::try_lock(&self.open) else { return Some(false) };
         if open.is_none() {
             *open = open_guard(dir, names).ok()?;
         }
         match &*open {
-            Some(Open { file, .. }) => waiters::others_wait(file),
+            Some(Open { file, .. }) => read(file),
             // Then it is no place for announcements either.
             None => Some(false),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rootlock_sys::{Create, Mode, Nanos, Stat, clock, flock, process};
+use rootlock_sys::{Create, FileId, Mode, Nanos, Stat, clock, flock, process};
 
 use crate::command;
 use crate::fault::Fault;
@@ -26,6 +26,30 @@ pub struct LockState {
     /// For a held lock, that is the time since the last beat. Negative ages (a clock that was set
     /// back) count as zero.
     pub age: Option<Duration>,
+    /// The processes that hold the kernel lock; `None` where the system does not report them.
+    pub holders: Option<Vec<LockOwner>>,
+    /// The processes that wait for it; `None` where the system does not report them.
+    pub waiters: Option<Vec<LockOwner>>,
+}
+
+/// A process that holds a lock or waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockOwner {
+    /// Its process id.
+    pub pid: u32,
+    /// How it holds it or wants it.
+    pub mode: Mode,
+    /// Its program and its script; `None` when they can't be read.
+    pub command: Option<String>,
+    /// How many callers of this process wait; `None` of others, and of a holder.
+    pub callers: Option<usize>,
+}
+
+impl LockOwner {
+    pub fn new(pid: u32, mode: Mode) -> Self {
+        let command = Some(command::of(pid)).filter(|command| !command.is_empty());
+        Self { pid, mode, command, callers: None }
+    }
 }
 
 /// How a lock is held.
@@ -45,15 +69,18 @@ pub enum State {
 /// Inspects a lock that counts as stale after the given time. Creates nothing.
 pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
     let LockDir { dir, names, .. } = lock;
-    let free = |age| LockState { state: State::Free, holder: None, age };
-    let Some(stat) = dir.stat(&names.lock).map_err(Fault::io("stat", &names.lock))? else {
-        return Ok(free(None));
+    let stat = dir.stat(&names.lock).map_err(Fault::io("stat", &names.lock))?;
+    let (holders, waiters) = owners(stat.as_ref().map(|stat| stat.id)).unzip();
+    let free = |age, waiters| {
+        let holders = Some(Vec::new()).filter(|_| Option::is_some(&waiters));
+        LockState { state: State::Free, holder: None, age, holders, waiters }
     };
+    let Some(stat) = stat else { return Ok(free(None, waiters)) };
     if !stat.regular {
         return Err(Fault::not_a_file(&names.lock));
     }
     let age = age(&stat);
-    let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age))) };
+    let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age), waiters)) };
     let ledger = lock.guard.peek(dir, names);
     // Where the kernel does not report the mode, the record must do: nothing is decided by it.
     let gone = is_orphan(&stat, &ledger).unwrap_or(true);
@@ -63,7 +90,16 @@ pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
         Mode::Shared => State::Shared,
     };
     let holder = holder(&stat, &ledger).map(|holder| Holder { mode, ..holder });
-    Ok(LockState { state, holder, age: Some(age) })
+    Ok(LockState { state, holder, age: Some(age), holders, waiters })
+}
+
+/// The holders and the waiters, as the system reports them.
+fn owners(file: Option<FileId>) -> Option<(Vec<LockOwner>, Vec<LockOwner>)> {
+    let Some(file) = file else { return process::REPORTS_LOCKS.then(Default::default) };
+    let owner = |lock: process::KernelLock| LockOwner::new(lock.pid, lock.mode);
+    let (waiters, holders): (Vec<_>, Vec<_>) =
+        process::kernel_locks(file)?.into_iter().partition(|lock| lock.waits);
+    Some((holders.into_iter().map(owner).collect(), waiters.into_iter().map(owner).collect()))
 }
 
 fn age(stat: &Stat) -> Duration {

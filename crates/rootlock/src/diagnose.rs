@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use rootlock_protocol::inspect::{self, LockState, is_holders};
-use rootlock_protocol::{command, ledger::Ledger};
-use rootlock_sys::{FileSystem, Stat, process};
+use rootlock_protocol::inspect::{LockState, is_holders};
+use rootlock_protocol::ledger::Ledger;
+use rootlock_sys::{FileSystem, Stat};
 
-use crate::error::{Error, FaultExt, Operation};
-
+use crate::Options;
+use crate::error::Error;
 use crate::root::Root;
-use crate::{Mode, Options};
 
 /// The result of [`Root::diagnose`]; the lock may have changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,23 +18,8 @@ pub struct Diagnosis {
     pub state: LockState,
     /// The terms that the holder recorded, if any: its heartbeat, and when it counts as stale.
     pub terms: Option<(Duration, Duration)>,
-    /// The holders of the kernel lock; `None` where the system does not report them.
-    pub holders: Option<Vec<LockOwner>>,
-    /// The processes that wait for it in the kernel; `None` where the system does not report them.
-    pub waiters: Option<Vec<LockOwner>>,
     /// The file system that the lock is on.
     pub file_system: FileSystem,
-}
-
-/// A process that holds a lock or waits for it, as the system reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockOwner {
-    /// Its process id.
-    pub pid: u32,
-    /// How it holds it or wants it.
-    pub mode: Mode,
-    /// Its program and its script; `None` when they can't be read.
-    pub command: Option<String>,
 }
 
 impl Root {
@@ -52,29 +36,15 @@ impl Root {
         });
         let default = Options::default().stale;
         let stale = terms.map_or(default, |(_, own)| default.max(own));
-        let state = inspect::look(&entry.files, stale)
-            .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))?;
-        let (holders, waiters) = stat.and_then(|stat| owners(&stat)).unzip();
+        let state = self.inspect(file_name, stale)?;
         let file_system = entry.files.dir.file_system();
-        Ok(Diagnosis { state, terms, holders, waiters, file_system })
+        Ok(Diagnosis { state, terms, file_system })
     }
 }
 
 fn terms(ledger: &Ledger, stat: &Stat) -> Option<(Duration, Duration)> {
     let record = ledger.of(stat.id).filter(|record| is_holders(record, stat))?;
     Some((record.terms.heartbeat, record.terms.stale))
-}
-
-/// The holders and the waiters.
-fn owners(stat: &Stat) -> Option<(Vec<LockOwner>, Vec<LockOwner>)> {
-    let owner = |lock: process::KernelLock| LockOwner {
-        pid: lock.pid,
-        mode: lock.mode,
-        command: Some(command::of(lock.pid)).filter(|command| !command.is_empty()),
-    };
-    let (waiters, holders): (Vec<_>, Vec<_>) =
-        process::kernel_locks(stat.id)?.into_iter().partition(|lock| lock.waits);
-    Some((holders.into_iter().map(owner).collect(), waiters.into_iter().map(owner).collect()))
 }
 
 #[cfg(test)]
@@ -106,10 +76,11 @@ mod tests {
         assert_eq!(diagnosis.terms, Some((options.heartbeat, options.stale)));
         // Only Linux reports who has a file's lock.
         let pids = diagnosis
+            .state
             .holders
             .map(|holders| holders.iter().map(|holder| holder.pid).collect::<Vec<_>>());
         let told = cfg!(target_os = "linux");
         assert_eq!(pids, told.then(|| vec![std::process::id()]));
-        assert_eq!(diagnosis.waiters, told.then(Vec::new));
+        assert_eq!(diagnosis.state.waiters, told.then(Vec::new));
     }
 }

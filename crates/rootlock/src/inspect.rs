@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rootlock_protocol::inspect::{self, LockState};
+use rootlock_protocol::inspect::{self, LockOwner, LockState};
+
+use crate::Mode;
 
 use crate::error::{Error, FaultExt, Operation};
 use crate::root::Root;
@@ -18,7 +20,22 @@ impl Root {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the files can't be read.
     pub fn inspect(&self, file_name: &str, stale: Duration) -> Result<LockState, Error> {
         let entry = self.entry(file_name)?;
-        inspect::look(&entry.files, stale)
-            .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))
+        let mut state = inspect::look(&entry.files, stale)
+            .map_err(|fault| fault.into_error(Operation::Inspect, self.path()))?;
+        if let (Some(waiters), Some((mode, callers))) = (&mut state.waiters, entry.callers()) {
+            count_callers(waiters, mode, callers);
+        }
+        Ok(state)
     }
+}
+
+/// Tells how many callers of this process wait. Its own entry is missing if nobody waits in the
+/// kernel: it holds the lock itself, or has only just begun to wait.
+fn count_callers(waiters: &mut Vec<LockOwner>, mode: Mode, callers: usize) {
+    let own = std::process::id();
+    let index = waiters.iter().position(|waiter| waiter.pid == own).unwrap_or_else(|| {
+        waiters.push(LockOwner::new(own, mode));
+        waiters.len() - 1
+    });
+    waiters[index].callers = Some(callers);
 }

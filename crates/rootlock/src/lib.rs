@@ -57,7 +57,7 @@ mod sleep;
 mod timer;
 
 pub use backend::Backend;
-pub use diagnose::{Diagnosis, LockOwner};
+pub use diagnose::Diagnosis;
 pub use directory::{Directory, Place, Session, place};
 pub use entry::{Acquired, Wait};
 pub use error::{Error, ErrorKind, Operation, Refusal};
@@ -69,5 +69,5 @@ pub use root::Root;
 pub use session::{Answer, Event, Observer};
 
 pub use rootlock_protocol::Holder;
-pub use rootlock_protocol::inspect::{LockState, State};
+pub use rootlock_protocol::inspect::{LockOwner, LockState, State};
 pub use rootlock_sys::{FileSystem, Mode, Reach};

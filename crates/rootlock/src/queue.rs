@@ -25,7 +25,7 @@ use std::ops::RangeBounds;
 use std::time::Duration;
 
 use crate::Mode;
-use rootlock_sys::FileId;
+use rootlock_sys::{FileId, Nanos};
 
 /// A request's place in the queue: unique in the process, and ascending.
 pub(crate) type Key = u64;
@@ -56,7 +56,7 @@ const AT_ONCE: Duration = Duration::from_micros(200);
 const STEP_BACK: Duration = Duration::from_micros(200);
 
 /// What a request wants, as far as the order of requests depends on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wants {
     pub(crate) mode: Mode,
     /// May take over an abandoned lock.
@@ -65,6 +65,15 @@ pub(crate) struct Wants {
     pub(crate) notify: bool,
     /// How soon the lock is to be looked at for it.
     pub(crate) first_look: Duration,
+    /// A reader lets writers of other processes go first that have waited since before this time.
+    pub(crate) gives_way: Option<Nanos>,
+}
+
+impl Wants {
+    /// Whether nobody else's queue is joined, in which somebody may wait for this very process.
+    fn goes_ahead(self) -> bool {
+        self.mode == Mode::Shared && self.gives_way.is_none()
+    }
 }
 
 /// What the machine wants done, in order.
@@ -109,7 +118,7 @@ struct Granting<P> {
 enum Doing {
     /// About to look at the queue, or working for nobody in particular.
     Running,
-    /// In the kernel's queue of waiting processes.
+    /// In the kernel's queue of waiting processes, or behind a writer.
     QueueingUp,
     /// Waiting for the lock.
     Locking(FileId, Mode),
@@ -152,8 +161,8 @@ pub(crate) struct Turns {
 /// What the thread of a wait does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Waits in the kernel, in this mode.
-    Wait(Mode),
+    /// Waits in the kernel, for this.
+    Wait(Wants),
     /// Closes its files, notifies cancelled requests, and ends.
     Leave,
 }
@@ -163,6 +172,8 @@ pub(crate) enum Next {
 pub(crate) struct LookFor<P> {
     /// The first request in the queue.
     pub(crate) first: P,
+    /// It may be giving way to writers that have waited since before this time.
+    pub(crate) gives_way: Option<Nanos>,
     /// The first request that may take over, unless this process itself has the lock.
     pub(crate) recoverer: Option<(Key, P)>,
 }
@@ -209,6 +220,11 @@ impl<P: Clone> Queue<P> {
     /// Whether this process itself holds the lock exclusively.
     pub(crate) fn is_own(&self) -> bool {
         self.holder.is_some()
+    }
+
+    /// How many callers wait, if any, and what the first of them wants.
+    pub(crate) fn callers(&self) -> Option<(Mode, usize)> {
+        Some((self.first()?.mode, self.queued.len()))
     }
 
     // Asking.
@@ -272,9 +288,7 @@ impl<P: Clone> Queue<P> {
                 *unnotified = new;
             }
         }
-        let first = self.queued.values().next().map(|first| first.wants.mode);
-        let unserved = self.wait.as_mut().filter(|wait| !wait.serves(first));
-        (true, unserved.and_then(stop).into_iter().collect())
+        (true, self.wait_for_first().into_iter().collect())
     }
 
     /// A request that does not wait: somebody makes one attempt for it.
@@ -289,6 +303,15 @@ impl<P: Clone> Queue<P> {
     /// them.
     pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
         self.queued.contains_key(&key) && self.excludes(held, ..key, key)
+    }
+
+    /// A request that can't be granted before a shared lease of this process ends, because it gives way
+    /// to a writer that waits for that lease: from now on it does not, and neither do those before it.
+    pub(crate) fn goes_ahead(&mut self, key: Key) -> Vec<Effect> {
+        for (_, request) in self.queued.range_mut(..=key) {
+            request.wants.gives_way = None;
+        }
+        self.wait_for_first().into_iter().collect()
     }
 
     /// The same of a lease that another request in line before it will have.
@@ -357,7 +380,11 @@ impl<P: Clone> Queue<P> {
     }
 
     fn first_is_exclusive(&self) -> bool {
-        self.queued.values().next().is_some_and(|first| first.wants.mode == Mode::Exclusive)
+        self.first().is_some_and(|first| first.mode == Mode::Exclusive)
+    }
+
+    fn first(&self) -> Option<Wants> {
+        self.queued.values().next().map(|first| first.wants)
     }
 
     /// Whether a request is still wanted; for whoever makes its grant.
@@ -398,7 +425,7 @@ impl<P: Clone> Queue<P> {
             // Given up.
             None => {}
         }
-        effects.extend(self.wait_if_needed());
+        effects.extend(self.wait_for_first());
         effects
     }
 
@@ -416,7 +443,7 @@ impl<P: Clone> Queue<P> {
             None => None,
         };
         self.look_never_if_empty();
-        effects.extend(self.wait_if_needed());
+        effects.extend(self.wait_for_first());
         (failed, effects)
     }
 
@@ -451,7 +478,7 @@ impl<P: Clone> Queue<P> {
         }
         let Some(request) = self.queued.remove(&key) else { return Vec::new() };
         self.look_never_if_empty();
-        let first = self.queued.values().next().map(|first| first.wants.mode);
+        let first = self.first();
         let Some(wait) = self.wait.as_mut().filter(|wait| !wait.serves(first)) else {
             return self.end(request);
         };
@@ -468,7 +495,11 @@ impl<P: Clone> Queue<P> {
     /// it. When the thread comes back, nobody wants what it brings.
     pub(crate) fn give_up(&mut self, key: Key) -> Vec<Effect> {
         match self.granting.remove(&key) {
-            Some(Granting { cancelled: true, request, .. }) => self.end(request),
+            Some(Granting { cancelled: true, request, .. }) => {
+                let mut effects = self.end(request);
+                effects.extend(self.wait_for_first());
+                effects
+            }
             Some(granting) => {
                 self.granting.insert(key, granting);
                 Vec::new()
@@ -519,6 +550,15 @@ impl<P: Clone> Queue<P> {
         Some(Effect::StartWait(id))
     }
 
+    /// The same; and a wait for something else looks at the queue again.
+    fn wait_for_first(&mut self) -> Option<Effect> {
+        let first = self.first();
+        match self.wait.as_mut().filter(|wait| !wait.serves(first)) {
+            Some(unserved) => stop(unserved),
+            None => self.wait_if_needed(),
+        }
+    }
+
     fn stop_wait(&mut self) -> Option<Effect> {
         self.wait.as_mut().and_then(stop)
     }
@@ -535,7 +575,7 @@ impl<P: Clone> Queue<P> {
 
     /// The thread of a wait answers: what it does next.
     pub(crate) fn next(&mut self, id: WaitId, now: Duration) -> (Next, Vec<Effect>) {
-        let first = self.queued.values().next().map(|first| first.wants);
+        let first = self.first();
         let own = self.holder.is_some();
         let Some(wait) = self.current(id) else { return (Next::Leave, Vec::new()) };
         match first {
@@ -546,7 +586,7 @@ impl<P: Clone> Queue<P> {
                     self.look_by(now + wants.first_look);
                 }
                 // A request may have joined behind the last one, which left.
-                (Next::Wait(wants.mode), self.tell_cancelled())
+                (Next::Wait(wants), self.tell_cancelled())
             }
             _ => {
                 self.wait = None;
@@ -555,11 +595,12 @@ impl<P: Clone> Queue<P> {
         }
     }
 
-    /// Whether the thread of a wait first joins the kernel's queue; `None` when it is to look at
-    /// this queue again instead.
+    /// Whether the thread of a wait first joins the kernel's queue, or lets a writer go first; `None`
+    /// when it is to look at this queue again instead.
     pub(crate) fn queues_up(&mut self, id: WaitId) -> Option<bool> {
+        let first = self.first();
         let wait = self.current(id).filter(|wait| wait.stopping.is_none())?;
-        if wait.skip_queue {
+        if wait.skip_queue || first.is_some_and(Wants::goes_ahead) {
             return Some(false);
         }
         wait.doing = Doing::QueueingUp;
@@ -568,7 +609,9 @@ impl<P: Clone> Queue<P> {
 
     /// Whether the thread of a wait blocks for the lock, rather than looking at the queue again.
     pub(crate) fn locks(&mut self, id: WaitId, file: FileId, mode: Mode) -> bool {
-        let Some(wait) = self.current(id).filter(|wait| wait.stopping.is_none()) else {
+        // Whom it queued up for may have left meanwhile.
+        let serves = self.first().is_some_and(|first| first.mode == mode);
+        let Some(wait) = self.current(id).filter(|wait| serves && wait.stopping.is_none()) else {
             return false;
         };
         wait.doing = Doing::Locking(file, mode);
@@ -627,18 +670,24 @@ impl<P: Clone> Queue<P> {
             self.look = Look::Never;
             return None;
         };
+        let is_queueing_up = self.wait.as_ref().is_some_and(|wait| wait.doing == Doing::QueueingUp);
         self.look = Look::Now(None);
         let recoverer = self.queued.iter().find(|(_, request)| request.wants.recover);
         let recoverer = recoverer.filter(|_| self.holder.is_none());
         Some(LookFor {
             first: first.payload.clone(),
+            gives_way: first.wants.gives_way.filter(|_| is_queueing_up),
             recoverer: recoverer.map(|(key, request)| (*key, request.payload.clone())),
         })
     }
 
-    /// A look saw this file under the lock's name.
-    pub(crate) fn saw(&mut self, file: Option<FileId>) -> Vec<Effect> {
+    /// A look saw this file under the lock's name; and whether the first request gives way to a writer
+    /// that does wait.
+    pub(crate) fn saw(&mut self, file: Option<FileId>, gives_way: bool) -> Vec<Effect> {
         let Some(wait) = &mut self.wait else { return Vec::new() };
+        if gives_way && wait.doing == Doing::QueueingUp {
+            return Vec::new();
+        }
         // The process at the head of the kernel's queue may be stopped: nobody stays in it for
         // long.
         wait.skip_queue = true;
@@ -686,11 +735,11 @@ impl<P: Clone> Queue<P> {
 
 impl Wait {
     /// Whether the thread waits for what the first request wants.
-    fn serves(&self, first: Option<Mode>) -> bool {
+    fn serves(&self, first: Option<Wants>) -> bool {
         match (first, self.doing) {
-            (Some(first), Doing::Locking(_, mode)) => first == mode,
-            // It is about to look at the queue, waits for its place in the kernel's, or works for
-            // another.
+            (Some(first), Doing::Locking(_, mode)) => first.mode == mode,
+            (Some(first), Doing::QueueingUp) => !first.goes_ahead(),
+            // It is about to look at the queue, or works for another.
             (Some(_), _) | (None, Doing::Granting) => true,
             (None, _) => false,
         }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Gid, Mode, Stat, Uid, fchmod, fchown, fstat};
 use rustix::io::retry_on_intr;
@@ -11,6 +12,9 @@ const OF_ALL: u32 = 0o777;
 const OF_GROUP: u32 = 0o070;
 const OF_OTHERS: u32 = 0o007;
 const OF_OWNER: u32 = 0o600;
+const OF_GROUP_TO_LOCK: u32 = 0o060;
+const GROUP_WRITES: u32 = 0o020;
+const STICKY: u32 = 0o1000;
 
 /// Gives `to` exactly the access rights of `from`; fails where the system does not allow that.
 pub fn copy_access(from: &File, to: &File) -> io::Result<()> {
@@ -49,8 +53,20 @@ pub fn share_access(from: &File, to: &File) {
     let _ = set_mode(to, mode);
 }
 
-fn stat(file: &File) -> io::Result<Stat> {
-    Ok(retry_on_intr(|| fstat(file))?)
+/// Lets a directory's group use a file that was made in it, whatever the umask, if the group may write
+/// in the directory: then it could remove the file and make its own. Not in a sticky directory, where
+/// it could not.
+pub fn let_group_in(dir: &OwnedFd, file: &File) {
+    let (Ok(dir), Ok(own)) = (stat(dir), stat(file)) else { return };
+    let shared = permissions(&dir) & (GROUP_WRITES | STICKY) == GROUP_WRITES;
+    if shared && own.st_gid == dir.st_gid {
+        // Without it the file is still its maker's.
+        let _ = set_mode(file, permissions(&own) | OF_GROUP_TO_LOCK);
+    }
+}
+
+fn stat(file: impl AsFd) -> io::Result<Stat> {
+    Ok(retry_on_intr(|| fstat(&file))?)
 }
 
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "widths differ")]

@@ -7,11 +7,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::file_system::FileSystem;
+use crate::sync::thread;
 use crate::{Create, FileId, Locality, Stat};
 
 /// An open directory; renaming its path no longer matters.
@@ -34,6 +36,9 @@ const NOATIME: OFlags = OFlags::empty();
 /// How often opening or creating a file that comes and goes is tried; each time somebody must have
 /// removed it.
 const MAKE_TRIES: u32 = 100;
+
+/// How long another process needs at most to let its group in to a file that it has made.
+const LET_IN: Duration = Duration::from_millis(2);
 
 impl Dir {
     pub fn open(path: &Path) -> io::Result<Self> {
@@ -226,6 +231,7 @@ impl Dir {
             || self.open_at(name, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR);
         match create {
             Create::Never => open(),
+            // Its access rights are somebody else's, and set by the caller.
             Create::New => make(),
             // Two calls, not one: with `fs.protected_regular` set, `O_CREAT` on a file that another
             // user owns in a sticky directory is refused, though opening it is not.
@@ -233,10 +239,19 @@ impl Dir {
                 for _ in 0..MAKE_TRIES {
                     match open() {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        // Perhaps it was made just now, and its group is not let in yet.
+                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                            thread::park_timeout(LET_IN);
+                            return open().map_err(|_| error);
+                        }
                         result => return result,
                     }
                     match make() {
                         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        Ok(file) => {
+                            super::access::let_group_in(&self.fd, &file);
+                            return Ok(file);
+                        }
                         result => return result,
                     }
                 }

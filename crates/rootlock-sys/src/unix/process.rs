@@ -121,6 +121,9 @@ pub fn lock_owners(file: FileId) -> Option<Vec<(u32, Mode)>> {
     Some(owners.map(|lock| (lock.pid, lock.mode)).collect())
 }
 
+/// Whether the system reports who holds a lock and who waits for it.
+pub const REPORTS_LOCKS: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// The same, with those that wait for it; each process once.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {

@@ -87,6 +87,9 @@ pub fn lock_owners(_file: FileId) -> Option<Vec<(u32, Mode)>> {
     None
 }
 
+/// It does not report who holds a lock.
+pub const REPORTS_LOCKS: bool = false;
+
 /// Nor are these.
 pub fn kernel_locks(_file: FileId) -> Option<Vec<KernelLock>> {
     None

@@ -51,6 +51,7 @@ impl LockEntry {
             mode,
             terms: options.terms(),
             recover: options.recover,
+            gives_way: (mode == Mode::Shared).then(clock::wall),
             waits: options.wait,
             events,
             notified: notify.then(Default::default),
@@ -83,6 +84,9 @@ impl LockEntry {
 
     /// The fast path: `open` → `try_lock` → a resumed run, or a claim; waits for nothing.
     fn take_if_free(self: &Arc<Self>, waiter: &Waiter, since: Duration) -> Result<Tried, Fault> {
+        if waiter.gives_way.is_some_and(|before| self.writers_wait(before)) {
+            return Ok(Tried::NotNow);
+        }
         let LockDir { dir, names, .. } = &self.files;
         let wanted = waiter.wanted();
         let (grant, file) = loop {

@@ -38,10 +38,17 @@ impl Wait {
         self.key
     }
 
-    /// Whether it can't end before that lease of this process does.
+    /// Whether it can't end before that lease of this process does. A reader that gives way to a
+    /// writer of another process, which waits for that lease, goes ahead from now on.
     pub(crate) fn waits_for(&self, lease: &Lease) -> bool {
-        let same = lease.entry.is_lock_of(&self.entry);
-        same && sync::lock(&self.entry.state).queue.waits_for(self.key, lease.mode)
+        if !lease.entry.is_lock_of(&self.entry) {
+            return false;
+        }
+        let waits = sync::lock(&self.entry.state).queue.waits_for(self.key, lease.mode);
+        if !waits {
+            self.entry.goes_ahead(self.key);
+        }
+        waits
     }
 
     /// Whether it can't end before that other wait has, and the lease that comes of it.

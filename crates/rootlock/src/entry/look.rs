@@ -8,13 +8,13 @@ use rootlock_protocol::expiry::{self, Judgement};
 use rootlock_protocol::inspect;
 use rootlock_protocol::ledger::Ledger;
 use rootlock_protocol::{Fault, LockDir, Terms, watch};
-use rootlock_sys::{Locality, Stat, clock, sync};
+use rootlock_sys::{FileId, KernelLock, Locality, Nanos, Stat, clock, process, sync};
 
 use super::{LockEntry, State, Waiter};
 use crate::events::Level;
 use crate::queue::{Look, LookFor};
 use crate::timer::{self, TimerKey};
-use crate::{Holder, pool};
+use crate::{Holder, Mode, pool};
 
 /// When a waiter first looks at the lock: most waits are over by then.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -85,7 +85,9 @@ impl LockEntry {
         let looked = clock::awake();
         // The wait meets the same error, and reports it.
         if let Ok(seen) = self.files.dir.stat(&self.files.names.lock) {
-            self.tell(|queue| queue.saw(seen.as_ref().map(|stat| stat.id)));
+            let file = seen.as_ref().map(|stat| stat.id);
+            let gives_way = what.gives_way.is_some_and(|before| self.gives_way(file, before));
+            self.tell(|queue| queue.saw(file, gives_way));
             if let Some((key, waiter)) = what.recoverer {
                 let judgement = match seen {
                     Some(stat) => self.judge_seen(&stat, looked, &waiter),
@@ -103,6 +105,17 @@ impl LockEntry {
             }
         }
         self.end_look(watch::interval(needed));
+    }
+
+    /// Whether a writer goes first that has waited since before that time. One that is stopped does
+    /// not: the signal has ended its wait in the kernel, so others need not wait for it.
+    fn gives_way(&self, file: Option<FileId>, before: Nanos) -> bool {
+        let others = |lock: &KernelLock| {
+            lock.waits && lock.mode == Mode::Exclusive && lock.pid != std::process::id()
+        };
+        let is_waited_for =
+            |file| process::kernel_locks(file).is_some_and(|locks| locks.iter().any(others));
+        self.writers_wait(before) && file.is_some_and(is_waited_for)
     }
 
     fn judge_seen(&self, stat: &Stat, looked: Duration, waiter: &Waiter) -> Judgement {

@@ -22,13 +22,13 @@ use std::time::Duration;
 use rootlock_protocol::watch::Watch;
 use rootlock_protocol::{Fault, LockDir};
 use rootlock_sys::sync::{self, Mutex};
-use rootlock_sys::{FileId, Interrupt, Locality, clock};
+use rootlock_sys::{FileId, Interrupt, Locality, Nanos, clock};
 
-use crate::Holder;
 use crate::events::Details;
 use crate::pool;
 use crate::queue::{Effect, GIVE_UP, Key, Queue, WaitId};
 use crate::timer;
+use crate::{Holder, Mode};
 
 pub use acquired::{Acquired, Wait};
 use kept::KeptFile;
@@ -178,6 +178,11 @@ impl LockEntry {
         }
     }
 
+    /// How many callers of this process wait, if any, and what the first of them wants.
+    pub(crate) fn callers(&self) -> Option<(Mode, usize)> {
+        sync::lock(&self.state).queue.callers()
+    }
+
     /// Whether another process announces that it waits; `None` when that can't be known.
     fn others_wait(&self) -> Option<bool> {
         match self.files.locality {
@@ -185,5 +190,11 @@ impl LockEntry {
             // Over a network, an announcement would be a lock like any other.
             Locality::Remote => None,
         }
+    }
+
+    /// Whether a writer of another process has waited since before that time.
+    fn writers_wait(&self, before: Nanos) -> bool {
+        let LockDir { dir, names, guard, locality, .. } = &self.files;
+        *locality == Locality::Local && guard.writers_wait(dir, names, before)
     }
 }

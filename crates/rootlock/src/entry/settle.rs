@@ -113,6 +113,11 @@ impl LockEntry {
         self.step(|queue| queue.fall_back(key, new, renew)).then_some(new)
     }
 
+    /// A request does not give way to other processes' writers any more.
+    pub(crate) fn goes_ahead(self: &Arc<Self>, key: u64) {
+        self.tell(|queue| queue.goes_ahead(key));
+    }
+
     /// Ends a wait; as for every wait, that is reported when nothing of it is left.
     pub(crate) fn cancel(self: &Arc<Self>, key: u64) {
         self.tell(|queue| queue.cancel(key));

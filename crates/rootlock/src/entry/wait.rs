@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::{Claim, LockEntry};
 use crate::Mode;
-use crate::queue::{Next, WaitId};
+use crate::queue::{Next, WaitId, Wants};
 use rootlock_protocol::Fault;
 use rootlock_protocol::grant::{self, Verdict};
 use rootlock_protocol::guard::Patience;
@@ -25,11 +25,11 @@ pub(super) fn run(entry: &Arc<LockEntry>, id: WaitId) {
     sync::lock(&entry.state).interrupts.push((id, interruptible.interrupt()));
     let mut file: Option<LockFile> = None;
     let mut place = Place::new(entry.kernel_queue());
-    while let Next::Wait(mode) = entry.step(|queue| queue.next(id, clock::awake())) {
-        if !place.take(entry, id) {
+    while let Next::Wait(wants) = entry.step(|queue| queue.next(id, clock::awake())) {
+        if !place.take(entry, id, wants) {
             continue;
         }
-        match attempt(entry, id, mode, file.take()) {
+        match attempt(entry, id, wants.mode, file.take()) {
             Ok(Some(kept)) => file = Some(kept),
             // The next wait queues like anybody else's.
             Ok(None) => place.leave(),
@@ -57,48 +57,47 @@ struct Place {
     queue: Option<Arc<File>>,
     /// At the head of the queue, or outside it: the process may wait for the lock.
     taken: bool,
+    /// As a writer.
+    announced: bool,
 }
 
 impl Place {
     fn new(queue: Option<Arc<File>>) -> Self {
-        Self { queue, taken: false }
+        Self { queue, taken: false, announced: false }
     }
 
     /// Waits until this process may wait for the lock; `false` when the wait was stopped.
-    fn take(&mut self, entry: &Arc<LockEntry>, id: WaitId) -> bool {
-        if self.taken {
-            return true;
+    fn take(&mut self, entry: &Arc<LockEntry>, id: WaitId, wants: Wants) -> bool {
+        if !self.taken {
+            entry.wait_for_turn();
         }
-        entry.wait_for_turn();
-        let Some(queue) = &self.queue else {
-            self.taken = true;
-            return true;
-        };
-        let queues_up = sync::lock(&entry.state).queue.queues_up(id);
-        match queues_up {
-            None => return false,
-            Some(false) => {}
-            Some(true) => {
-                let head = waiters::queue_up(queue);
-                sync::lock(&entry.state).queue.runs(id);
-                match head {
-                    Ok(true) => {
-                        self.taken = true;
-                        return true;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return false,
-                    // There is no queue, or the kernel has no room for one: safety does not need
-                    // it.
-                    Ok(false) | Err(_) => {}
-                }
+        let Some(queue) = &self.queue else { return true };
+        if !self.taken {
+            match block(entry, id, || waiters::queue_up(queue)) {
+                Blocked::Stopped => return false,
+                Blocked::Done => {}
+                // There is no queue, or the kernel has no room for one: safety does not need it.
+                Blocked::Skipped => waiters::announce(queue),
             }
+            self.taken = true;
         }
-        waiters::announce(queue);
-        self.taken = true;
-        true
+        // Not before, because a reader that is before it in the queue may give way to it.
+        if wants.mode == Mode::Exclusive {
+            if !std::mem::replace(&mut self.announced, true) {
+                waiters::announce_writer(queue);
+            }
+            return true;
+        }
+        if std::mem::take(&mut self.announced) {
+            waiters::withdraw_writer(queue);
+        }
+        let Some(before) = wants.gives_way else { return true };
+        let gives_way = || waiters::give_way(queue, before).map(|()| true);
+        !matches!(block(entry, id, gives_way), Blocked::Stopped)
     }
 
     fn leave(&mut self) {
+        self.announced = false;
         if std::mem::take(&mut self.taken)
             && let Some(queue) = &self.queue
         {
@@ -110,6 +109,31 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+/// How it went to block for a place.
+enum Blocked {
+    Done,
+    /// The wait is to look at the queue again.
+    Stopped,
+    /// It is not to block, or can't.
+    Skipped,
+}
+
+fn block(entry: &Arc<LockEntry>, id: WaitId, call: impl FnOnce() -> io::Result<bool>) -> Blocked {
+    let queues_up = sync::lock(&entry.state).queue.queues_up(id);
+    match queues_up {
+        None => return Blocked::Stopped,
+        Some(false) => return Blocked::Skipped,
+        Some(true) => {}
+    }
+    let result = call();
+    sync::lock(&entry.state).queue.runs(id);
+    match result {
+        Ok(true) => Blocked::Done,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Blocked::Stopped,
+        Ok(false) | Err(_) => Blocked::Skipped,
     }
 }
 

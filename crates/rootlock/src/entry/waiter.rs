@@ -11,6 +11,7 @@ use crate::{Error, Holder, Lock, Mode, Operation};
 use rootlock_protocol::Fault;
 use rootlock_protocol::Terms;
 use rootlock_protocol::grant::Wanted;
+use rootlock_sys::Nanos;
 use rootlock_sys::sync::{self, Mutex};
 
 use super::{look, settle};
@@ -25,6 +26,8 @@ pub(crate) struct Waiter {
     pub(crate) mode: Mode,
     pub(crate) terms: Terms,
     pub(crate) recover: bool,
+    /// A reader lets writers of other processes go first that have waited since before this time.
+    pub(crate) gives_way: Option<Nanos>,
     /// Waits for the lock, or settles for one attempt.
     pub(crate) waits: bool,
     pub(crate) events: Arc<dyn Events>,
@@ -60,6 +63,7 @@ impl Waiter {
             recover: self.recover,
             notify: self.notified.is_some(),
             first_look: look::FIRST_LOOK.min(self.terms.heartbeat / 5),
+            gives_way: self.gives_way,
         }
     }
 

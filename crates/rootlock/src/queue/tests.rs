@@ -27,6 +27,7 @@ enum Event {
     },
     Cancel(u8),
     FallBack(u8),
+    GoAhead(u8),
     /// A wait's thread advances by one step, if it is not blocked.
     Step(u8),
     /// A thread hangs in a call that no signal ends, or comes back.
@@ -46,6 +47,7 @@ enum Event {
     Look {
         moved: bool,
         over: bool,
+        gives_way: bool,
     },
     Time(u16),
 }
@@ -67,6 +69,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(|shared| Event::TryOnce { shared }),
         3 => index().prop_map(Event::Cancel),
         1 => index().prop_map(Event::FallBack),
+        1 => index().prop_map(Event::GoAhead),
         8 => index().prop_map(Event::Step),
         1 => index().prop_map(Event::Hang),
         1 => Just(Event::NoThread),
@@ -77,7 +80,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (index(), any::<bool>()).prop_map(|(index, may)| Event::Release(index, may)),
         1 => index().prop_map(Event::Lose),
         1 => Just(Event::Other),
-        2 => (any::<bool>(), any::<bool>()).prop_map(|(moved, over)| Event::Look { moved, over }),
+        2 => (any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(moved, over, gives_way)| Event::Look { moved, over, gives_way }),
         2 => any::<u16>().prop_map(Event::Time),
     ]
 }
@@ -202,7 +206,9 @@ impl World {
     }
 
     fn wants(&self, key: Key, recover: bool, notify: bool) -> Wants {
-        Wants { mode: self.modes[&key], recover, notify, first_look: Duration::from_millis(100) }
+        let mode = self.modes[&key];
+        let gives_way = (mode == Mode::Shared).then_some(1);
+        Wants { mode, recover, notify, first_look: Duration::from_millis(100), gives_way }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -384,7 +390,13 @@ impl World {
                     self.other = self.kernel.take(Mode::Exclusive);
                 }
             }
-            Event::Look { moved, over } => self.look(moved, over),
+            Event::GoAhead(index) => {
+                if let Some(key) = pick(index, self.queue.queued.keys()) {
+                    let effects = self.queue.goes_ahead(key);
+                    self.carry_out(effects);
+                }
+            }
+            Event::Look { moved, over, gives_way } => self.look(moved, over, gives_way),
             Event::Time(micros) => self.now += Duration::from_micros(micros.into()),
         }
     }
@@ -411,7 +423,7 @@ impl World {
                         self.tell_cancelled();
                         return;
                     }
-                    Next::Wait(mode) => match self.queue.queues_up(id) {
+                    Next::Wait(Wants { mode, .. }) => match self.queue.queues_up(id) {
                         None => At::Queue,
                         Some(true) => At::QueueingUp(mode),
                         Some(false) => At::Open(mode),
@@ -483,12 +495,13 @@ impl World {
         self.carry_out(effects);
     }
 
-    fn look(&mut self, moved: bool, over: bool) {
+    fn look(&mut self, moved: bool, over: bool, gives_way: bool) {
         if let Look::At(due) = self.queue.look() {
             self.now = self.now.max(due);
         }
         let Some(what) = self.queue.begin_look(self.now) else { return };
-        let effects = self.queue.saw((!moved).then_some(FILE));
+        let gives_way = gives_way && what.gives_way.is_some();
+        let effects = self.queue.saw((!moved).then_some(FILE), gives_way);
         self.carry_out(effects);
         if let Some((key, _)) = what.recoverer.filter(|_| over)
             && let Some(claim) = self.queue.claim_for_takeover(key)
@@ -506,6 +519,23 @@ impl World {
             self.queue.queued.is_empty() || self.queue.is_own() || waits,
             "a request is queued, and no thread waits for it"
         );
+        if let (Some(wait), Some(first)) = (&self.queue.wait, self.queue.queued.values().next())
+            && wait.stopping.is_none()
+        {
+            let Wants { mode, gives_way, .. } = first.wants;
+            match wait.doing {
+                // While a takeover is tried, it is not known who will be the first.
+                Doing::Locking(_, locking) => assert!(
+                    locking == mode || !self.queue.granting.is_empty(),
+                    "waits for the first"
+                ),
+                Doing::QueueingUp => assert!(
+                    mode == Mode::Exclusive || gives_way.is_some(),
+                    "waits behind a writer that may wait for this process"
+                ),
+                Doing::Running | Doing::Granting => {}
+            }
+        }
         assert!(
             self.queue.queued.is_empty() || self.queue.look() != Look::Never,
             "a request is queued, and nobody will look"
