@@ -56,7 +56,7 @@ pub fn share_access(from: &File, to: &File) {
 /// Lets a directory's group use a file that was made in it, whatever the umask, if the group may write
 /// in the directory: then it could remove the file and make its own. Not in a sticky directory, where
 /// it could not.
-pub fn let_group_in(dir: &OwnedFd, file: &File) {
+pub(super) fn let_group_in(dir: &OwnedFd, file: &File) {
     let (Ok(dir), Ok(own)) = (stat(dir), stat(file)) else { return };
     let shared = permissions(&dir) & (GROUP_WRITES | STICKY) == GROUP_WRITES;
     if shared && own.st_gid == dir.st_gid {

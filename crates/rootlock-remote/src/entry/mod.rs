@@ -1,0 +1,216 @@
+//! An entry is one lock of one server, as this process sees it. All requests of the process for it meet here.
+//! The [line](crate::line) decides who is next; one task of the runtime (`task`) has the connection and does
+//! what it says; while the session has the lock, another one (`heart`) beats.
+//!
+//! Under the state's mutex nobody waits, and no event is told.
+
+mod heart;
+mod task;
+mod waiter;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rootlock::{ErrorKind, Holder, LostReason, Mode};
+use tokio::sync::Notify;
+
+use crate::line::{Cancelled, Key, Line, Wants};
+use crate::lock::Lease;
+use crate::runtime::Runtime;
+use crate::terms::Terms;
+use crate::url::Target;
+pub(crate) use waiter::Waiter;
+
+pub(crate) struct Entry {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) name: String,
+    state: Mutex<State>,
+    /// Something is to be done by the task.
+    wake: Notify,
+    /// Beats are to come sooner.
+    quicker: Notify,
+}
+
+struct State {
+    line: Line<Arc<Waiter>>,
+    leases: BTreeMap<Key, Arc<Lease>>,
+    /// Released here, and not yet at the server.
+    releasing: Vec<Arc<Lease>>,
+    /// The moment of the last beat that found the lock.
+    refreshed: Duration,
+    /// How often to beat.
+    heartbeat: Duration,
+    /// The holder that the server named last.
+    holder: Option<Holder>,
+    /// The task runs.
+    running: bool,
+}
+
+/// The entries of this process.
+static ENTRIES: Mutex<Vec<Weak<Entry>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Entry {
+    /// The entry of a lock, by whatever root it is reached.
+    pub(crate) fn of(runtime: &Arc<Runtime>, target: &Arc<Target>, name: &str) -> Arc<Self> {
+        let mut entries = lock(&ENTRIES);
+        entries.retain(|entry| entry.strong_count() > 0);
+        let found = entries.iter().filter_map(Weak::upgrade);
+        for entry in found {
+            if entry.name == name && entry.target.is_same(target) {
+                return entry;
+            }
+        }
+        let entry = Arc::new(Self {
+            runtime: Arc::clone(runtime),
+            target: Arc::clone(target),
+            name: name.to_owned(),
+            state: Mutex::new(State {
+                line: Line::new(),
+                leases: BTreeMap::new(),
+                releasing: Vec::new(),
+                refreshed: Duration::ZERO,
+                heartbeat: Duration::MAX,
+                holder: None,
+                running: false,
+            }),
+            wake: Notify::new(),
+            quicker: Notify::new(),
+        });
+        entries.push(Arc::downgrade(&entry));
+        entry
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn enqueue(self: &Arc<Self>, waiter: Waiter) {
+        let starts = {
+            let mut state = self.state();
+            state.line.enqueue(waiter.key, waiter.wants(), Arc::new(waiter));
+            !std::mem::replace(&mut state.running, true)
+        };
+        if starts {
+            self.runtime.spawn(task::run(Arc::clone(self)));
+        } else {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn cancel(&self, key: Key) {
+        let (cancelled, holder) = {
+            let mut state = self.state();
+            (state.line.cancel(key), state.holder())
+        };
+        match cancelled {
+            Cancelled::Gone(waiter) => waiter.settle_without(ErrorKind::Cancelled, holder),
+            Cancelled::Served => self.wake.notify_one(),
+            Cancelled::Nothing => {}
+        }
+    }
+
+    pub(crate) fn fall_back(&self, key: Key) -> Option<Key> {
+        let new = Waiter::new_key();
+        let moved = self.state().line.fall_back(
+            key,
+            new,
+            |waiter, next| waiter.waits_like(next),
+            |waiter| Arc::new(waiter.at(new)),
+        );
+        self.wake.notify_one();
+        moved.then_some(new)
+    }
+
+    pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
+        self.state().line.waits_for(key, held)
+    }
+
+    pub(crate) fn waits_behind(&self, key: Key, before: Key) -> bool {
+        self.state().line.waits_behind(key, before)
+    }
+
+    /// The moment of the last beat.
+    pub(crate) fn refreshed(&self) -> Duration {
+        self.state().refreshed
+    }
+
+    /// A lease was released by its user.
+    pub(crate) fn release(&self, lease: Arc<Lease>) {
+        self.state().releasing.push(lease);
+        self.wake.notify_one();
+    }
+
+    /// A lease was lost: it keeps nobody out any more.
+    pub(crate) fn has_lost(&self, key: Key) {
+        {
+            let mut state = self.state();
+            state.line.end(key);
+            state.leases.remove(&key);
+        }
+        self.wake.notify_one();
+    }
+
+    /// The session is over, and with it all leases.
+    fn lose_all(&self, reason: LostReason) {
+        let leases: Vec<_> = self.state().leases.values().cloned().collect();
+        leases.iter().for_each(|lease| lease.lose(reason));
+    }
+
+    /// Tells those who are in line that they wait, and those who would not that they can't have it.
+    fn tell_waiting(&self) {
+        let (refused, waiting, holder) = {
+            let mut state = self.state();
+            let refused = state.line.take_refused();
+            (refused, state.line.all().cloned().collect::<Vec<_>>(), state.holder())
+        };
+        for waiter in refused {
+            waiter.is_told_that_it_waits(holder.as_ref());
+            waiter.settle_without(ErrorKind::Held, holder.clone());
+        }
+        for waiter in waiting {
+            waiter.is_told_that_it_waits(holder.as_ref());
+        }
+    }
+
+    /// Whether a request that is served is still wanted.
+    fn is_wanted(&self, key: Key) -> bool {
+        self.state().line.is_wanted(key)
+    }
+
+    fn claim(&self) -> Option<(Key, Wants, Arc<Waiter>)> {
+        self.state().line.claim()
+    }
+
+    /// The session has the lock, as of now.
+    fn has_locked(&self, moment: Duration, terms: &Terms) {
+        let mut state = self.state();
+        (state.refreshed, state.heartbeat) = (moment, terms.heartbeat);
+    }
+
+    /// Beats at least this often from now on.
+    fn beat_within(&self, terms: &Terms) {
+        let mut state = self.state();
+        if terms.heartbeat < state.heartbeat {
+            state.heartbeat = terms.heartbeat;
+            self.quicker.notify_one();
+        }
+    }
+
+    pub(crate) fn shown(target: &Target, name: &str) -> Arc<Path> {
+        Arc::from(Path::new(&format!("{}#{name}", target.shown)))
+    }
+}
+
+impl State {
+    /// Of the lock, as far as known: this process, else whom the server named.
+    fn holder(&self) -> Option<Holder> {
+        self.leases.values().next().map(|lease| lease.holder()).or_else(|| self.holder.clone())
+    }
+}

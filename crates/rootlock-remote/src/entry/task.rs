@@ -1,0 +1,551 @@
+//! The task of an entry: it has the connection, serves the first in line, and gives the lock back.
+
+use std::io::ErrorKind as IoErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rootlock::{ErrorKind, LostReason, Mode};
+use rootlock_sys::clock;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::{Entry, Waiter, heart};
+use crate::fault::{Failure, Fault};
+use crate::line::Key;
+use crate::lock::{Lease, Lock};
+use crate::protocol::session::Tried;
+use crate::protocol::{Session, Written};
+use crate::terms::{IdleTimeout, Terms};
+
+/// How long a connection is kept that nobody needs: programs that lock again and again do not connect anew.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a cancelled request waits for a statement that is not a wait: a server that answers has done so.
+const GIVE_UP: Duration = Duration::from_millis(100);
+
+/// How long a wait at the server may take to end when it is cancelled.
+const CANCEL: Duration = Duration::from_secs(1);
+
+/// How long this process may pass the lock on among its own callers before others at the server have their turn.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Pauses while the server is away: from, and to.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// The connection, and what its session has.
+#[derive(Default)]
+struct Seat {
+    session: Option<Arc<Session>>,
+    timeout: Option<IdleTimeout>,
+    locked: Option<Locked>,
+}
+
+/// The session has the server's lock.
+struct Locked {
+    mode: Mode,
+    /// `held` in the row is about a grant of this session.
+    wrote: bool,
+    /// On the clock that counts sleep.
+    since: Duration,
+    heart: JoinHandle<()>,
+}
+
+/// Why a request is not served any more.
+enum Stop {
+    /// It is not wanted, and nothing of it is left but the session.
+    Unwanted,
+    /// It does not wait, and the lock is held.
+    Held,
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+pub(super) async fn run(entry: Arc<Entry>) {
+    let mut seat = Seat::default();
+    loop {
+        seat.forget_if_ended(&entry);
+        seat.end_leases(&entry).await;
+        if let Some((key, _, waiter)) = entry.claim() {
+            seat.serve(&entry, key, waiter).await;
+            continue;
+        }
+        entry.tell_waiting();
+        let rests = entry.state().line.is_empty();
+        let lingers = seat.lingers();
+        tokio::select! { biased;
+            () = entry.wake.notified() => {}
+            () = seat.ended() => {}
+            () = sleep(lingers), if rests => {
+                let mut state = entry.state();
+                if state.line.is_empty() && state.releasing.is_empty() {
+                    state.running = false;
+                    // Its connection says goodbye.
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Waits until a request that is served is no longer wanted, or is another one.
+    async fn unwanted(&self, key: Key) {
+        while self.is_wanted(key) {
+            self.wake.notified().await;
+        }
+    }
+}
+
+impl Seat {
+    fn lingers(&self) -> Duration {
+        match &self.session {
+            Some(_) => LINGER,
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Waits for the end of the session, if there is one.
+    async fn ended(&self) {
+        match &self.session {
+            Some(session) => drop(session.ended().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The session is over: so are its lock and its leases.
+    fn forget_if_ended(&mut self, entry: &Arc<Entry>) {
+        if self.session.as_ref().is_some_and(|session| session.has_ended()) {
+            self.abandon(entry);
+        }
+    }
+
+    /// Closes the connection at once.
+    fn abandon(&mut self, entry: &Arc<Entry>) {
+        if let Some(locked) = self.locked.take() {
+            locked.heart.abort();
+            entry.lose_all(LostReason::Hijacked);
+        }
+        if let Some(session) = self.session.take() {
+            session.give_up();
+        }
+        self.timeout = None;
+    }
+
+    /// What was released: the lock goes on to the next in line, or back to the server.
+    async fn end_leases(&mut self, entry: &Arc<Entry>) {
+        let (released, keeps, has_leases) = {
+            let mut state = entry.state();
+            let released = std::mem::take(&mut state.releasing);
+            for lease in &released {
+                state.line.end(lease.key);
+                state.leases.remove(&lease.key);
+            }
+            let next = state.line.next_mode();
+            let keeps = self.locked.as_ref().is_some_and(|locked| {
+                next == Some(locked.mode) && clock::since_boot().saturating_sub(locked.since) < TURN
+            });
+            (released, keeps, state.line.has_leases())
+        };
+        if !has_leases && !keeps && self.locked.is_some() {
+            self.give_back(entry).await;
+        }
+        for lease in released {
+            lease.tell_released();
+        }
+    }
+
+    /// `release`. If the server does not answer, its end of the session does the same.
+    async fn give_back(&mut self, entry: &Arc<Entry>) {
+        let (Some(locked), Some(session)) = (self.locked.take(), &self.session) else { return };
+        locked.heart.abort();
+        let release = session.release(locked.mode, locked.wrote);
+        if !matches!(timeout(CANCEL, release).await, Ok(Ok(()))) {
+            self.abandon(entry);
+        }
+    }
+
+    /// Serves the first in line until it is granted, or fails.
+    async fn serve(&mut self, entry: &Arc<Entry>, key: Key, waiter: Arc<Waiter>) {
+        let (mut key, mut waiter) = (key, waiter);
+        let mut pause = BACKOFF.0;
+        let mut warned = false;
+        loop {
+            let is_kept = self.session.is_some();
+            let served = self.acquire(entry, &mut key, &mut waiter).await;
+            let fault = match served {
+                Ok((token, moment)) => {
+                    self.grant(entry, key, &waiter, token, moment);
+                    return;
+                }
+                Err(Stop::Unwanted) => {
+                    entry.state().line.failed(key);
+                    self.give_back_unless_leased(entry).await;
+                    let holder = entry.state().holder();
+                    waiter.settle_without(ErrorKind::Cancelled, holder);
+                    return;
+                }
+                Err(Stop::Held) => {
+                    entry.state().line.failed(key);
+                    let holder = entry.state().holder();
+                    waiter.is_told_that_it_waits(holder.as_ref());
+                    waiter.settle_without(ErrorKind::Held, holder);
+                    return;
+                }
+                Err(Stop::Fault(fault)) => fault,
+            };
+            self.abandon(entry);
+            if !fault.passes || !(is_kept || waiter.waits && waiter.has_waited()) {
+                entry.state().line.failed(key);
+                waiter.settle_fault(&fault);
+                return;
+            }
+            if is_kept {
+                // It may have been over for long.
+                continue;
+            }
+            if !std::mem::replace(&mut warned, true) {
+                waiter.warn("the server is away, trying again", &fault);
+            }
+            entry.tell_waiting();
+            tokio::select! { biased;
+                () = entry.unwanted(key) => {}
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    async fn give_back_unless_leased(&mut self, entry: &Arc<Entry>) {
+        if self.locked.is_some() && !entry.state().line.has_leases() {
+            self.give_back(entry).await;
+        }
+    }
+
+    fn grant(
+        &mut self,
+        entry: &Arc<Entry>,
+        key: Key,
+        waiter: &Arc<Waiter>,
+        token: u64,
+        moment: Duration,
+    ) {
+        let lease = {
+            let mut state = entry.state();
+            let lease =
+                state.line.granted(key).then(|| Arc::new(Lease::new(entry, waiter, token, moment)));
+            if let Some(lease) = &lease {
+                state.leases.insert(key, Arc::clone(lease));
+            }
+            lease
+        };
+        match lease {
+            Some(lease) => {
+                entry.beat_within(&waiter.terms);
+                waiter.settle(Ok(Lock { lease }));
+            }
+            // Given back by the caller, who looks whether anybody has the lock.
+            None => {
+                let holder = entry.state().holder();
+                waiter.settle_without(ErrorKind::Cancelled, holder);
+            }
+        }
+    }
+
+    /// The steps of `docs/protocol-postgres.md`, from `connect` to `confirm`: the token, and the moment that its
+    /// lease counts from.
+    async fn acquire(
+        &mut self,
+        entry: &Arc<Entry>,
+        key: &mut Key,
+        waiter: &mut Arc<Waiter>,
+    ) -> Result<(u64, Duration), Stop> {
+        let session = self.connect(entry, *key).await?;
+        let mut written = match &self.locked {
+            Some(locked) => {
+                // A hand-over, or another reader.
+                let timeout = match (locked.mode, self.timeout) {
+                    (Mode::Shared, Some(timeout)) => timeout.longest(waiter.terms.idle_timeout()),
+                    _ => waiter.terms.idle_timeout(),
+                };
+                self.set_times(entry, *key, &session, &waiter.terms, timeout).await?;
+                match waiter.mode {
+                    Mode::Exclusive => entry.has_locked(entry.refreshed(), &waiter.terms),
+                    Mode::Shared => entry.beat_within(&waiter.terms),
+                }
+                None
+            }
+            None => {
+                let timeout = waiter.terms.idle_timeout();
+                self.set_times(entry, *key, &session, &waiter.terms, timeout).await?;
+                let moment = clock::since_boot();
+                let trying = session.try_lock(waiter.mode, &waiter.terms);
+                match self.unless_given_up(entry, *key, trying).await? {
+                    Tried::Locked(written) => {
+                        self.has_locked(entry, &session, waiter, moment);
+                        Some(written)
+                    }
+                    Tried::Held => {
+                        self.wait(entry, &session, key, waiter).await?;
+                        None
+                    }
+                }
+            }
+        };
+        let mut waited = false;
+        loop {
+            let answer = match written.take() {
+                Some(written) => written,
+                None => {
+                    let writing = session.write(waiter.mode, &waiter.terms, waited);
+                    self.unless_given_up(entry, *key, writing).await?
+                }
+            };
+            match answer {
+                Written::Token { token, moment } => {
+                    if let Some(locked) = &mut self.locked {
+                        locked.wrote = true;
+                    }
+                    // `confirm`.
+                    if waiter.terms.confirms(moment, clock::since_boot()) {
+                        return Ok((token, moment));
+                    }
+                }
+                Written::Quarantine(stale) => {
+                    self.quarantine(entry, &session, *key, waiter, stale).await?;
+                    waited = true;
+                }
+            }
+            if !entry.is_wanted(*key) {
+                return Err(Stop::Unwanted);
+            }
+        }
+    }
+
+    /// `connect`, unless there is a session.
+    async fn connect(&mut self, entry: &Arc<Entry>, key: Key) -> Result<Arc<Session>, Stop> {
+        if !entry.is_wanted(key) {
+            return Err(Stop::Unwanted);
+        }
+        if let Some(session) = &self.session {
+            return Ok(Arc::clone(session));
+        }
+        let opening = Session::open(&entry.runtime, &entry.target, &entry.target.root, &entry.name);
+        let session = tokio::select! { biased;
+            session = opening => Arc::new(session?),
+            () = entry.unwanted(key) => return Err(Stop::Unwanted),
+        };
+        self.session = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    async fn set_times(
+        &mut self,
+        entry: &Arc<Entry>,
+        key: Key,
+        session: &Session,
+        terms: &Terms,
+        timeout: IdleTimeout,
+    ) -> Result<(), Stop> {
+        if self.timeout != Some(timeout) {
+            self.unless_given_up(entry, key, session.set_times(terms, timeout)).await?;
+            self.timeout = Some(timeout);
+        }
+        Ok(())
+    }
+
+    /// A statement that is answered at once by a server that answers. If it is not wanted any more and not
+    /// answered, the connection is closed: whatever it has done is over with its session.
+    async fn unless_given_up<T>(
+        &mut self,
+        entry: &Arc<Entry>,
+        key: Key,
+        statement: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Stop> {
+        let mut statement = std::pin::pin!(statement);
+        tokio::select! { biased;
+            answer = &mut statement => return Ok(answer?),
+            () = entry.unwanted(key) => {}
+        }
+        match timeout(GIVE_UP, statement).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) if entry.state().line.has_leases() => {
+                // Others of this process have the lock in this session: the statement changes nothing for them.
+                Err(Stop::Unwanted)
+            }
+            Err(_) => {
+                self.abandon(entry);
+                Err(Stop::Unwanted)
+            }
+        }
+    }
+
+    fn has_locked(
+        &mut self,
+        entry: &Arc<Entry>,
+        session: &Arc<Session>,
+        waiter: &Waiter,
+        moment: Duration,
+    ) {
+        entry.has_locked(moment, &waiter.terms);
+        let heart = entry.runtime.spawn(heart::run(Arc::clone(entry), Arc::clone(session)));
+        let since = clock::since_boot();
+        self.locked = Some(Locked { mode: waiter.mode, wrote: false, since, heart });
+    }
+
+    /// `lock_server`, the wait: in slices, until the server grants it to whoever is served then.
+    async fn wait(
+        &mut self,
+        entry: &Arc<Entry>,
+        session: &Arc<Session>,
+        key: &mut Key,
+        waiter: &mut Arc<Waiter>,
+    ) -> Result<(), Stop> {
+        let place = (entry.target.root.as_str(), entry.name.as_str());
+        let see = |seen: crate::protocol::look::Seen| entry.state().holder = seen.holder;
+        if !waiter.waits {
+            if let Ok(seen) = session.look(place.0, place.1).await {
+                see(seen);
+            }
+            return Err(Stop::Held);
+        }
+        entry.state().line.waits(*key);
+        let mut first = true;
+        loop {
+            let tell = |seen| {
+                see(seen);
+                entry.tell_waiting();
+            };
+            let slice =
+                session.wait(waiter.mode, std::mem::take(&mut first).then_some(place), tell);
+            let mut slice = std::pin::pin!(slice);
+            let answer = loop {
+                tokio::select! { biased;
+                    answer = &mut slice => break answer,
+                    () = entry.wake.notified() => {}
+                }
+                if entry.is_wanted(*key) {
+                    // Somebody has joined, who waits too.
+                    entry.tell_waiting();
+                    continue;
+                }
+                if let Some((next, next_waiter)) = Self::pass_on(entry, *key, waiter) {
+                    (*key, *waiter) = (next, next_waiter);
+                    continue;
+                }
+                match self.cancel(entry, session, slice.as_mut()).await {
+                    Ok(()) => {
+                        self.has_locked(entry, session, waiter, clock::since_boot());
+                        return Err(Stop::Unwanted);
+                    }
+                    Err(_) => return Err(Stop::Unwanted),
+                }
+            };
+            match answer {
+                Ok(()) => {
+                    self.has_locked(entry, session, waiter, clock::since_boot());
+                    return Ok(());
+                }
+                // Somebody else's cancel request is no reason to stop.
+                Err(Failure::Slice | Failure::Cancelled) => {}
+                Err(Failure::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// A request that waits at the server is not wanted any more: whether the wait goes on for the next.
+    fn pass_on(entry: &Arc<Entry>, key: Key, waiter: &Arc<Waiter>) -> Option<(Key, Arc<Waiter>)> {
+        let (next, holder) = {
+            let mut state = entry.state();
+            let served = state.line.served();
+            if let Some((now, _, waiter)) = served.filter(|(now, ..)| *now != key) {
+                // It fell back in line.
+                return Some((now, waiter));
+            }
+            let next = state.line.pass_wait_on(key, |next| next.waits_like(waiter));
+            (next, state.holder())
+        };
+        let (next, _, next_waiter) = next?;
+        waiter.settle_without(ErrorKind::Cancelled, holder);
+        Some((next, next_waiter))
+    }
+
+    /// `cancel`: `Ok` if the server has granted the lock meanwhile.
+    async fn cancel(
+        &mut self,
+        entry: &Arc<Entry>,
+        session: &Session,
+        mut slice: std::pin::Pin<&mut impl Future<Output = Result<(), Failure>>>,
+    ) -> Result<(), ()> {
+        let cancelling = async {
+            loop {
+                // It may come before the statement, and is over when its own connection is: both are waited for.
+                let (sent, answer) = tokio::join!(
+                    session.send_cancel(),
+                    timeout(Duration::from_millis(20), slice.as_mut())
+                );
+                if let Ok(answer) = answer {
+                    return sent.map(|()| answer);
+                }
+                if sent.is_err() {
+                    return Err(Fault::silent("cancel"));
+                }
+            }
+        };
+        match timeout(CANCEL, cancelling).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(Failure::Cancelled | Failure::Slice))) => Err(()),
+            // Nobody knows what is on its way: the session ends.
+            _ => {
+                self.abandon(entry);
+                Err(())
+            }
+        }
+    }
+
+    /// `quarantine`: leases of another instance may be alive. The lock is kept, with beats.
+    async fn quarantine(
+        &mut self,
+        entry: &Arc<Entry>,
+        session: &Session,
+        key: Key,
+        waiter: &Waiter,
+        stale: Duration,
+    ) -> Result<(), Stop> {
+        if !waiter.waits {
+            return Err(Stop::Held);
+        }
+        entry.state().line.waits(key);
+        let fault = Fault::away(
+            "quarantine",
+            IoErrorKind::TimedOut,
+            format!("the lease may last for {stale:?} more"),
+        );
+        waiter.warn(
+            "the server has restarted, and the last holder may not know: sitting out its lease",
+            &fault,
+        );
+        entry.tell_waiting();
+        // On the clock that stands still in sleep: what it has counted has passed for everybody.
+        let until = clock::awake() + stale;
+        loop {
+            let left = until.saturating_sub(clock::awake());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::select! { biased;
+                fault = session.ended() => return Err(fault.into()),
+                () = entry.wake.notified() => {}
+                () = sleep(left) => {}
+            }
+            if !entry.is_wanted(key) {
+                return Err(Stop::Unwanted);
+            }
+            entry.tell_waiting();
+        }
+    }
+}

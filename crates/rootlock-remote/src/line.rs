@@ -1,0 +1,429 @@
+//! The line of this process's requests for one lock, and the leases that it has. A pure state machine: events
+//! come in as calls; [`crate::entry`] holds it under a mutex, and its task does what it says.
+//!
+//! ```text
+//!            enqueue           claim           granted            end
+//!  (request) ───────▶ queued ─────────▶ served ────────▶ leased ───────▶ (gone)
+//!                      │  ▲               │ │
+//!               cancel │  └── requeue ────┘ └─ failed ─▶ (error)
+//!                      ▼
+//!                 (cancelled)
+//! ```
+//!
+//! One request at a time is served: it is the first in line, and no lease of this process excludes it. So one
+//! connection serves a lock, and nobody overtakes.
+
+use std::collections::BTreeMap;
+
+use rootlock::Mode;
+
+/// A place in line: ascending.
+pub(crate) type Key = u64;
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) mode: Mode,
+    /// Waits, rather than settling for one attempt.
+    pub(crate) waits: bool,
+}
+
+struct Served {
+    key: Key,
+    /// No longer wanted.
+    cancelled: bool,
+    /// The server has refused it the lock once: it waits there.
+    waiting: bool,
+}
+
+/// What became of a request that is cancelled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cancelled<P> {
+    /// Nothing is left of it: tell.
+    Gone(P),
+    /// It is being served: whoever does so tells.
+    Served,
+    /// It has ended.
+    Nothing,
+}
+
+pub(crate) struct Line<P> {
+    /// In order; the one that is served is the first of them, until it is granted or fails.
+    queued: BTreeMap<Key, (Wants, P)>,
+    served: Option<Served>,
+    leases: BTreeMap<Key, Mode>,
+}
+
+impl<P: Clone> Line<P> {
+    pub(crate) fn new() -> Self {
+        Self { queued: BTreeMap::new(), served: None, leases: BTreeMap::new() }
+    }
+
+    pub(crate) fn enqueue(&mut self, key: Key, wants: Wants, payload: P) {
+        self.queued.insert(key, (wants, payload));
+    }
+
+    /// The first in line, if it can be served now.
+    pub(crate) fn claim(&mut self) -> Option<(Key, Wants, P)> {
+        if self.served.is_some() {
+            return None;
+        }
+        let (&key, (wants, payload)) = self.queued.first_key_value()?;
+        if self.is_excluded(wants.mode) {
+            return None;
+        }
+        self.served = Some(Served { key, cancelled: false, waiting: false });
+        Some((key, *wants, payload.clone()))
+    }
+
+    /// Whether the next in line could be served without the server's lock changing hands.
+    pub(crate) fn next_mode(&self) -> Option<Mode> {
+        self.queued.values().next().map(|(wants, _)| wants.mode)
+    }
+
+    fn is_excluded(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Exclusive => !self.leases.is_empty(),
+            Mode::Shared => self.leases.values().any(|lease| *lease == Mode::Exclusive),
+        }
+    }
+
+    /// The request that is served has to wait at the server.
+    pub(crate) fn waits(&mut self, key: Key) {
+        if let Some(served) = self.served.as_mut().filter(|served| served.key == key) {
+            served.waiting = true;
+        }
+    }
+
+    /// Those that do not wait, and can't be served at once: they are refused.
+    pub(crate) fn take_refused(&mut self) -> Vec<P> {
+        let waiting = self.served.as_ref().is_some_and(|served| served.waiting);
+        let mut refused = Vec::new();
+        let mut blocked = false;
+        let served = self.served.as_ref().map(|served| served.key);
+        let keys: Vec<_> = self.queued.iter().map(|(key, (wants, _))| (*key, *wants)).collect();
+        for (key, wants) in keys {
+            if Some(key) == served {
+                blocked |= waiting;
+                continue;
+            }
+            let is_refused = blocked || self.is_excluded(wants.mode);
+            if is_refused && !wants.waits {
+                refused.extend(self.queued.remove(&key).map(|(_, payload)| payload));
+            }
+            // Whoever waits for a lease of this process keeps out those behind.
+            blocked |= is_refused;
+        }
+        refused
+    }
+
+    /// The request that is served: another one than before, if the wait was passed on.
+    pub(crate) fn served(&self) -> Option<(Key, Wants, P)> {
+        let key = self.served.as_ref()?.key;
+        self.queued.get(&key).map(|(wants, payload)| (key, *wants, payload.clone()))
+    }
+
+    /// Whether the request that is served is still wanted.
+    pub(crate) fn is_wanted(&self, key: Key) -> bool {
+        self.served.as_ref().is_some_and(|served| served.key == key && !served.cancelled)
+    }
+
+    /// The server has granted it: whether it is still wanted, and leased now. If not, it is gone.
+    pub(crate) fn granted(&mut self, key: Key) -> bool {
+        let wanted = self.is_wanted(key);
+        let Some((wants, _)) = self.queued.remove(&key) else { return false };
+        self.served = None;
+        if wanted {
+            self.leases.insert(key, wants.mode);
+        }
+        wanted
+    }
+
+    /// Nothing comes of it: it is gone.
+    pub(crate) fn failed(&mut self, key: Key) {
+        self.served.take_if(|served| served.key == key);
+        self.queued.remove(&key);
+    }
+
+    /// A request is no longer wanted.
+    pub(crate) fn cancel(&mut self, key: Key) -> Cancelled<P> {
+        if let Some(served) = self.served.as_mut().filter(|served| served.key == key) {
+            served.cancelled = true;
+            return Cancelled::Served;
+        }
+        self.queued.remove(&key).map_or(Cancelled::Nothing, |(_, payload)| Cancelled::Gone(payload))
+    }
+
+    /// A request that waits at the server is cancelled, and the next one wants the same: the wait goes on for
+    /// that.
+    pub(crate) fn pass_wait_on(
+        &mut self,
+        key: Key,
+        same: impl FnOnce(&P) -> bool,
+    ) -> Option<(Key, Wants, P)> {
+        let served = self.served.as_ref().filter(|served| served.key == key && served.waiting)?;
+        let (mode, _) = self.queued.get(&served.key).map(|(wants, _)| (wants.mode, ()))?;
+        let (&next, (wants, payload)) = self.queued.range(key + 1..).next()?;
+        if wants.mode != mode || !wants.waits || !same(payload) {
+            return None;
+        }
+        let next = (next, *wants, payload.clone());
+        self.queued.remove(&key);
+        self.served = Some(Served { key: next.0, cancelled: false, waiting: true });
+        Some(next)
+    }
+
+    /// A lease ends, or is lost. Whether it was there.
+    pub(crate) fn end(&mut self, key: Key) -> bool {
+        self.leases.remove(&key).is_some()
+    }
+
+    pub(crate) fn has_leases(&self) -> bool {
+        !self.leases.is_empty()
+    }
+
+    /// Nobody is in line, and nothing is leased.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queued.is_empty() && self.leases.is_empty()
+    }
+
+    /// All that wait.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &P> {
+        self.queued.values().map(|(_, payload)| payload)
+    }
+
+    /// A request gives up its place for a new one at the end of the line. The one that waits at the server can
+    /// do so only if the wait can go on for the next.
+    pub(crate) fn fall_back(
+        &mut self,
+        key: Key,
+        new: Key,
+        same: impl FnOnce(&P, &P) -> bool,
+        renew: impl FnOnce(&P) -> P,
+    ) -> bool {
+        if self.served.as_ref().is_some_and(|served| served.key == key) {
+            let Some((wants, payload)) = self.queued.get(&key).cloned() else { return false };
+            if !self.is_wanted(key) || self.pass_wait_on(key, |next| same(&payload, next)).is_none()
+            {
+                return false;
+            }
+            self.queued.insert(new, (wants, renew(&payload)));
+            return true;
+        }
+        let Some((wants, payload)) = self.queued.remove(&key) else { return false };
+        self.queued.insert(new, (wants, renew(&payload)));
+        true
+    }
+
+    /// Whether a queued request can't be granted before a lease of this process ends.
+    pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
+        self.queued.contains_key(&key) && self.excludes(held, 0, key)
+    }
+
+    /// The same of a lease that another request before it will have.
+    pub(crate) fn waits_behind(&self, key: Key, before: Key) -> bool {
+        let (Some((wants, _)), true) = (self.queued.get(&before), self.queued.contains_key(&key))
+        else {
+            return false;
+        };
+        before < key && self.excludes(wants.mode, before, key)
+    }
+
+    fn excludes(&self, held: Mode, from: Key, key: Key) -> bool {
+        held == Mode::Exclusive
+            || self.queued.range(from..=key).any(|(_, (wants, _))| wants.mode == Mode::Exclusive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const X: Wants = Wants { mode: Mode::Exclusive, waits: true };
+    const S: Wants = Wants { mode: Mode::Shared, waits: true };
+
+    fn line(all: &[Wants]) -> Line<u64> {
+        let mut line = Line::new();
+        for (key, wants) in (1..).zip(all) {
+            line.enqueue(key, *wants, key);
+        }
+        line
+    }
+
+    fn serve(line: &mut Line<u64>) -> Option<u64> {
+        let (key, ..) = line.claim()?;
+        assert!(line.granted(key));
+        Some(key)
+    }
+
+    #[test]
+    fn readers_share_and_do_not_overtake_a_writer() {
+        let mut line = line(&[S, S, X, S]);
+        assert_eq!(serve(&mut line), Some(1));
+        assert_eq!(serve(&mut line), Some(2));
+        assert_eq!(serve(&mut line), None);
+        assert!(line.waits_for(3, Mode::Shared) && line.waits_for(4, Mode::Shared));
+        assert!(line.end(1) && line.end(2));
+        assert_eq!(serve(&mut line), Some(3));
+        assert!(line.waits_for(4, Mode::Exclusive) && !line.end(1));
+        assert!(line.end(3));
+        assert_eq!(serve(&mut line), Some(4));
+    }
+
+    #[test]
+    fn whoever_does_not_wait_is_refused_when_somebody_is_in_the_way() {
+        let once = |wants| Wants { waits: false, ..wants };
+        let mut line = line(&[X, once(X)]);
+        assert_eq!(line.take_refused(), [0; 0], "it may be its turn yet");
+        let (key, ..) = line.claim().expect("first");
+        line.waits(key);
+        assert_eq!(line.take_refused(), [2]);
+        let mut line = self::line(&[S, once(S), once(X), S]);
+        assert_eq!(serve(&mut line), Some(1));
+        assert_eq!(line.take_refused(), [3], "a reader is not kept out by a reader");
+        assert_eq!(serve(&mut line), Some(2));
+    }
+
+    #[test]
+    fn a_wait_at_the_server_goes_on_for_the_next_who_wants_the_same() {
+        let mut line = line(&[X, X, S]);
+        let (key, ..) = line.claim().expect("first");
+        assert_eq!(line.pass_wait_on(key, |_| true), None, "it does not wait yet");
+        line.waits(key);
+        assert_eq!(line.cancel(key), Cancelled::Served);
+        assert_eq!(line.pass_wait_on(key, |_| true), Some((2, X, 2)));
+        assert_eq!(line.pass_wait_on(2, |_| true), None, "a reader wants another lock");
+        assert!(line.is_wanted(2) && !line.is_wanted(1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Enqueue(bool, bool),
+        Claim,
+        Granted,
+        Failed,
+        Waits,
+        PassOn,
+        Cancel(u64),
+        End(u64),
+        FallBack(u64),
+        Refuse,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => (any::<bool>(), any::<bool>()).prop_map(|(shared, waits)| Event::Enqueue(shared, waits)),
+            4 => Just(Event::Claim),
+            4 => Just(Event::Granted),
+            1 => Just(Event::Failed),
+            2 => Just(Event::Waits),
+            1 => Just(Event::PassOn),
+            2 => (0..20_u64).prop_map(Event::Cancel),
+            4 => (0..20_u64).prop_map(Event::End),
+            1 => (0..20_u64).prop_map(Event::FallBack),
+            1 => Just(Event::Refuse),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_overtakes_is_forgotten_or_excluded(events in prop::collection::vec(event(), 0..120)) {
+            let mut line = Line::new();
+            let (mut next, mut last_granted) = (1, 0);
+            // Who is in line, with what it wants; and who holds what.
+            let mut waiting: BTreeMap<u64, Wants> = BTreeMap::new();
+            let mut leases: BTreeMap<u64, Mode> = BTreeMap::new();
+            let mut served: Option<(u64, bool)> = None;
+            let mut waits_there = false;
+            for event in events {
+                match event {
+                    Event::Enqueue(shared, waits) => {
+                        let mode = if shared { Mode::Shared } else { Mode::Exclusive };
+                        line.enqueue(next, Wants { mode, waits }, next);
+                        waiting.insert(next, Wants { mode, waits });
+                        next += 1;
+                    }
+                    Event::Claim => {
+                        let claim = line.claim();
+                        let first = waiting.first_key_value();
+                        let free = first.filter(|(_, wants)| leases.values().all(|held| {
+                            *held == Mode::Shared && wants.mode == Mode::Shared
+                        }));
+                        match claim {
+                            Some((key, ..)) => {
+                                prop_assert!(served.is_none());
+                                prop_assert_eq!(Some(key), free.map(|(key, _)| *key));
+                                (served, waits_there) = (Some((key, true)), false);
+                            }
+                            None => prop_assert!(served.is_some() || free.is_none()),
+                        }
+                    }
+                    Event::Granted => if let Some((key, wanted)) = served.take() {
+                        prop_assert_eq!(line.granted(key), wanted);
+                        let wants = waiting.remove(&key).expect("was in line");
+                        if wanted {
+                            prop_assert!(key > last_granted);
+                            last_granted = key;
+                            leases.insert(key, wants.mode);
+                        }
+                    },
+                    Event::Failed => if let Some((key, _)) = served.take() {
+                        line.failed(key);
+                        waiting.remove(&key);
+                    },
+                    Event::Waits => if let Some((key, _)) = served {
+                        line.waits(key);
+                        waits_there = true;
+                    },
+                    Event::PassOn => if let Some((key, false)) = served
+                        && let Some((to, ..)) = line.pass_wait_on(key, |_| true) {
+                            prop_assert!(waits_there);
+                            waiting.remove(&key);
+                            prop_assert_eq!(waiting.first_key_value().map(|(key, _)| *key), Some(to));
+                            served = Some((to, true));
+                        },
+                    Event::Cancel(key) => match line.cancel(key) {
+                        Cancelled::Gone(told) => {
+                            prop_assert_eq!(told, key);
+                            prop_assert!(waiting.remove(&key).is_some());
+                        }
+                        Cancelled::Served => {
+                            prop_assert_eq!(served.map(|(served, _)| served), Some(key));
+                            served = Some((key, false));
+                        }
+                        Cancelled::Nothing => prop_assert!(!waiting.contains_key(&key)),
+                    },
+                    Event::End(key) => prop_assert_eq!(line.end(key), leases.remove(&key).is_some()),
+                    Event::FallBack(key) => {
+                        let moved = line.fall_back(key, next, |_, _| true, |_| next);
+                        if served.is_none_or(|(served, _)| served != key) {
+                            prop_assert_eq!(moved, waiting.contains_key(&key));
+                        } else if moved {
+                            prop_assert_eq!((served, waits_there), (Some((key, true)), true));
+                            let to = line.served().expect("goes on").0;
+                            prop_assert_eq!(waiting.keys().nth(1), Some(&to));
+                            served = Some((to, true));
+                        }
+                        if moved {
+                            let wants = waiting.remove(&key).expect("in line");
+                            waiting.insert(next, wants);
+                            next += 1;
+                        }
+                    }
+                    Event::Refuse => for refused in line.take_refused() {
+                        prop_assert!(waiting.remove(&refused).is_some_and(|wants| !wants.waits));
+                        prop_assert!(served.is_none_or(|(served, _)| served != refused));
+                    },
+                }
+                let all: Vec<_> = line.all().copied().collect();
+                let expected: Vec<_> = waiting.keys().copied().collect();
+                prop_assert_eq!(all, expected);
+                prop_assert_eq!(line.is_empty(), waiting.is_empty() && leases.is_empty());
+                let writers = leases.values().filter(|mode| **mode == Mode::Exclusive).count();
+                prop_assert!(writers == 0 || leases.len() == 1);
+            }
+        }
+    }
+}
