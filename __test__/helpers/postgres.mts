@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 import { eventually, inTime } from './eventually.mjs'
+import type { Program } from './needing.mjs'
 
 const execute = promisify(execFile)
 
@@ -34,16 +35,11 @@ const addon = readdirSync(fileURLToPath(new URL('../../../', import.meta.url))).
   name.startsWith(`rootlock-remote.${process.platform}-${process.arch}`)
 )
 
-/** Why there is no server, if there is none. Where nothing may be skipped (.ci/run), that is an error. */
-export const postgres: string | false = missing()
-
-function missing(): string | false {
-  const reason =
-    bin === undefined ? 'PostgreSQL' : addon ? false : '@rootlock/remote, by npm run build:remote'
-  if (reason !== false && 'ROOTLOCK_ALL_PROGRAMS' in process.env)
-    throw new Error(`needs ${reason}`)
-  return reason
-}
+/** What is missing for a server and its roots, if something is. */
+export const postgres: Program | false =
+  bin === undefined
+    ? { program: 'PostgreSQL' }
+    : !addon && { program: 'the binding of @rootlock/remote (npm run build:remote)' }
 
 /** It refuses to run as the superuser. */
 const asSuperuser = process.getuid?.() === 0
