@@ -22,9 +22,9 @@ pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
         }
     }
     use io::ErrorKind::{
-        AlreadyExists, ConnectionRefused, ConnectionReset, DirectoryNotEmpty, FileTooLarge, InvalidFilename, InvalidInput,
-        IsADirectory, NotADirectory, NotFound, OutOfMemory, PermissionDenied, ReadOnlyFilesystem,
-        ResourceBusy, StorageFull, TimedOut, Unsupported,
+        AlreadyExists, ConnectionRefused, ConnectionReset, DirectoryNotEmpty, FileTooLarge,
+        InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, OutOfMemory,
+        PermissionDenied, ReadOnlyFilesystem, ResourceBusy, StorageFull, TimedOut, Unsupported,
     };
     Some(match error.kind() {
         AlreadyExists => "EEXIST",

@@ -147,7 +147,7 @@ impl Root {
     fn ask(&self, name: &str) -> Result<(Seen, Facts), Error> {
         let asking = async {
             let connection = Connection::open(&self.runtime, &self.target).await?;
-            let seen = look(&connection.client, &self.target.root, name).await?;
+            let seen = look(&connection.client, sql::LOOK, &self.target.root, name).await?;
             let asked = SystemTime::now();
             let answer = connection.ask(LOOK, sql::FACTS).await;
             let answer = answer.map_err(|failure| failure.into_fault(LOOK))?;

@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use rootlock::{Holder, Mode};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, ToStatement};
 
 use super::record::PROCESS;
-use super::sql;
 use crate::fault::{Failure, Fault};
 
 pub(crate) const LOOK: &str = "look";
@@ -33,8 +32,13 @@ pub(crate) struct Locker {
     pub(crate) application: Option<String>,
 }
 
-pub(crate) async fn look(client: &Client, root: &str, name: &str) -> Result<Seen, Fault> {
-    let rows = client.query(sql::LOOK, &[&root, &name]).await;
+pub(crate) async fn look(
+    client: &Client,
+    statement: &(impl ToStatement + ?Sized),
+    root: &str,
+    name: &str,
+) -> Result<Seen, Fault> {
+    let rows = client.query(statement, &[&root, &name]).await;
     let rows = rows.map_err(|error| Failure::of(LOOK, &error).into_fault(LOOK))?;
     Ok(Seen::of(&rows))
 }

@@ -52,6 +52,7 @@ struct Statements {
     beat: Statement,
     release: Statement,
     unlock: Statement,
+    look: Statement,
 }
 
 /// The answer to `write_ledger`.
@@ -151,20 +152,21 @@ impl Session {
         };
         let looking = async {
             if let Some((root, name)) = place
-                && let Ok(found) = look(self.client(), root, name).await
+                && let Ok(found) = look(self.client(), &self.statements.look, root, name).await
             {
                 seen(found);
             }
         };
         let params: Params<'_, 1> = [&self.id];
         let waiting = answered(LOCK, self.client().query_one(statement, &params));
-        let (waited, ()) = tokio::join!(biased; waiting, looking);
+        // In this order on the wire: what comes behind the wait is answered after it.
+        let ((), waited) = tokio::join!(biased; looking, waiting);
         waited.map(drop)
     }
 
     /// Who has the lock.
     pub(crate) async fn look(&self, root: &str, name: &str) -> Result<Seen, Fault> {
-        timeout(ANSWER, look(self.client(), root, name))
+        timeout(ANSWER, look(self.client(), &self.statements.look, root, name))
             .await
             .unwrap_or_else(|_| Err(Fault::silent(LOOK)))
     }
@@ -225,7 +227,7 @@ impl Session {
 
 impl Statements {
     async fn prepare(client: &Client) -> Result<Self, tokio_postgres::Error> {
-        let (times, r#try, wait, wait_shared, write, beat, release, unlock) = tokio::try_join!(
+        let (times, r#try, wait, wait_shared, write, beat, release, unlock, look) = tokio::try_join!(
             client.prepare(sql::TIMES),
             client.prepare_typed(sql::TRY, &[Type::INT4, Type::BOOL]),
             client.prepare_typed(sql::WAIT, &[Type::INT4]),
@@ -237,8 +239,9 @@ impl Statements {
             client.prepare_typed(sql::BEAT, &[Type::INT8]),
             client.prepare_typed(sql::RELEASE, &[Type::INT4]),
             client.prepare_typed(sql::UNLOCK, &[Type::INT4, Type::BOOL]),
+            client.prepare_typed(sql::LOOK, &[Type::TEXT, Type::TEXT]),
         )?;
-        Ok(Self { times, r#try, wait, wait_shared, write, beat, release, unlock })
+        Ok(Self { times, r#try, wait, wait_shared, write, beat, release, unlock, look })
     }
 }
 
