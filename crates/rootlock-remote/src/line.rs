@@ -32,7 +32,9 @@ struct Served {
     key: Key,
     /// No longer wanted.
     cancelled: bool,
-    /// The server has refused it the lock once: it waits there.
+    /// It can't have the lock at once: who does not wait is refused behind it.
+    held_up: bool,
+    /// It waits at the server, and the wait can go on for another one.
     waiting: bool,
 }
 
@@ -72,7 +74,7 @@ impl<P: Clone> Line<P> {
         if self.is_excluded(wants.mode) {
             return None;
         }
-        self.served = Some(Served { key, cancelled: false, waiting: false });
+        self.served = Some(Served { key, cancelled: false, held_up: false, waiting: false });
         Some((key, *wants, payload.clone()))
     }
 
@@ -88,23 +90,38 @@ impl<P: Clone> Line<P> {
         }
     }
 
-    /// The request that is served has to wait at the server.
+    /// The request that is served can't have the lock at once.
+    pub(crate) fn is_held_up(&mut self, key: Key) {
+        if let Some(served) = self.served.as_mut().filter(|served| served.key == key) {
+            served.held_up = true;
+        }
+    }
+
+    /// The request that is served waits at the server.
     pub(crate) fn waits(&mut self, key: Key) {
+        self.is_held_up(key);
         if let Some(served) = self.served.as_mut().filter(|served| served.key == key) {
             served.waiting = true;
         }
     }
 
+    /// The server has ended the wait: from now on it can't go on for another one. Returns whom it was for
+    /// in the end.
+    pub(crate) fn answered(&mut self) -> Option<(Key, Wants, P)> {
+        self.served.as_mut()?.waiting = false;
+        self.served()
+    }
+
     /// Those that do not wait, and can't be served at once: they are refused.
     pub(crate) fn take_refused(&mut self) -> Vec<P> {
-        let waiting = self.served.as_ref().is_some_and(|served| served.waiting);
+        let held_up = self.served.as_ref().is_some_and(|served| served.held_up);
         let mut refused = Vec::new();
         let mut blocked = false;
         let served = self.served.as_ref().map(|served| served.key);
         let keys: Vec<_> = self.queued.iter().map(|(key, (wants, _))| (*key, *wants)).collect();
         for (key, wants) in keys {
             if Some(key) == served {
-                blocked |= waiting;
+                blocked |= held_up;
                 continue;
             }
             let is_refused = blocked || self.is_excluded(wants.mode);
@@ -169,7 +186,7 @@ impl<P: Clone> Line<P> {
         }
         let next = (next, *wants, payload.clone());
         self.queued.remove(&key);
-        self.served = Some(Served { key: next.0, cancelled: false, waiting: true });
+        self.served = Some(Served { key: next.0, cancelled: false, held_up: true, waiting: true });
         Some(next)
     }
 

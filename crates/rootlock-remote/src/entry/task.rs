@@ -264,6 +264,10 @@ impl Seat {
         key: &mut Key,
         waiter: &mut Arc<Waiter>,
     ) -> Result<(u64, Duration), Stop> {
+        // It was kept for somebody who has left, and wanted it in another mode.
+        if self.locked.as_ref().is_some_and(|locked| locked.mode != waiter.mode) {
+            self.give_back(entry).await;
+        }
         let session = self.connect(entry, *key).await?;
         let mut written = match &self.locked {
             Some(locked) => {
@@ -437,23 +441,45 @@ impl Seat {
                     (*key, *waiter) = (next, next_waiter);
                     continue;
                 }
-                match self.cancel(entry, session, slice.as_mut()).await {
-                    Ok(()) => {
-                        self.has_locked(entry, session, waiter, clock::since_boot());
-                        return Err(Stop::Unwanted);
-                    }
-                    Err(_) => return Err(Stop::Unwanted),
+                let cancelled = self.cancel(entry, session, slice.as_mut()).await;
+                if cancelled.is_ok() || self.found_locked(session).await? {
+                    self.has_locked(entry, session, waiter, clock::since_boot());
                 }
+                return Err(Stop::Unwanted);
             };
             match answer {
                 Ok(()) => {
+                    Self::follow(entry, key, waiter);
                     self.has_locked(entry, session, waiter, clock::since_boot());
                     return Ok(());
                 }
                 // Somebody else's cancel request is no reason to stop.
-                Err(Failure::Slice | Failure::Cancelled) => {}
+                Err(Failure::Slice | Failure::Cancelled) => {
+                    if self.found_locked(session).await? {
+                        Self::follow(entry, key, waiter);
+                        self.has_locked(entry, session, waiter, clock::since_boot());
+                        return Ok(());
+                    }
+                }
                 Err(Failure::Fault(fault)) => return Err(fault.into()),
             }
+        }
+    }
+
+    /// Whether the session has the lock although its wait was ended: the server may have granted it just
+    /// before, and an error does not take back a session's lock.
+    async fn found_locked(&self, session: &Session) -> Result<bool, Fault> {
+        // Abandoned: whatever it had ends with it.
+        if self.session.is_none() {
+            return Ok(false);
+        }
+        session.find_lock().await
+    }
+
+    /// The wait is over, and may have gone on for another request meanwhile, which is served from here on.
+    fn follow(entry: &Arc<Entry>, key: &mut Key, waiter: &mut Arc<Waiter>) {
+        if let Some((now, _, served)) = entry.state().line.answered() {
+            (*key, *waiter) = (now, served);
         }
     }
 
@@ -519,7 +545,7 @@ impl Seat {
         if !waiter.waits {
             return Err(Stop::Held);
         }
-        entry.state().line.waits(key);
+        entry.state().line.is_held_up(key);
         let fault = Fault::away(
             "quarantine",
             IoErrorKind::TimedOut,

@@ -53,6 +53,7 @@ struct Statements {
     release: Statement,
     unlock: Statement,
     look: Statement,
+    find_lock: Statement,
 }
 
 /// The answer to `write_ledger`.
@@ -202,6 +203,15 @@ impl Session {
         found.map(|row| row.is_some()).map_err(|error| fault(BEAT, &error))
     }
 
+    /// Whether the session has the lock, after a wait for it that was ended.
+    pub(crate) async fn find_lock(&self) -> Result<bool, Fault> {
+        let id = i64::from(self.id);
+        let params: Params<'_, 1> = [&id];
+        let found = self.client().query_one(&self.statements.find_lock, &params);
+        let row = answered(LOCK, found).await.map_err(|failure| failure.into_fault(LOCK))?;
+        Ok(row.get(0))
+    }
+
     /// `release`.
     pub(crate) async fn release(&self, mode: Mode, was_granted: bool) -> Result<(), Fault> {
         let shared = mode == Mode::Shared;
@@ -227,7 +237,7 @@ impl Session {
 
 impl Statements {
     async fn prepare(client: &Client) -> Result<Self, tokio_postgres::Error> {
-        let (times, r#try, wait, wait_shared, write, beat, release, unlock, look) = tokio::try_join!(
+        let (times, r#try, wait, wait_shared, write, beat, release, unlock, look, find_lock) = tokio::try_join!(
             client.prepare(sql::TIMES),
             client.prepare_typed(sql::TRY, &[Type::INT4, Type::BOOL]),
             client.prepare_typed(sql::WAIT, &[Type::INT4]),
@@ -240,8 +250,9 @@ impl Statements {
             client.prepare_typed(sql::RELEASE, &[Type::INT4]),
             client.prepare_typed(sql::UNLOCK, &[Type::INT4, Type::BOOL]),
             client.prepare_typed(sql::LOOK, &[Type::TEXT, Type::TEXT]),
+            client.prepare_typed(sql::FIND_LOCK, &[Type::INT8]),
         )?;
-        Ok(Self { times, r#try, wait, wait_shared, write, beat, release, unlock, look })
+        Ok(Self { times, r#try, wait, wait_shared, write, beat, release, unlock, look, find_lock })
     }
 }
 

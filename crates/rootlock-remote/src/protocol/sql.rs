@@ -104,6 +104,12 @@ pub(crate) const BEAT: &str = "\
 SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
   AND classid = 1920232555 AND objid = $1::int8::oid AND objsubid = 2";
 
+/// The same after a wait that was ended; notes it for `WRITE`. `$1` id.
+pub(crate) const FIND_LOCK: &str = "\
+SELECT set_config('rootlock.locked', EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
+  AND pid = pg_backend_pid() AND granted AND classid = 1920232555 AND objid = $1::int8::oid
+  AND objsubid = 2)::text, false) = 'true'";
+
 /// A writer's: the row first. All that a crash of the server can make of a release is a quarantine, so it
 /// need not be on disk.
 pub(crate) const RELEASE: &str = "\
@@ -152,9 +158,19 @@ mod tests {
     #[test]
     fn every_statement_has_the_one_key() {
         let key = KEY.to_string();
-        for sql in
-            [BEGIN_TABLES, TRY, WAIT, WAIT_SHARED, BEAT, RELEASE, UNLOCK, LOOK, PROVE, UNPROVE]
-        {
+        for sql in [
+            BEGIN_TABLES,
+            TRY,
+            WAIT,
+            WAIT_SHARED,
+            BEAT,
+            FIND_LOCK,
+            RELEASE,
+            UNLOCK,
+            LOOK,
+            PROVE,
+            UNPROVE,
+        ] {
             assert!(sql.contains(&key), "{sql}");
         }
         assert_eq!(KEY.to_be_bytes(), *b"rtlk");
