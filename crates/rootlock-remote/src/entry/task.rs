@@ -179,7 +179,7 @@ impl Seat {
             let served = self.acquire(entry, &mut key, &mut waiter).await;
             let fault = match served {
                 Ok((token, moment)) => {
-                    self.grant(entry, key, &waiter, token, moment);
+                    self.grant(entry, key, &waiter, token, moment).await;
                     return;
                 }
                 Err(Stop::Unwanted) => {
@@ -211,6 +211,7 @@ impl Seat {
             if !std::mem::replace(&mut warned, true) {
                 waiter.warn("the server is away, trying again", &fault);
             }
+            entry.state().line.is_held_up(key);
             entry.tell_waiting();
             tokio::select! { biased;
                 () = entry.unwanted(key) => {}
@@ -226,7 +227,7 @@ impl Seat {
         }
     }
 
-    fn grant(
+    async fn grant(
         &mut self,
         entry: &Arc<Entry>,
         key: Key,
@@ -248,8 +249,9 @@ impl Seat {
                 entry.beat_within(&waiter.terms);
                 waiter.settle(Ok(Lock { lease }));
             }
-            // Given back by the caller, who looks whether anybody has the lock.
+            // Given back before its user is told.
             None => {
+                self.give_back_unless_leased(entry).await;
                 let holder = entry.state().holder();
                 waiter.settle_without(ErrorKind::Cancelled, holder);
             }
