@@ -176,6 +176,7 @@ fn every_claim_can_be_refuted() {
         broken(Variant::NoConfirm, Claim::GrantedInLease),
         broken(Variant::KeepsHeld, Claim::QuarantinedForAReason),
         broken(Variant::CancelForgotten, Claim::NothingStranded),
+        broken(Variant::TrustsCancelled, Claim::NothingStranded),
     ] {
         assert!(common::is_refuted(Postgres(setup.clone())), "{setup:?}");
     }

@@ -49,6 +49,8 @@ pub enum Variant {
     /// The connection is used again when the cancelled statement is answered, whether or not the
     /// cancel request is over.
     CancelForgotten,
+    /// A wait that was answered with an error is taken for one without the lock.
+    TrustsCancelled,
 }
 
 /// One run.

@@ -176,6 +176,15 @@ pub fn holes() -> Vec<Hole<Postgres>> {
              is used again only when the cancel request's own connection was closed by the server.",
         ),
         hole(
+            "an error for a lock that was granted",
+            Variant::TrustsCancelled,
+            Claim::NothingStranded,
+            Setup { cancels: true, ..calm(1) },
+            "The server grants the lock, and the cancel request ends the statement just then. The answer is an \
+             error, and an error does not take back a session's lock. So after an error the lock is looked for in \
+             `pg_locks`. This one was found by running, after the model had taken the answer at its word.",
+        ),
+        hole(
             "not a variant: a session that the server ends early",
             Variant::Protocol,
             Claim::ExclusiveInLease,
@@ -264,6 +273,12 @@ impl Told for Postgres {
                 return (Turn::Server, statement.replace("{i}", &name));
             }
             HitCancel(true) => return (Turn::Server, format!("**cancels what {name} sent**")),
+            HitGrant => {
+                return (
+                    Turn::Server,
+                    format!("grants {name} its lock, **and cancels the statement**"),
+                );
+            }
             HitCancel(false) => {
                 return (Turn::Server, format!("finds nothing of {name} to cancel"));
             }
