@@ -126,6 +126,11 @@ export interface LockPlace extends Place {
   readonly fileName: string
 }
 
+/** Two copies of the package may be installed, or one be bundled. */
+function isOtherCopys(root: unknown): boolean {
+  return (root as object | null)?.constructor?.name === OpenRoot.name
+}
+
 /** Where the lock of a root argument is. */
 export function placeOf(root: unknown, givenName: unknown): LockPlace {
   const environment = directories
@@ -138,6 +143,9 @@ export function placeOf(root: unknown, givenName: unknown): LockPlace {
   }
   const fileName = checkedFileName(givenName) ?? defaults.fileName
   if (root instanceof OpenRoot) return OpenRoot.place(root, fileName)
+  if (isOtherCopys(root)) {
+    throw invalidValue('root', 'must be opened by this copy of rootlock, not by another one', root)
+  }
   const path = checkedPath('root', root, 'of type string, a file: URL, a Root or a file()')
   return { environment, root: 0, path, shown: absolute(path), fileName }
 }

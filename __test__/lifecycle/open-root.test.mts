@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -107,4 +108,17 @@ test('an object that only looks like a root is refused', async (t) => {
     }
   }
   await root.close()
+})
+
+test('a root of another copy of the package is refused by saying so', async (t) => {
+  const require = createRequire(import.meta.url)
+  const path = require.resolve('rootlock')
+  delete require.cache[path]
+  const other = require('rootlock') as typeof import('rootlock')
+  const root = await other.openRoot(await temporaryRoot(t))
+  t.teardown(() => root.close())
+  await t.throwsAsync(tryLock(root), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /must be opened by this copy of rootlock, not by another one/
+  })
 })

@@ -250,6 +250,7 @@ test('TypeScript: every module resolution, as ES module and as CommonJS', async 
           include: ['app.*']
         }
       })
+      await node(folder, [program('typescript5', 'tsc'), '--project', folder])
       await node(folder, [program('typescript', 'tsc'), '--project', folder])
       if (moduleResolution === 'bundler') continue
       for (const file of ['app.js', 'app.mjs', 'app.cjs']) {
