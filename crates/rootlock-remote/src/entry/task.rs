@@ -198,6 +198,8 @@ impl Seat {
                 }
                 Err(Stop::Fault(fault)) => fault,
             };
+            // Whoever tries again does not wait at the server meanwhile.
+            Self::follow(entry, &mut key, &mut waiter);
             self.abandon(entry);
             if !fault.passes || !(is_kept || waiter.waits && waiter.has_waited()) {
                 entry.state().line.failed(key);
