@@ -150,3 +150,21 @@ onPostgres(
     await writer()
   }
 )
+
+onPostgres(
+  'a token that somebody has changed by hand beyond what can be counted is refused',
+  async (t) => {
+    const root = await opened(t, freshUrl(server()))
+    await (
+      await tryLock(root)
+    )()
+    const name = new URL(root.path).searchParams.get('root')
+    await server().sql(`UPDATE rootlock.lock SET token = ${2n ** 53n} WHERE root = '${name}'`)
+    const error = await t.throwsAsync(tryLock(root), { code: 'ERR_LOCK_UNSUCCESSFUL' })
+    t.regex(error.message, /changed rootlock\.lock by hand/)
+    await server().sql(`UPDATE rootlock.lock SET token = 1 WHERE root = '${name}'`)
+    await (
+      await tryLock(root)
+    )()
+  }
+)

@@ -28,7 +28,10 @@ pub(crate) enum Failure {
 
 impl Fault {
     pub(crate) fn new(call: &'static str, kind: io::ErrorKind, words: impl Into<String>) -> Self {
-        Self { call, kind, words: words.into(), passes: false }
+        // One line: statements to run are more readable with their own breaks, but messages are shown in one.
+        let words: String = words.into();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { call, kind, words, passes: false }
     }
 
     pub(crate) fn away(call: &'static str, kind: io::ErrorKind, words: impl Into<String>) -> Self {

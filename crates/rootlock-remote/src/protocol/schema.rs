@@ -38,7 +38,7 @@ pub(crate) async fn make_tables(connection: &Connection) -> Result<(), Fault> {
         format!(
             "the tables are missing, and can't be made ({}); have an administrator run, with your user's name \
              for `app`:\n{}\n{}",
-            fault.words().lines().next().unwrap_or_default(),
+            fault.words().split(": ").next().unwrap_or_default(),
             sql::TABLES,
             sql::GRANTS
         ),

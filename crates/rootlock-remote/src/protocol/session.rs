@@ -22,6 +22,9 @@ use crate::url::Target;
 /// The server ends a slice of a wait after 30 s; an answer that takes longer does not come.
 const ANSWER: Duration = Duration::from_secs(40);
 
+/// The greatest token that JavaScript counts exactly; the clock gets there in the year 2255.
+const MOST: i64 = (1 << 53) - 1;
+
 /// The names of the steps, in errors.
 pub(crate) const CONNECT: &str = "connect";
 const LOCK: &str = "lock_server";
@@ -191,6 +194,12 @@ impl Session {
         };
         let (token, stale): (i64, i32) = (row.get(0), row.get(1));
         Ok(match row.get(2) {
+            true if !(1..=MOST).contains(&token) => {
+                let words = format!(
+                    "the row's token is {token}: somebody has changed rootlock.lock by hand"
+                );
+                return Err(Fault::new(WRITE, ErrorKind::InvalidData, words));
+            }
             true => Written::Token { token: token.unsigned_abs(), moment },
             false => Written::Quarantine(Duration::from_millis(u64::from(stale.unsigned_abs()))),
         })
