@@ -13,12 +13,22 @@ import { version } from '../src/version'
 import { parse, type Target } from './arguments'
 import { exits } from './exits'
 import { codeOf, misused, remedy } from './failure'
-import { fail, lineOf, ok, warn, type Finding, type Verdict } from './finding'
+import {
+  conclude,
+  fail,
+  lineOf,
+  lockState,
+  ok,
+  uninspected,
+  warn,
+  type Finding,
+  type Verdict
+} from './finding'
 import { guardContent, lockFiles, MOVE_AWAY } from './lock-files'
 import { dieOf } from './signals'
 import { serverDoctor } from './server-doctor'
 import { trial } from './trial'
-import { duration, reachMeans, who } from './words'
+import { duration, reachMeans } from './words'
 
 /** A greater difference between the file system's clock and this machine's is reported. */
 const MOST_DRIFT_MS = 1000
@@ -59,14 +69,7 @@ export async function doctor(args: string[]): Promise<number> {
     process.stdout.write(lineOf(finding))
   }
   if (stopped) return die(stopped)
-  process.stdout.write(
-    verdicts.has('fail')
-      ? '\nLocks in this directory are not reliable: see the failures above.\n'
-      : verdicts.has('warn')
-        ? '\nThis directory can be locked, but see the warnings above.\n'
-        : '\nThis directory can be locked.\n'
-  )
-  return verdicts.has('fail') ? exits.unwell : exits.ok
+  return conclude(verdicts, 'This directory', 'in this directory')
 }
 
 function nameOf(file: string | undefined): string {
@@ -166,16 +169,10 @@ async function permissions(directory: string): Promise<Finding[]> {
 
 async function state(directory: string, fileName: string, words: string): Promise<Finding> {
   try {
-    const { state: now, holder, ageMs } = await diagnose(directory, fileName)
-    if (now === 'free') return ok('the lock is free')
-    const whom = holder ? who(holder) : 'another process'
-    if (now !== 'stale') return ok(`${whom} holds the lock`)
-    return warn(
-      `${whom} holds the lock, but has shown no sign of life for ${duration(ageMs ?? 0)}`,
-      `The next waiter takes it over. See: rootlock status ${words}`
-    )
+    const seen = await diagnose(directory, fileName)
+    return lockState(seen, `The next waiter takes it over. See: rootlock status ${words}`)
   } catch (error) {
-    return fail((error as Error).message, "The lock can't be inspected: see the other findings")
+    return uninspected(error)
   }
 }
 

@@ -8,9 +8,17 @@ import { version } from '../src/version'
 import type { Target } from './arguments'
 import { exits } from './exits'
 import { locking } from './failure'
-import { fail, lineOf, ok, warn, type Finding, type Verdict } from './finding'
+import {
+  conclude,
+  fail,
+  lineOf,
+  lockState,
+  ok,
+  uninspected,
+  type Finding,
+  type Verdict
+} from './finding'
 import { trial } from './trial'
-import { duration, who } from './words'
 
 /** The lock that is tried: always the same, because a server keeps a row for every name. */
 const TRIAL = '.rootlock-doctor'
@@ -21,14 +29,7 @@ export async function serverDoctor(target: Target & { server: string }): Promise
     verdicts.add(finding.verdict)
     process.stdout.write(lineOf(finding))
   }
-  process.stdout.write(
-    verdicts.has('fail')
-      ? '\nLocks on this server are not reliable: see the failures above.\n'
-      : verdicts.has('warn')
-        ? '\nThis root can be locked, but see the warnings above.\n'
-        : '\nThis root can be locked.\n'
-  )
-  return verdicts.has('fail') ? exits.unwell : exits.ok
+  return conclude(verdicts, 'This root', 'on this server')
 }
 
 async function* examine(target: Target & { server: string }): AsyncGenerator<Finding> {
@@ -60,17 +61,8 @@ async function* state({ server, directory, fileName, words }: Target): AsyncGene
   try {
     const seen = await diagnose(server ?? directory, fileName)
     yield ok([seen.fileSystem, seen.mountOptions].filter(Boolean).join(', '))
-    const { state: now, holder, ageMs } = seen
-    const whom = holder ? who(holder) : 'another process'
-    if (now === 'free') yield ok('the lock is free')
-    else if (now !== 'stale') yield ok(`${whom} holds the lock`)
-    else {
-      yield warn(
-        `${whom} holds the lock, but has shown no sign of life for ${duration(ageMs ?? 0)}`,
-        `The server ends its session. See: rootlock status ${words}`
-      )
-    }
+    yield lockState(seen, `The server ends its session. See: rootlock status ${words}`)
   } catch (error) {
-    yield fail((error as Error).message, "The lock can't be inspected: see the other findings")
+    yield uninspected(error)
   }
 }
