@@ -80,7 +80,12 @@ pub fn look(lock: &LockDir, stale: Duration) -> Result<LockState, Fault> {
         return Err(Fault::not_a_file(&names.lock));
     }
     let age = age(&stat);
-    let Some(mode) = held(lock, &stat)? else { return Ok(free(Some(age), waiters)) };
+    let told = holders.as_ref().and_then(|holders| holders.first()).map(|holder| holder.mode);
+    let held = match told {
+        Some(mode) => Some(mode),
+        None => tried(lock)?,
+    };
+    let Some(mode) = held else { return Ok(free(Some(age), waiters)) };
     let ledger = lock.guard.peek(dir, names);
     // Where the kernel does not report the mode, the record must do: nothing is decided by it.
     let gone = is_orphan(&stat, &ledger).unwrap_or(true);
@@ -107,12 +112,8 @@ fn age(stat: &Stat) -> Duration {
     Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
 }
 
-/// How the file is locked: from the kernel if it reports that, else by trying.
-fn held(lock: &LockDir, stat: &Stat) -> Result<Option<Mode>, Fault> {
-    let owners = process::lock_owners(stat.id).unwrap_or_default();
-    if let Some((_, mode)) = owners.first() {
-        return Ok(Some(*mode));
-    }
+/// How the file is locked, by trying: where the kernel names no holder.
+fn tried(lock: &LockDir) -> Result<Option<Mode>, Fault> {
     let LockDir { dir, names, guard, .. } = lock;
     let _section: Option<Section<'_>> =
         match dir.stat(&names.guard).map_err(Fault::io("stat", &names.guard))? {

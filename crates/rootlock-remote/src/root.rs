@@ -227,16 +227,13 @@ impl Facts {
 
 fn state(seen: Seen, stale: Duration) -> LockState {
     let owner = |locker: &Locker| {
-        let mut owner = LockOwner {
+        let application = locker.application.clone().filter(|name| !name.is_empty());
+        LockOwner {
             pid: u32::try_from(locker.pid).unwrap_or_default(),
             mode: locker.mode,
-            command: locker.application.clone().filter(|name| !name.is_empty()),
+            command: application.or_else(|| Some("a session of the server's".into())),
             callers: None,
-        };
-        if owner.command.is_none() {
-            owner.command = Some("a session of the server's".into());
         }
-        owner
     };
     let first = seen.holders.first();
     let age = first.and_then(|holder| holder.age);

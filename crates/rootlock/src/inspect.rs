@@ -5,7 +5,6 @@ use std::time::Duration;
 use rootlock_protocol::inspect::{self, LockOwner, LockState};
 
 use crate::Mode;
-
 use crate::error::{Error, FaultExt, Operation};
 use crate::root::Root;
 
