@@ -133,7 +133,7 @@ pub(crate) fn judge(call: &'static str, error: &tokio_postgres::Error) -> Fault 
         return of(NotFound, "create it, or correct the URL's database");
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return of(PermissionDenied, super::protocol::schema::RIGHTS);
+        return of(PermissionDenied, crate::postgres::schema::RIGHTS);
     }
     if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return of(

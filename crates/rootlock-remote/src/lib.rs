@@ -15,9 +15,11 @@ mod fault;
 mod line;
 mod lock;
 mod net;
-mod protocol;
+mod postgres;
+mod record;
 mod root;
 mod runtime;
+mod server;
 mod terms;
 mod url;
 

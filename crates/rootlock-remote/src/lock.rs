@@ -12,7 +12,7 @@ use rootlock_sys::clock;
 
 use crate::entry::{Entry, Waiter};
 use crate::line::Key;
-use crate::terms::Terms;
+use crate::terms::{Overdue, Refreshed, Terms, overdue};
 
 /// A held lock. Dropping it releases it.
 #[must_use = "dropping a lock releases it"]
@@ -31,6 +31,8 @@ pub struct Lease {
     pub(crate) token: u64,
     /// The clock when its token was asked for.
     pub(crate) moment: Duration,
+    /// The beats of its session.
+    pub(crate) refreshed: Arc<Refreshed>,
     since: SystemTime,
     events: Arc<dyn Events<Lock>>,
     phase: AtomicU8,
@@ -42,7 +44,13 @@ const HIJACKED: u8 = 2;
 const FAILED: u8 = 3;
 
 impl Lease {
-    pub(crate) fn new(entry: &Arc<Entry>, waiter: &Waiter, token: u64, moment: Duration) -> Self {
+    pub(crate) fn new(
+        entry: &Arc<Entry>,
+        waiter: &Waiter,
+        token: u64,
+        moment: Duration,
+        refreshed: &Arc<Refreshed>,
+    ) -> Self {
         Self {
             entry: Arc::clone(entry),
             key: waiter.key,
@@ -52,6 +60,7 @@ impl Lease {
             terms: waiter.terms,
             token,
             moment,
+            refreshed: Arc::clone(refreshed),
             since: SystemTime::now(),
             events: Arc::clone(&waiter.events),
             phase: AtomicU8::new(HELD),
@@ -90,7 +99,7 @@ impl Lease {
             RELEASED => return None,
             _ => {}
         }
-        let refreshed = self.entry.refreshed().max(self.moment);
+        let refreshed = self.refreshed.get().max(self.moment);
         let unrefreshed = clock::since_boot().saturating_sub(refreshed);
         if unrefreshed < self.terms.patience() + self.terms.grace() {
             return None;
@@ -129,6 +138,27 @@ impl Lease {
             own: true,
         }
     }
+}
+
+/// Ends the leases whose beat has been unanswered for too long. They were to be looked at by `due`; returns how soon to look
+/// again. `put_off` says whether this process was found to have been stopped during this beat, which is
+/// put up with once.
+pub(crate) fn expire(leases: &[Arc<Lease>], due: Duration, put_off: &mut bool) -> Duration {
+    let mut look = Duration::MAX;
+    let mut puts_off = false;
+    for lease in leases {
+        let refreshed = lease.refreshed.get().max(lease.moment);
+        match overdue(&lease.terms, refreshed, due, clock::since_boot(), *put_off) {
+            Overdue::Not(left) => look = look.min(left),
+            Overdue::PutOff(grace) => {
+                puts_off = true;
+                look = look.min(grace);
+            }
+            Overdue::Lost => lease.lose(LostReason::HeartbeatFailed),
+        }
+    }
+    *put_off |= puts_off;
+    look
 }
 
 impl Lock {

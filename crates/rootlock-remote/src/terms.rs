@@ -1,5 +1,6 @@
 //! The arithmetic of a lease. Pure: all times are passed in, on the clock that counts sleep.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rootlock::Options;
@@ -66,6 +67,22 @@ impl IdleTimeout {
 /// Rounded up.
 pub(crate) fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}
+
+/// The moment of the last beat that was answered, for all who count on it.
+#[derive(Default)]
+pub(crate) struct Refreshed(AtomicU64);
+
+impl Refreshed {
+    pub(crate) fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Acquire))
+    }
+
+    /// A beat that was sent at this moment was answered. Answers may come in any order.
+    pub(crate) fn raise(&self, moment: Duration) {
+        let nanos = u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_max(nanos, Ordering::AcqRel);
+    }
 }
 
 /// What to do about a lease whose beat has not been answered.

@@ -1,11 +1,9 @@
 //! An entry is one lock of one server, as this process sees it. All requests of the process for it meet here.
-//! The [line](crate::line) decides who is next; one task of the runtime (`task`) has the connection and does
-//! what it says; while the session has the lock, another one (`heart`) beats.
+//! The [line](crate::line) decides who is next; one task of the runtime, which is the
+//! [engine](crate::server)'s, does at the server what it says.
 //!
 //! Under the state's mutex nobody waits, and no event is told.
 
-mod heart;
-mod task;
 mod waiter;
 
 use std::collections::BTreeMap;
@@ -19,34 +17,34 @@ use tokio::sync::Notify;
 use crate::line::{Cancelled, Key, Line, Wants};
 use crate::lock::Lease;
 use crate::runtime::Runtime;
-use crate::terms::Terms;
-use crate::url::Target;
+use crate::server::Server;
+use crate::terms::{Refreshed, Terms};
 pub(crate) use waiter::Waiter;
 
 pub(crate) struct Entry {
     pub(crate) runtime: Arc<Runtime>,
-    pub(crate) target: Arc<Target>,
+    pub(crate) server: Server,
     pub(crate) name: String,
+    /// The last beat that found the lock, if its session serves only this lock.
+    pub(crate) refreshed: Arc<Refreshed>,
     state: Mutex<State>,
     /// Something is to be done by the task.
-    wake: Notify,
+    pub(crate) wake: Notify,
     /// Beats are to come sooner.
-    quicker: Notify,
+    pub(crate) quicker: Notify,
 }
 
-struct State {
-    line: Line<Arc<Waiter>>,
-    leases: BTreeMap<Key, Arc<Lease>>,
+pub(crate) struct State {
+    pub(crate) line: Line<Arc<Waiter>>,
+    pub(crate) leases: BTreeMap<Key, Arc<Lease>>,
     /// Released here, and not yet at the server.
-    releasing: Vec<Arc<Lease>>,
-    /// The moment of the last beat that found the lock.
-    refreshed: Duration,
+    pub(crate) releasing: Vec<Arc<Lease>>,
     /// How often to beat.
-    heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
     /// The holder that the server named last.
-    holder: Option<Holder>,
+    pub(crate) holder: Option<Holder>,
     /// The task runs.
-    running: bool,
+    pub(crate) running: bool,
 }
 
 /// The entries of this process.
@@ -58,24 +56,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Entry {
     /// The entry of a lock, by whatever root it is reached.
-    pub(crate) fn of(runtime: &Arc<Runtime>, target: &Arc<Target>, name: &str) -> Arc<Self> {
+    pub(crate) fn of(runtime: &Arc<Runtime>, server: &Server, name: &str) -> Arc<Self> {
         let mut entries = lock(&ENTRIES);
         entries.retain(|entry| entry.strong_count() > 0);
         let found = entries.iter().filter_map(Weak::upgrade);
         for entry in found {
-            if entry.name == name && entry.target.is_same(target) {
+            if entry.name == name && entry.server.is_same(server) {
                 return entry;
             }
         }
         let entry = Arc::new(Self {
             runtime: Arc::clone(runtime),
-            target: Arc::clone(target),
+            server: server.clone(),
             name: name.to_owned(),
+            refreshed: Arc::default(),
             state: Mutex::new(State {
                 line: Line::new(),
                 leases: BTreeMap::new(),
                 releasing: Vec::new(),
-                refreshed: Duration::ZERO,
                 heartbeat: Duration::MAX,
                 holder: None,
                 running: false,
@@ -87,7 +85,7 @@ impl Entry {
         entry
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
@@ -98,7 +96,7 @@ impl Entry {
             !std::mem::replace(&mut state.running, true)
         };
         if starts {
-            self.runtime.spawn(task::run(Arc::clone(self)));
+            self.runtime.spawn(self.server.clone().serve(Arc::clone(self)));
         } else {
             self.wake.notify_one();
         }
@@ -136,11 +134,6 @@ impl Entry {
         self.state().line.waits_behind(key, before)
     }
 
-    /// The moment of the last beat.
-    pub(crate) fn refreshed(&self) -> Duration {
-        self.state().refreshed
-    }
-
     /// A lease was released by its user.
     pub(crate) fn release(&self, lease: Arc<Lease>) {
         self.state().releasing.push(lease);
@@ -158,13 +151,13 @@ impl Entry {
     }
 
     /// The session is over, and with it all leases.
-    fn lose_all(&self, reason: LostReason) {
+    pub(crate) fn lose_all(&self, reason: LostReason) {
         let leases: Vec<_> = self.state().leases.values().cloned().collect();
         leases.iter().for_each(|lease| lease.lose(reason));
     }
 
     /// Tells those who are in line that they wait, and those who would not that they can't have it.
-    fn tell_waiting(&self) {
+    pub(crate) fn tell_waiting(&self) {
         let (refused, waiting, holder) = {
             let mut state = self.state();
             let refused = state.line.take_refused();
@@ -180,22 +173,30 @@ impl Entry {
     }
 
     /// Whether a request that is served is still wanted.
-    fn is_wanted(&self, key: Key) -> bool {
+    pub(crate) fn is_wanted(&self, key: Key) -> bool {
         self.state().line.is_wanted(key)
     }
 
-    fn claim(&self) -> Option<(Key, Wants, Arc<Waiter>)> {
+    /// Waits until a request that is served is no longer wanted, or is another one.
+    pub(crate) async fn unwanted(&self, key: Key) {
+        while self.is_wanted(key) {
+            self.wake.notified().await;
+        }
+    }
+
+    pub(crate) fn claim(&self) -> Option<(Key, Wants, Arc<Waiter>)> {
         self.state().line.claim()
     }
 
     /// The session has the lock, as of now.
-    fn has_locked(&self, moment: Duration, terms: &Terms) {
+    pub(crate) fn has_locked(&self, moment: Duration, terms: &Terms) {
         let mut state = self.state();
-        (state.refreshed, state.heartbeat) = (moment, terms.heartbeat);
+        state.heartbeat = terms.heartbeat;
+        self.refreshed.raise(moment);
     }
 
     /// Beats at least this often from now on.
-    fn beat_within(&self, terms: &Terms) {
+    pub(crate) fn beat_within(&self, terms: &Terms) {
         let mut state = self.state();
         if terms.heartbeat < state.heartbeat {
             state.heartbeat = terms.heartbeat;
@@ -203,14 +204,14 @@ impl Entry {
         }
     }
 
-    pub(crate) fn shown(target: &Target, name: &str) -> Arc<Path> {
-        Arc::from(Path::new(&format!("{}#{name}", target.shown)))
+    pub(crate) fn shown(server: &Server, name: &str) -> Arc<Path> {
+        Arc::from(Path::new(&format!("{}#{name}", server.shown())))
     }
 }
 
 impl State {
     /// Of the lock, as far as known: this process, else whom the server named.
-    fn holder(&self) -> Option<Holder> {
+    pub(crate) fn holder(&self) -> Option<Holder> {
         self.leases.values().next().map(|lease| lease.holder()).or_else(|| self.holder.clone())
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 use crate::fault::Fault;
-use crate::url::{Host, Target, Tls};
+use crate::url::{Host, Link, Tls};
 
 /// The step that errors of a connection name.
 pub(crate) const CONNECT: &str = "connect";
@@ -38,19 +38,19 @@ impl Host {
 
 impl Socket {
     /// Connects, and encrypts. Takes as long as the URL's `connect_timeout` at most.
-    pub(crate) async fn open(target: &Target, host: &Host) -> Result<Self, Fault> {
-        let opening = Self::open_in_any_time(target, host);
-        match tokio::time::timeout(target.connect_timeout, opening).await {
+    pub(crate) async fn open(link: &Link, host: &Host) -> Result<Self, Fault> {
+        let opening = Self::open_in_any_time(link, host);
+        match tokio::time::timeout(link.connect_timeout, opening).await {
             Ok(socket) => socket,
             Err(_) => Err(Fault::away(
                 CONNECT,
                 io::ErrorKind::TimedOut,
-                format!("{} has not answered in {:?}", host.shown(), target.connect_timeout),
+                format!("{} has not answered in {:?}", host.shown(), link.connect_timeout),
             )),
         }
     }
 
-    async fn open_in_any_time(target: &Target, host: &Host) -> Result<Self, Fault> {
+    async fn open_in_any_time(link: &Link, host: &Host) -> Result<Self, Fault> {
         let fault = |error: io::Error| Fault::io(CONNECT, &host.shown(), &error);
         match host {
             #[cfg(unix)]
@@ -63,17 +63,17 @@ impl Socket {
             Host::Tcp(name, port) => {
                 let mut stream = TcpStream::connect((name.as_str(), *port)).await.map_err(fault)?;
                 stream.set_nodelay(true).map_err(fault)?;
-                if target.tls == Tls::Disable {
+                if link.tls == Tls::Disable {
                     return Ok(Self(Box::new(stream)));
                 }
                 stream.write_all(&SSL_REQUEST).await.map_err(fault)?;
                 // One byte and no more: what follows before encryption would be somebody else's.
                 match stream.read_u8().await.map_err(fault)? {
                     b'S' => {
-                        let stream = tls::wrap(target, name, stream).await?;
+                        let stream = tls::wrap(link, name, stream).await?;
                         Ok(Self(Box::new(stream)))
                     }
-                    b'N' if target.tls == Tls::Prefer => Ok(Self(Box::new(stream))),
+                    b'N' if link.tls == Tls::Prefer => Ok(Self(Box::new(stream))),
                     b'N' => Err(Fault::new(
                         CONNECT,
                         io::ErrorKind::Unsupported,

@@ -1,13 +1,14 @@
 //! Whom a connection is with: TLS with libpq's modes.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -17,14 +18,14 @@ use tokio_rustls::client::TlsStream;
 
 use super::CONNECT;
 use crate::fault::Fault;
-use crate::url::{Target, Tls};
+use crate::url::{Link, Tls};
 
 pub(super) async fn wrap(
-    target: &Target,
+    link: &Link,
     name: &str,
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Fault> {
-    let config = config(target)?;
+    let config = config(link)?;
     let name = ServerName::try_from(name.to_owned()).map_err(|_| {
         Fault::new(CONNECT, io::ErrorKind::InvalidInput, format!("{name:?} is no host name"))
     })?;
@@ -33,7 +34,7 @@ pub(super) async fn wrap(
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
             Some(rustls::Error::InvalidCertificate(why)) => {
-                Fault::new(CONNECT, io::ErrorKind::PermissionDenied, refusal(target, why))
+                Fault::new(CONNECT, io::ErrorKind::PermissionDenied, refusal(link, why))
             }
             _ => Fault::away(CONNECT, error.kind(), format!("TLS failed: {error}")),
         }
@@ -41,7 +42,7 @@ pub(super) async fn wrap(
 }
 
 /// Why the certificate is not accepted, and what to do.
-fn refusal(target: &Target, why: &CertificateError) -> String {
+fn refusal(link: &Link, why: &CertificateError) -> String {
     match why {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the server's certificate is for another host: use the name that it is for, or say sslmode=verify-ca \
@@ -51,7 +52,7 @@ fn refusal(target: &Target, why: &CertificateError) -> String {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate has expired: renew it".into()
         }
-        _ if target.root_cert.is_some() => format!(
+        _ if link.root_cert.is_some() => format!(
             "the server's certificate is not signed by a certificate in the URL's sslrootcert: {why}"
         ),
         _ => format!(
@@ -61,38 +62,48 @@ fn refusal(target: &Target, why: &CertificateError) -> String {
     }
 }
 
-fn config(target: &Target) -> Result<ClientConfig, Fault> {
+fn config(link: &Link) -> Result<ClientConfig, Fault> {
     let provider = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Fault::new(CONNECT, io::ErrorKind::Unsupported, error.to_string()))?;
-    let verifier: Arc<dyn ServerCertVerifier> = match target.tls {
+    let verifier: Arc<dyn ServerCertVerifier> = match link.tls {
         Tls::Disable | Tls::Prefer | Tls::Require => Arc::new(Unverified(provider)),
-        Tls::VerifyCa => Arc::new(AnyName(chain(target, provider)?)),
-        Tls::VerifyFull => chain(target, provider)?,
+        Tls::VerifyCa => Arc::new(AnyName(chain(link, provider)?)),
+        Tls::VerifyFull => chain(link, provider)?,
     };
-    Ok(versions.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let verified = versions.dangerous().with_custom_certificate_verifier(verifier);
+    let Some((cert, key)) = &link.identity else { return Ok(verified.with_no_client_auth()) };
+    let fault = |path: &Path, why: String| {
+        let words = format!("the client's {} can't be used: {why}", path.display());
+        Fault::new("open", io::ErrorKind::InvalidInput, words)
+    };
+    let chain = certificates(cert).map_err(|why| fault(cert, why))?;
+    let own_key =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| fault(key, error.to_string()))?;
+    verified.with_client_auth_cert(chain, own_key).map_err(|error| fault(cert, error.to_string()))
 }
 
-fn chain(
-    target: &Target,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, Fault> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = |error: rustls::pki_types::pem::Error| error.to_string();
+    let all = CertificateDer::pem_file_iter(path).map_err(read)?;
+    let all: Vec<_> = all.collect::<Result<_, _>>().map_err(read)?;
+    if all.is_empty() {
+        return Err("it has no certificate in PEM form".into());
+    }
+    Ok(all)
+}
+
+fn chain(link: &Link, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Fault> {
     let mut roots = RootCertStore::empty();
-    match &target.root_cert {
+    match &link.root_cert {
         Some(path) => {
             let fault = |why: String| {
                 let words = format!("sslrootcert {} can't be used: {why}", path.display());
                 Fault::new("open", io::ErrorKind::NotFound, words)
             };
-            let all =
-                CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-            for one in all {
-                let one = one.map_err(|error| fault(error.to_string()))?;
+            for one in certificates(path).map_err(fault)? {
                 roots.add(one).map_err(|error| fault(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(fault("it has no certificate in PEM form".into()));
             }
         }
         None => {

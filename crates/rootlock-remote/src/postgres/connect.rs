@@ -11,10 +11,11 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use super::cancel::CancelKey;
 use super::sql;
+use super::url::Target;
 use crate::fault::{Failure, Fault, judge};
 use crate::net::{CONNECT, Socket};
 use crate::runtime::Runtime;
-use crate::url::{Host, Target};
+use crate::url::Host;
 
 /// How long a connection that is closed may take to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -64,7 +65,7 @@ impl Connection {
     }
 
     async fn open_to(runtime: &Arc<Runtime>, target: &Target, host: &Host) -> Result<Self, Fault> {
-        let socket = Socket::open(target, host).await?;
+        let socket = Socket::open(&target.link, host).await?;
         let mut config = tokio_postgres::Config::new();
         config
             .user(&target.user)
@@ -76,7 +77,7 @@ impl Connection {
             config.password(&password.0);
         }
         let connecting =
-            tokio::time::timeout(target.connect_timeout, config.connect_raw(socket, NoTls));
+            tokio::time::timeout(target.link.connect_timeout, config.connect_raw(socket, NoTls));
         let (client, connection) = connecting
             .await
             .map_err(|_| Fault::silent(CONNECT))?
@@ -121,7 +122,7 @@ impl Connection {
                 self.client.simple_query(sql::CHECK_CLIENT),
             )
         };
-        let (server, settings, _) = tokio::time::timeout(target.connect_timeout, ask)
+        let (server, settings, _) = tokio::time::timeout(target.link.connect_timeout, ask)
             .await
             .map_err(|_| Fault::silent(CONNECT))?;
         // A server that does not even know these functions is no PostgreSQL.

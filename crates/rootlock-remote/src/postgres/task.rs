@@ -9,12 +9,13 @@ use rootlock_sys::clock;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{Entry, Waiter, heart};
+use super::heart;
+use super::session::{Session, Tried, Written};
+use super::url::Target;
+use crate::entry::{Entry, Waiter};
 use crate::fault::{Failure, Fault};
 use crate::line::Key;
 use crate::lock::{Lease, Lock};
-use crate::protocol::session::Tried;
-use crate::protocol::{Session, Written};
 use crate::terms::{IdleTimeout, Terms};
 
 /// How long a connection is kept that nobody needs: programs that lock again and again do not connect anew.
@@ -33,8 +34,8 @@ const TURN: Duration = Duration::from_millis(50);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// The connection, and what its session has.
-#[derive(Default)]
 struct Seat {
+    target: Arc<Target>,
     session: Option<Arc<Session>>,
     timeout: Option<IdleTimeout>,
     locked: Option<Locked>,
@@ -65,8 +66,8 @@ impl From<Fault> for Stop {
     }
 }
 
-pub(super) async fn run(entry: Arc<Entry>) {
-    let mut seat = Seat::default();
+pub(crate) async fn run(entry: Arc<Entry>, target: Arc<Target>) {
+    let mut seat = Seat { target, session: None, timeout: None, locked: None };
     loop {
         seat.forget_if_ended(&entry);
         seat.end_leases(&entry).await;
@@ -88,15 +89,6 @@ pub(super) async fn run(entry: Arc<Entry>) {
                     return;
                 }
             }
-        }
-    }
-}
-
-impl Entry {
-    /// Waits until a request that is served is no longer wanted, or is another one.
-    async fn unwanted(&self, key: Key) {
-        while self.is_wanted(key) {
-            self.wake.notified().await;
         }
     }
 }
@@ -239,8 +231,10 @@ impl Seat {
     ) {
         let lease = {
             let mut state = entry.state();
-            let lease =
-                state.line.granted(key).then(|| Arc::new(Lease::new(entry, waiter, token, moment)));
+            let lease = state
+                .line
+                .granted(key)
+                .then(|| Arc::new(Lease::new(entry, waiter, token, moment, &entry.refreshed)));
             if let Some(lease) = &lease {
                 state.leases.insert(key, Arc::clone(lease));
             }
@@ -282,7 +276,7 @@ impl Seat {
                 };
                 self.set_times(entry, *key, &session, &waiter.terms, timeout).await?;
                 match waiter.mode {
-                    Mode::Exclusive => entry.has_locked(entry.refreshed(), &waiter.terms),
+                    Mode::Exclusive => entry.has_locked(entry.refreshed.get(), &waiter.terms),
                     Mode::Shared => entry.beat_within(&waiter.terms),
                 }
                 None
@@ -342,7 +336,7 @@ impl Seat {
         if let Some(session) = &self.session {
             return Ok(Arc::clone(session));
         }
-        let opening = Session::open(&entry.runtime, &entry.target, &entry.target.root, &entry.name);
+        let opening = Session::open(&entry.runtime, &self.target, &self.target.root, &entry.name);
         let session = tokio::select! { biased;
             session = opening => Arc::new(session?),
             () = entry.unwanted(key) => return Err(Stop::Unwanted),
@@ -413,8 +407,9 @@ impl Seat {
         key: &mut Key,
         waiter: &mut Arc<Waiter>,
     ) -> Result<(), Stop> {
-        let place = (entry.target.root.as_str(), entry.name.as_str());
-        let see = |seen: crate::protocol::look::Seen| entry.state().holder = seen.holder;
+        let root = Arc::clone(&self.target);
+        let place = (root.root.as_str(), entry.name.as_str());
+        let see = |seen: super::look::Seen| entry.state().holder = seen.holder;
         if !waiter.waits {
             if let Ok(seen) = session.look(place.0, place.1).await {
                 see(seen);

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use super::url::Target;
 use crate::fault::Fault;
 use crate::net::Socket;
-use crate::url::{Host, Target};
+use crate::url::Host;
 
 /// A `CancelRequest`: its length, its code, the process id of the server's, and a secret.
 pub(crate) struct CancelKey(pub(super) [u8; 16]);
@@ -19,7 +20,7 @@ impl CancelKey {
     /// Sends the request on a connection of its own. It is over when the server has closed that: nothing may
     /// be sent in the session before, or the request would end it.
     pub(super) async fn send(&self, target: &Target, host: &Host) -> Result<(), Fault> {
-        let socket = Socket::open(target, host).await?;
+        let socket = Socket::open(&target.link, host).await?;
         let fault = |error: io::Error| Fault::io("cancel", &host.shown(), &error);
         socket.send_and_see_off(&self.0).await.map_err(fault)
     }

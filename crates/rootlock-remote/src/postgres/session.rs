@@ -13,11 +13,12 @@ use tokio_postgres::{Client, Statement};
 
 use super::connect::{Connection, row};
 use super::look::{LOOK, Seen, look};
-use super::{record, schema, sql};
+use super::url::Target;
+use super::{schema, sql};
 use crate::fault::{Failure, Fault};
+use crate::record;
 use crate::runtime::Runtime;
 use crate::terms::{IdleTimeout, Terms};
-use crate::url::Target;
 
 /// The server ends a slice of a wait after 30 s; an answer that takes longer does not come.
 const ANSWER: Duration = Duration::from_secs(40);

@@ -7,9 +7,9 @@ use rootlock::LostReason;
 use rootlock_sys::clock;
 use tokio::time::sleep;
 
-use super::Entry;
-use crate::protocol::Session;
-use crate::terms::{Overdue, overdue};
+use super::session::Session;
+use crate::entry::Entry;
+use crate::lock::expire;
 
 /// How often a beat that is not answered is looked after, when no lease is in danger.
 const IDLE: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ pub(super) async fn run(entry: Arc<Entry>, session: Arc<Session>) {
     loop {
         let due = {
             let state = entry.state();
-            let beaten = clock::since_boot().saturating_sub(state.refreshed);
+            let beaten = clock::since_boot().saturating_sub(entry.refreshed.get());
             state.heartbeat.saturating_sub(beaten)
         };
         tokio::select! { biased;
@@ -48,32 +48,18 @@ async fn beat(entry: &Arc<Entry>, session: &Session) -> bool {
                 if !matches!(found, Ok(true)) {
                     return false;
                 }
-                let mut state = entry.state();
-                state.refreshed = state.refreshed.max(moment);
+                entry.refreshed.raise(moment);
                 return true;
             }
             () = sleep(look) => {}
         }
-        let leases: Vec<_> = entry.state().leases.values().cloned().collect();
-        let had_leases = !leases.is_empty();
-        let (refreshed, heartbeat) = {
+        let (leases, heartbeat): (Vec<_>, _) = {
             let state = entry.state();
-            (state.refreshed, state.heartbeat)
+            (state.leases.values().cloned().collect(), state.heartbeat)
         };
         look = IDLE.min(heartbeat);
-        let mut puts_off = false;
-        for lease in leases {
-            let refreshed = refreshed.max(lease.moment);
-            match overdue(&lease.terms, refreshed, looks_at, clock::since_boot(), put_off) {
-                Overdue::Not(left) => look = look.min(left),
-                Overdue::PutOff(grace) => {
-                    puts_off = true;
-                    look = look.min(grace);
-                }
-                Overdue::Lost => lease.lose(LostReason::HeartbeatFailed),
-            }
-        }
-        put_off |= puts_off;
+        let had_leases = !leases.is_empty();
+        look = look.min(expire(&leases, looks_at, &mut put_off));
         if had_leases && entry.state().leases.is_empty() {
             // The connection is closed with the last lease.
             return false;

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use rootlock::{Holder, Mode};
 use tokio_postgres::{Client, Row, ToStatement};
 
-use super::record::PROCESS;
 use crate::fault::{Failure, Fault};
+use crate::record::PROCESS;
 
 pub(crate) const LOOK: &str = "look";
 
