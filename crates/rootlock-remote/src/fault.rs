@@ -1,5 +1,6 @@
 //! Why a step failed, in words that say what to do; and whether trying again may help.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -66,6 +67,14 @@ impl Fault {
         Error::new(operation, path, ErrorKind::Io { call: self.call, error })
     }
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Fault {}
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {

@@ -11,6 +11,7 @@
 //! arithmetic of a lease, `url` what a URL says, `net/` the connection, `fault` what an error means.
 
 mod entry;
+mod etcd;
 mod fault;
 mod line;
 mod lock;

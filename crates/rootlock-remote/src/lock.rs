@@ -11,6 +11,7 @@ use rootlock_protocol::holder::Process;
 use rootlock_sys::clock;
 
 use crate::entry::{Entry, Waiter};
+use crate::etcd::Ticket;
 use crate::line::Key;
 use crate::terms::{Overdue, Refreshed, Terms, overdue};
 
@@ -33,6 +34,8 @@ pub struct Lease {
     pub(crate) moment: Duration,
     /// The beats of its session.
     pub(crate) refreshed: Arc<Refreshed>,
+    /// Its place at the server, if it has one of its own.
+    pub(crate) ticket: Option<Ticket>,
     since: SystemTime,
     events: Arc<dyn Events<Lock>>,
     phase: AtomicU8,
@@ -61,10 +64,20 @@ impl Lease {
             token,
             moment,
             refreshed: Arc::clone(refreshed),
+            ticket: None,
             since: SystemTime::now(),
             events: Arc::clone(&waiter.events),
             phase: AtomicU8::new(HELD),
         }
+    }
+
+    /// The same, with a place of its own at the server.
+    pub(crate) fn by(self, ticket: Ticket) -> Self {
+        Self { ticket: Some(ticket), ..self }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == HELD
     }
 
     /// Ends it once. Whether it was this call that did.
@@ -73,7 +86,7 @@ impl Lease {
     }
 
     /// It is lost: its user is told, once.
-    pub(crate) fn lose(&self, reason: LostReason) {
+    pub(crate) fn lose(self: &Arc<Self>, reason: LostReason) {
         let to = match reason {
             LostReason::Hijacked => HIJACKED,
             LostReason::HeartbeatFailed => FAILED,
@@ -81,7 +94,7 @@ impl Lease {
         if !self.leave(to) {
             return;
         }
-        self.entry.has_lost(self.key);
+        self.entry.has_lost(self);
         let details = Details::default()
             .with("path", &self.path.to_string_lossy())
             .with("token", &self.token.to_string())
@@ -92,7 +105,7 @@ impl Lease {
 
     /// Why it was lost, as far as can be known now. A caller may ask when its process has just woken up, and
     /// the heart has not yet: then the clock decides.
-    pub(crate) fn lost(&self) -> Option<LostReason> {
+    pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
         match self.phase.load(Ordering::Acquire) {
             HIJACKED => return Some(LostReason::Hijacked),
             FAILED => return Some(LostReason::HeartbeatFailed),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::runtime::{Builder, Handle, Runtime as Tokio};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime as Tokio};
 use tokio::task::JoinHandle;
 
 /// Whoever has it keeps the thread.
@@ -32,6 +32,11 @@ impl Runtime {
         let runtime = Arc::new(Self { handle: tokio.handle().clone(), tokio: Some(tokio) });
         *shared = Arc::downgrade(&runtime);
         Ok(runtime)
+    }
+
+    /// For as long as that is kept, what needs a runtime finds this one.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
     }
 
     pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>

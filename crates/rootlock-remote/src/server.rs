@@ -7,20 +7,26 @@ use rootlock::Options;
 
 use crate::entry::Entry;
 use crate::fault::Fault;
-use crate::postgres;
+use crate::lock::Lease;
 use crate::root::Found;
 use crate::runtime::Runtime;
 use crate::terms::Terms;
+use crate::{etcd, postgres};
 
 /// A name space on a server.
 #[derive(Clone)]
 pub(crate) enum Server {
     Postgres(Arc<postgres::Target>),
+    Etcd(Arc<etcd::Cluster>),
 }
 
 impl Server {
     /// Reads a URL, or says what is expected.
-    pub(crate) fn parse(url: &str, _: &Arc<Runtime>) -> Result<Self, String> {
+    pub(crate) fn parse(url: &str, runtime: &Runtime) -> Result<Self, String> {
+        if url.starts_with(etcd::url::SCHEME) {
+            let target = etcd::url::Target::parse(url)?;
+            return Ok(Self::Etcd(Arc::new(etcd::Cluster::new(target, runtime)?)));
+        }
         Ok(Self::Postgres(Arc::new(postgres::Target::parse(url)?)))
     }
 
@@ -28,6 +34,7 @@ impl Server {
     pub(crate) fn shown(&self) -> &str {
         match self {
             Self::Postgres(target) => &target.shown,
+            Self::Etcd(cluster) => &cluster.target.shown,
         }
     }
 
@@ -35,6 +42,8 @@ impl Server {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Postgres(one), Self::Postgres(other)) => one.is_same(other),
+            (Self::Etcd(one), Self::Etcd(other)) => one.target.is_same(&other.target),
+            _ => false,
         }
     }
 
@@ -42,6 +51,7 @@ impl Server {
     pub(crate) fn terms(&self, options: &Options) -> Result<Terms, &'static str> {
         match self {
             Self::Postgres(_) => Ok(Terms::of(options)),
+            Self::Etcd(_) => etcd::terms(options),
         }
     }
 
@@ -49,6 +59,7 @@ impl Server {
     pub(crate) async fn prove(&self, runtime: &Arc<Runtime>) -> Result<(), Fault> {
         match self {
             Self::Postgres(target) => postgres::inspect::prove(runtime, target).await,
+            Self::Etcd(cluster) => etcd::inspect::prove(cluster).await,
         }
     }
 
@@ -61,6 +72,7 @@ impl Server {
     ) -> Result<Found, Fault> {
         match self {
             Self::Postgres(target) => postgres::inspect::ask(runtime, target, name, stale).await,
+            Self::Etcd(cluster) => etcd::inspect::ask(cluster, name).await,
         }
     }
 
@@ -68,6 +80,27 @@ impl Server {
     pub(crate) async fn serve(self, entry: Arc<Entry>) {
         match self {
             Self::Postgres(target) => postgres::task::run(entry, target).await,
+            Self::Etcd(cluster) => etcd::task::run(entry, cluster).await,
+        }
+    }
+
+    /// A lease was released by its user.
+    pub(crate) fn release(&self, runtime: &Runtime, lease: Arc<Lease>) {
+        match self {
+            // Its session may have to pass the lock on.
+            Self::Postgres(_) => Arc::clone(&lease.entry).release_later(lease),
+            Self::Etcd(_) => drop(runtime.spawn(etcd::task::release(lease))),
+        }
+    }
+
+    /// A lease was lost: what of it is left at the server is to go.
+    pub(crate) fn has_lost(&self, runtime: &Runtime, lease: &Arc<Lease>) {
+        match self {
+            Self::Postgres(_) => {}
+            Self::Etcd(_) => {
+                let lease = Arc::clone(lease);
+                runtime.spawn(async move { etcd::task::give_back(&lease).await });
+            }
         }
     }
 }

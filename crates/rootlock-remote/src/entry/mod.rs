@@ -136,12 +136,23 @@ impl Entry {
 
     /// A lease was released by its user.
     pub(crate) fn release(&self, lease: Arc<Lease>) {
+        self.server.release(&self.runtime, lease);
+    }
+
+    /// The same, for the task to do.
+    pub(crate) fn release_later(&self, lease: Arc<Lease>) {
         self.state().releasing.push(lease);
         self.wake.notify_one();
     }
 
-    /// A lease was lost: it keeps nobody out any more.
-    pub(crate) fn has_lost(&self, key: Key) {
+    /// A lease was lost: it keeps nobody of this process out any more.
+    pub(crate) fn has_lost(&self, lease: &Arc<Lease>) {
+        self.has_ended(lease.key);
+        self.server.has_lost(&self.runtime, lease);
+    }
+
+    /// A lease is over.
+    pub(crate) fn has_ended(&self, key: Key) {
         {
             let mut state = self.state();
             state.line.end(key);
@@ -182,6 +193,30 @@ impl Entry {
         while self.is_wanted(key) {
             self.wake.notified().await;
         }
+    }
+
+    /// A wait at the server is over, and may have gone on for another request meanwhile, which is served from here on.
+    pub(crate) fn follow(&self, key: &mut Key, waiter: &mut Arc<Waiter>) {
+        if let Some((now, _, served)) = self.state().line.answered() {
+            (*key, *waiter) = (now, served);
+        }
+    }
+
+    /// A request that waits at the server is not wanted any more: whether the wait goes on for the next.
+    pub(crate) fn pass_on(&self, key: Key, waiter: &Arc<Waiter>) -> Option<(Key, Arc<Waiter>)> {
+        let (next, holder) = {
+            let mut state = self.state();
+            let served = state.line.served();
+            if let Some((now, _, waiter)) = served.filter(|(now, ..)| *now != key) {
+                // It fell back in line.
+                return Some((now, waiter));
+            }
+            let next = state.line.pass_wait_on(key, |next| next.waits_like(waiter));
+            (next, state.holder())
+        };
+        let (next, _, next_waiter) = next?;
+        waiter.settle_without(ErrorKind::Cancelled, holder);
+        Some((next, next_waiter))
     }
 
     pub(crate) fn claim(&self) -> Option<(Key, Wants, Arc<Waiter>)> {

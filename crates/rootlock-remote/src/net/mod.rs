@@ -37,9 +37,35 @@ impl Host {
 }
 
 impl Socket {
-    /// Connects, and encrypts. Takes as long as the URL's `connect_timeout` at most.
+    /// Connects, and asks a PostgreSQL server to encrypt. Takes as long as the URL's `connect_timeout` at most.
     pub(crate) async fn open(link: &Link, host: &Host) -> Result<Self, Fault> {
-        let opening = Self::open_in_any_time(link, host);
+        Self::in_time(link, host, Self::open_in_any_time(link, host)).await
+    }
+
+    /// Connects, encrypted from the first byte if the URL says so, for HTTP/2.
+    pub(crate) async fn open_with_tls(link: &Link, host: &Host) -> Result<Self, Fault> {
+        let opening = async {
+            let Host::Tcp(name, port) = host else {
+                let words = "only members with a host and a port can be reached";
+                return Err(Fault::new(CONNECT, io::ErrorKind::InvalidInput, words));
+            };
+            let fault = |error: io::Error| Fault::io(CONNECT, &host.shown(), &error);
+            let stream = TcpStream::connect((name.as_str(), *port)).await.map_err(fault)?;
+            stream.set_nodelay(true).map_err(fault)?;
+            if link.tls == Tls::Disable {
+                return Ok(Self(Box::new(stream)));
+            }
+            let stream = tls::wrap(link, name, stream, &[b"h2"]).await?;
+            Ok(Self(Box::new(stream)))
+        };
+        Self::in_time(link, host, opening).await
+    }
+
+    async fn in_time(
+        link: &Link,
+        host: &Host,
+        opening: impl Future<Output = Result<Self, Fault>>,
+    ) -> Result<Self, Fault> {
         match tokio::time::timeout(link.connect_timeout, opening).await {
             Ok(socket) => socket,
             Err(_) => Err(Fault::away(
@@ -70,7 +96,7 @@ impl Socket {
                 // One byte and no more: what follows before encryption would be somebody else's.
                 match stream.read_u8().await.map_err(fault)? {
                     b'S' => {
-                        let stream = tls::wrap(link, name, stream).await?;
+                        let stream = tls::wrap(link, name, stream, &[]).await?;
                         Ok(Self(Box::new(stream)))
                     }
                     b'N' if link.tls == Tls::Prefer => Ok(Self(Box::new(stream))),

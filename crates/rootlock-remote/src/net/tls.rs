@@ -24,8 +24,10 @@ pub(super) async fn wrap(
     link: &Link,
     name: &str,
     stream: TcpStream,
+    protocols: &[&[u8]],
 ) -> Result<TlsStream<TcpStream>, Fault> {
-    let config = config(link)?;
+    let mut config = config(link)?;
+    config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
     let name = ServerName::try_from(name.to_owned()).map_err(|_| {
         Fault::new(CONNECT, io::ErrorKind::InvalidInput, format!("{name:?} is no host name"))
     })?;

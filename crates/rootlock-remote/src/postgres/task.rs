@@ -191,7 +191,7 @@ impl Seat {
                 Err(Stop::Fault(fault)) => fault,
             };
             // Whoever tries again does not wait at the server meanwhile.
-            Self::follow(entry, &mut key, &mut waiter);
+            entry.follow(&mut key, &mut waiter);
             self.abandon(entry);
             if !fault.passes || !(is_kept || waiter.waits && waiter.has_waited()) {
                 entry.state().line.failed(key);
@@ -436,7 +436,7 @@ impl Seat {
                     entry.tell_waiting();
                     continue;
                 }
-                if let Some((next, next_waiter)) = Self::pass_on(entry, *key, waiter) {
+                if let Some((next, next_waiter)) = entry.pass_on(*key, waiter) {
                     (*key, *waiter) = (next, next_waiter);
                     continue;
                 }
@@ -448,14 +448,14 @@ impl Seat {
             };
             match answer {
                 Ok(()) => {
-                    Self::follow(entry, key, waiter);
+                    entry.follow(key, waiter);
                     self.has_locked(entry, session, waiter, clock::since_boot());
                     return Ok(());
                 }
                 // Somebody else's cancel request is no reason to stop.
                 Err(Failure::Slice | Failure::Cancelled) => {
                     if self.found_locked(session).await? {
-                        Self::follow(entry, key, waiter);
+                        entry.follow(key, waiter);
                         self.has_locked(entry, session, waiter, clock::since_boot());
                         return Ok(());
                     }
@@ -473,30 +473,6 @@ impl Seat {
             return Ok(false);
         }
         session.find_lock().await
-    }
-
-    /// The wait is over, and may have gone on for another request meanwhile, which is served from here on.
-    fn follow(entry: &Arc<Entry>, key: &mut Key, waiter: &mut Arc<Waiter>) {
-        if let Some((now, _, served)) = entry.state().line.answered() {
-            (*key, *waiter) = (now, served);
-        }
-    }
-
-    /// A request that waits at the server is not wanted any more: whether the wait goes on for the next.
-    fn pass_on(entry: &Arc<Entry>, key: Key, waiter: &Arc<Waiter>) -> Option<(Key, Arc<Waiter>)> {
-        let (next, holder) = {
-            let mut state = entry.state();
-            let served = state.line.served();
-            if let Some((now, _, waiter)) = served.filter(|(now, ..)| *now != key) {
-                // It fell back in line.
-                return Some((now, waiter));
-            }
-            let next = state.line.pass_wait_on(key, |next| next.waits_like(waiter));
-            (next, state.holder())
-        };
-        let (next, _, next_waiter) = next?;
-        waiter.settle_without(ErrorKind::Cancelled, holder);
-        Some((next, next_waiter))
     }
 
     /// `cancel`: `Ok` if the server has granted the lock meanwhile.

@@ -99,6 +99,16 @@ pub fn is_gone(pid: u32, start: u64) -> bool {
     }
 }
 
+/// A descriptor that becomes readable when that process ends; `None` if it has ended, or the system has none. What
+/// a pid means now is compared after it was opened, so that it is no later process.
+#[cfg(target_os = "linux")]
+pub fn end_of(pid: u32, start: u64) -> Option<std::os::fd::OwnedFd> {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = i32::try_from(pid).ok()?;
+    let end = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    (start_time(pid.unsigned_abs()) == Some(start)).then_some(end)
+}
+
 /// The command line of a process, as words; empty if unknown.
 pub fn arguments(pid: u32) -> Vec<String> {
     match fs::read(format!("/proc/{pid}/cmdline")) {

@@ -1,0 +1,207 @@
+//! What a person wants to know of a lock and its cluster, and whether the cluster keeps locks at all.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use rootlock::{LockOwner, LockState, Mode, State};
+use tokio::time::timeout;
+
+use super::cluster::{ANSWER, Cluster, Failed, OPEN, RANGE, STATUS, TXN};
+use super::keys::{self, Base, LockKeys, Record};
+use super::wire::{self, Answer, Operation, Value};
+use crate::fault::Fault;
+use crate::root::Found;
+
+const LOOK: &str = "look";
+const PROVE: &str = "prove_exclusion";
+
+/// Since then, no live lease is revoked by a leader that has stood still.
+const OLDEST: (u32, u32, u32) = (3, 5, 13);
+
+/// A lock and its cluster, without taking it.
+pub(crate) async fn ask(cluster: &Cluster, name: &str) -> Result<Found, Fault> {
+    let keys = LockKeys::of(&cluster.target, name);
+    let range = |key: Vec<u8>, range_end| wire::RangeRequest {
+        key,
+        range_end,
+        sort_order: wire::ASCEND,
+        sort_target: wire::BY_CREATE_REVISION,
+        ..Default::default()
+    };
+    let all = range(keys.all(), keys::end_of(&keys.all()));
+    let fault = |failed: Failed| failed.into_fault(LOOK);
+    let answer = cluster.call(LOOK, RANGE, all, ANSWER).await.map_err(fault)?;
+    let base = range(keys::base(&cluster.target), Vec::new());
+    let base = cluster.call(LOOK, RANGE, base, ANSWER).await.map_err(fault)?;
+    let base = base.kvs.first().and_then(|kv| Base::parse(&kv.value));
+    let (server, settings) = facts(cluster).await?;
+    let (state, terms) = state(&keys, &answer.kvs, base.as_ref());
+    let age = match answer.kvs.first() {
+        Some(kv) => age(cluster, kv.lease).await,
+        None => None,
+    };
+    Ok(Found { state: LockState { age, ..state }, terms, server, settings })
+}
+
+/// Since the last beat of a lease, in whole seconds.
+async fn age(cluster: &Cluster, id: i64) -> Option<Duration> {
+    let ask = wire::LeaseTimeToLiveRequest { id };
+    let answer = cluster.call(LOOK, super::cluster::LEASE_TIME_TO_LIVE, ask, ANSWER).await.ok()?;
+    let age = answer.granted_ttl.checked_sub(answer.ttl)?;
+    (answer.ttl >= 0).then(|| Duration::from_secs(u64::try_from(age).unwrap_or(0)))
+}
+
+/// Those who hold the lock are the first in line, and if that is a reader, all readers before the first writer.
+fn state(
+    keys: &LockKeys,
+    line: &[wire::KeyValue],
+    base: Option<&Base>,
+) -> (LockState, Option<(Duration, Duration)>) {
+    let line: Vec<_> = line
+        .iter()
+        .filter_map(|kv| Some((keys.mode(&kv.key)?, kv, Record::parse(&kv.value))))
+        .collect();
+    let first = line.first();
+    let holding = match first {
+        None => 0,
+        Some((Mode::Exclusive, ..)) => 1,
+        Some(_) => line.iter().take_while(|(mode, ..)| *mode == Mode::Shared).count(),
+    };
+    let owner = |(mode, _, record): &(Mode, &wire::KeyValue, Option<Record>)| LockOwner {
+        pid: record.as_ref().map_or(0, |record| record.process.pid),
+        mode: *mode,
+        command: record.as_ref().map(|record| record.process.command.clone()),
+        callers: None,
+    };
+    let state = match first {
+        None => State::Free,
+        Some((Mode::Exclusive, ..)) => State::Exclusive,
+        Some((Mode::Shared, ..)) => State::Shared,
+    };
+    let holder = first.and_then(|(mode, kv, record)| {
+        let token = base.and_then(|base| base.token(kv.create_revision));
+        Some(record.as_ref()?.holder(*mode, token))
+    });
+    let terms = first.and_then(|(_, _, record)| record.as_ref()?.terms);
+    let (holders, waiters) = line.split_at(holding);
+    let owners = |line: &[_]| Some(line.iter().map(owner).collect());
+    let state =
+        LockState { state, holder, age: None, holders: owners(holders), waiters: owners(waiters) };
+    (state, terms)
+}
+
+/// The version, and what else is worth knowing of the members.
+async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
+    let mut version = None;
+    let mut members = Vec::new();
+    let mut first = None;
+    for at in 0..cluster.size() {
+        let asking = cluster.call_at(at, OPEN, &STATUS, wire::StatusRequest {}, ANSWER);
+        match timeout(ANSWER, asking).await.unwrap_or_else(|_| Err(Fault::silent(OPEN).into())) {
+            Ok(status) => {
+                let size = status.db_size / (1 << 20);
+                let leader = if status.leader == 0 { ", without a leader" } else { "" };
+                members.push(format!("{} with {size} MiB{leader}", status.version));
+                version.get_or_insert(status.version);
+            }
+            Err(failed) => {
+                let fault = failed.into_fault(OPEN);
+                members.push(format!("away ({})", fault.words()));
+                first.get_or_insert(fault);
+            }
+        }
+    }
+    let Some(version) = version else { return Err(first.unwrap_or_else(|| Fault::silent(OPEN))) };
+    let warning = match number(&version) {
+        Some(it) if it < (3, 5, 23) || ((3, 6, 0)..(3, 6, 5)).contains(&it) => {
+            ", renews what it has revoked (mended in 3.5.23 and 3.6.5)"
+        }
+        _ => "",
+    };
+    let settings = format!("members: {}{warning}", members.join("; "));
+    Ok((format!("etcd {version}"), settings))
+}
+
+fn number(version: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = version.split(['.', '-', '+']).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// Whether the cluster is one that keeps locks: its version, and transactions as they are needed. What only looks like etcd may
+/// lack a part of them.
+pub(crate) async fn prove(cluster: &Cluster) -> Result<(), Fault> {
+    let (server, _) = facts(cluster).await?;
+    let version = server.trim_start_matches("etcd ");
+    if number(version).is_none_or(|version| version < OLDEST) {
+        let words = format!(
+            "this is {server}, whose leader may revoke live leases after it has stood still: 3.5.13 or later is needed"
+        );
+        return Err(Fault::new(PROVE, ErrorKind::Unsupported, words));
+    }
+    let proof = format!("{}/proof/", cluster.target.prefix).into_bytes();
+    let mut key = proof.clone();
+    key.extend(format!("{}-{:?}", std::process::id(), std::thread::current().id()).bytes());
+    let op = |operation| wire::RequestOp { request: Some(operation) };
+    let put = || {
+        let compare = wire::Compare {
+            target: wire::CREATE,
+            key: key.clone(),
+            value: Some(Value::CreateRevision(0)),
+            ..Default::default()
+        };
+        let put = wire::PutRequest { key: key.clone(), value: Vec::new(), lease: 0 };
+        let range = wire::RangeRequest {
+            key: key.clone(),
+            range_end: keys::end_of(&proof),
+            sort_order: wire::DESCEND,
+            sort_target: wire::BY_CREATE_REVISION,
+            limit: 2,
+            ..Default::default()
+        };
+        wire::TxnRequest {
+            compare: vec![compare],
+            success: vec![op(Operation::Put(put)), op(Operation::Range(range))],
+            failure: Vec::new(),
+        }
+    };
+    let delete = wire::TxnRequest {
+        success: vec![op(Operation::Delete(wire::DeleteRangeRequest { key: key.clone() }))],
+        ..Default::default()
+    };
+    let txn = async |request: wire::TxnRequest| {
+        let answer = cluster.call(PROVE, TXN, request, ANSWER).await;
+        answer.map_err(|failed| failed.into_fault(PROVE))
+    };
+    txn(delete.clone()).await?;
+    let (first, second) = (txn(put()).await?, txn(put()).await?);
+    let removed = txn(delete).await?;
+    let revision = first.header.map_or(0, |header| header.revision);
+    let sees_itself = match first.responses.get(1).and_then(|it| it.response.as_ref()) {
+        Some(Answer::Range(range)) => {
+            range.kvs.iter().any(|kv| kv.key == key && kv.create_revision == revision)
+        }
+        _ => false,
+    };
+    let was_there = matches!(
+        removed.responses.first().and_then(|it| it.response.as_ref()),
+        Some(Answer::Delete(answer)) if answer.deleted == 1
+    );
+    if first.succeeded && sees_itself && !second.succeeded && was_there {
+        return Ok(());
+    }
+    let words = "this server does not keep to its transactions: two might get a lock at once";
+    Err(Fault::new(PROVE, ErrorKind::Unsupported, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert_eq!(number("3.5.13"), Some((3, 5, 13)));
+        assert_eq!(number("3.6.0-rc.1"), Some((3, 6, 0)));
+        assert!(number("3.10.0").is_some_and(|version| version > OLDEST));
+        assert_eq!(number("four"), None);
+    }
+}

@@ -1,0 +1,407 @@
+//! The steps on the cluster, each one attempt; by the names of `docs/protocol-etcd.md`.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rootlock::{Holder, Mode};
+use tokio_stream::StreamExt;
+
+use super::cluster::{ANSWER, Cluster, Failed, RANGE, TXN, WATCH};
+use super::keys::{self, Base, LockKeys, Record};
+use super::session::{Known, SESSION, Session};
+use super::wire::{self, Answer, Operation, Value};
+use crate::fault::Fault;
+use crate::terms::Terms;
+
+const ENQUEUE: &str = "enqueue";
+const AWAIT: &str = "await";
+const LOOK: &str = "look";
+const RELEASE: &str = "release";
+
+/// A place in line at the cluster.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) session: Arc<Session>,
+    pub(super) key: Vec<u8>,
+    /// Its create revision.
+    pub(super) revision: i64,
+}
+
+/// Who is before somebody in line, and nearest.
+#[derive(Clone, Debug)]
+pub(super) struct Blocker {
+    pub(super) key: Vec<u8>,
+    pub(super) revision: i64,
+    pub(super) record: Option<Record>,
+    /// The revision of the answer that it stood in.
+    pub(super) seen_at: i64,
+}
+
+/// What `enqueue` or `look` found.
+pub(super) enum Stands {
+    First,
+    Behind(Blocker),
+    /// The key is gone, or was not put.
+    Gone,
+}
+
+fn range(key: Vec<u8>, end: Vec<u8>) -> wire::RangeRequest {
+    wire::RangeRequest { key, range_end: end, ..Default::default() }
+}
+
+fn under(prefix: Vec<u8>, sort_order: i32, limit: i64) -> wire::RangeRequest {
+    let end = keys::end_of(&prefix);
+    let sort_target = wire::BY_CREATE_REVISION;
+    wire::RangeRequest { sort_order, sort_target, limit, ..range(prefix, end) }
+}
+
+fn op(operation: Operation) -> wire::RequestOp {
+    wire::RequestOp { request: Some(operation) }
+}
+
+fn get(key: &[u8]) -> wire::RequestOp {
+    op(Operation::Range(range(key.to_vec(), Vec::new())))
+}
+
+fn put(key: &[u8], value: Vec<u8>, lease: i64) -> wire::RequestOp {
+    op(Operation::Put(wire::PutRequest { key: key.to_vec(), value, lease }))
+}
+
+fn delete(key: &[u8]) -> wire::RequestOp {
+    op(Operation::Delete(wire::DeleteRangeRequest { key: key.to_vec() }))
+}
+
+fn created_at(key: &[u8], revision: i64) -> wire::Compare {
+    let value = Some(Value::CreateRevision(revision));
+    wire::Compare { target: wire::CREATE, key: key.to_vec(), value, ..Default::default() }
+}
+
+fn changed_at(key: &[u8], revision: i64) -> wire::Compare {
+    let value = Some(Value::ModRevision(revision));
+    wire::Compare { target: wire::MOD, key: key.to_vec(), value, ..Default::default() }
+}
+
+/// The keys in the answer to the operation at this place.
+fn found(answer: &wire::TxnResponse, at: usize) -> &[wire::KeyValue] {
+    match answer.responses.get(at).and_then(|it| it.response.as_ref()) {
+        Some(Answer::Range(range)) => &range.kvs,
+        _ => &[],
+    }
+}
+
+fn revision(answer: &wire::TxnResponse) -> i64 {
+    answer.header.as_ref().map_or(0, |header| header.revision)
+}
+
+async fn txn(
+    cluster: &Cluster,
+    step: &'static str,
+    request: wire::TxnRequest,
+) -> Result<wire::TxnResponse, Failed> {
+    cluster.call(step, TXN, request, ANSWER).await
+}
+
+/// Reads `base`, makes it if it is missing, widens it, and raises it when the cluster was restored and the leases of the one
+/// before are over; if they may not be, returns how long they last.
+pub(super) async fn settle_base(
+    cluster: &Cluster,
+    terms: &Terms,
+    sat_out: bool,
+) -> Result<Option<Duration>, Fault> {
+    let key = keys::base(&cluster.target);
+    for _ in 0..3 {
+        let request = range(key.clone(), Vec::new());
+        let answer = cluster.call(SESSION, RANGE, request, ANSWER).await;
+        let answer = answer.map_err(|failed| failed.into_fault(SESSION))?;
+        let Some(header) = answer.header else { return Err(Fault::silent(SESSION)) };
+        let (base, at) = match answer.kvs.first() {
+            None => (Base::new(header.cluster_id, terms.stale), 0),
+            Some(kv) => {
+                let base = parse_base(cluster, &kv.value)?;
+                if base.cluster == header.cluster_id {
+                    return Ok(None);
+                }
+                if !sat_out {
+                    return Ok(Some(base.stale));
+                }
+                (base.raised(header.cluster_id, header.revision), kv.mod_revision)
+            }
+        };
+        let raise = wire::TxnRequest {
+            compare: vec![changed_at(&key, at)],
+            success: vec![put(&key, base.text(), 0)],
+            failure: Vec::new(),
+        };
+        txn(cluster, SESSION, raise).await.map_err(|failed| failed.into_fault(SESSION))?;
+        // Somebody else may have been first: what is there now counts.
+    }
+    Err(Fault::away(SESSION, ErrorKind::ResourceBusy, "somebody keeps changing the key base"))
+}
+
+fn parse_base(cluster: &Cluster, text: &[u8]) -> Result<Base, Fault> {
+    Base::parse(text).ok_or_else(|| {
+        let words = format!(
+            "the key {}/base can't be read: somebody has changed it; with tokens that must not fall, restore it, else \
+             delete it",
+            cluster.target.prefix
+        );
+        Fault::new(SESSION, ErrorKind::InvalidData, words)
+    })
+}
+
+/// Puts the number of a new session, and reads `base`.
+pub(super) async fn register(cluster: &Cluster, lease: i64, terms: &Terms) -> Result<Known, Fault> {
+    let key = super::session::key(cluster, lease);
+    let base_key = keys::base(&cluster.target);
+    let request = wire::TxnRequest {
+        compare: vec![created_at(&key, 0)],
+        success: vec![put(&key, Record::text(terms), lease), get(&base_key)],
+        // Arrived, and not answered, before.
+        failure: vec![get(&key), get(&base_key)],
+    };
+    let answer = txn(cluster, SESSION, request).await.map_err(|it| it.into_fault(SESSION))?;
+    let number_revision = match answer.succeeded {
+        true => revision(&answer),
+        false => found(&answer, 0).first().map_or(0, |kv| kv.mod_revision),
+    };
+    let cluster_id = answer.header.as_ref().map_or(0, |header| header.cluster_id);
+    let Some(kv) = found(&answer, 1).first() else {
+        return Err(Fault::away(SESSION, ErrorKind::NotFound, "somebody has deleted the key base"));
+    };
+    let base = parse_base(cluster, &kv.value)?;
+    if base.cluster != cluster_id {
+        let words = "the cluster was restored just now";
+        return Err(Fault::away(SESSION, ErrorKind::ConnectionReset, words));
+    }
+    Ok(Known { base, base_revision: kv.mod_revision, number_revision })
+}
+
+impl Session {
+    async fn txn(
+        &self,
+        step: &'static str,
+        request: wire::TxnRequest,
+    ) -> Result<wire::TxnResponse, Fault> {
+        match txn(&self.cluster, step, request).await {
+            Ok(answer) => {
+                self.hears(answer.header.as_ref());
+                if self.is_over() { Err(self.ended().await) } else { Ok(answer) }
+            }
+            Err(Failed::NoLease) => {
+                self.end("the cluster has ended the session's lease");
+                Err(self.ended().await)
+            }
+            Err(failed) => Err(failed.into_fault(step)),
+        }
+    }
+
+    /// `enqueue`: nothing if it does not wait, and somebody has the lock or waits for it. Asked again with the same key,
+    /// it puts nothing twice.
+    pub(super) async fn enqueue(
+        self: &Arc<Self>,
+        lock: &LockKeys,
+        key: &[u8],
+        mode: Mode,
+        waits: bool,
+    ) -> Result<Option<(Ticket, Stands)>, Fault> {
+        let base_key = keys::base(&self.cluster.target);
+        let session_key = super::session::key(&self.cluster, self.lease);
+        // Refused when others of this session cancel, or `base` is widened: each time something is learnt.
+        loop {
+            let Known { base, base_revision, number_revision } = self.known();
+            let excluding = lock.excluding(mode);
+            let mut request = wire::TxnRequest {
+                compare: vec![
+                    changed_at(&base_key, base_revision),
+                    changed_at(&session_key, number_revision),
+                    created_at(key, 0),
+                ],
+                success: vec![
+                    put(key, Record::text(&self.terms), self.lease),
+                    op(Operation::Range(under(excluding.clone(), wire::DESCEND, 2))),
+                ],
+                failure: vec![get(&base_key), get(&session_key), get(key)],
+            };
+            let wider = Base { stale: self.terms.stale, ..base };
+            let widens = wider.stale > base.stale;
+            if widens {
+                request.success.push(put(&base_key, wider.text(), 0));
+            }
+            if !waits {
+                // Nobody has the lock or waits for it: all keys there, if there are any, would be from the beginning.
+                let nobody = wire::Compare {
+                    range_end: keys::end_of(&excluding),
+                    ..created_at(&excluding, 0)
+                };
+                request.compare.push(nobody);
+            }
+            let answer = self.txn(ENQUEUE, request).await?;
+            if answer.succeeded {
+                let revision = revision(&answer);
+                if widens {
+                    self.learn(|known| {
+                        if revision > known.base_revision {
+                            (known.base, known.base_revision) = (wider, revision);
+                        }
+                    });
+                }
+                let ticket = Ticket { session: Arc::clone(self), key: key.to_vec(), revision };
+                let before = found(&answer, 1).iter().find(|kv| kv.create_revision < revision);
+                let stands =
+                    before.map_or(Stands::First, |kv| Stands::Behind(Blocker::of(kv, revision)));
+                return Ok(Some((ticket, stands)));
+            }
+            if let Some(kv) = found(&answer, 2).first() {
+                let revision = kv.create_revision;
+                let ticket = Ticket { session: Arc::clone(self), key: key.to_vec(), revision };
+                let stands = self.look(lock, &ticket, mode).await?;
+                return Ok(Some((ticket, stands)));
+            }
+            let (Some(base), Some(number)) = (found(&answer, 0).first(), found(&answer, 1).first())
+            else {
+                self.end("somebody has deleted the session's key, or base");
+                return Err(self.ended().await);
+            };
+            if (base.mod_revision, number.mod_revision) == (base_revision, number_revision) {
+                // Both were as known: somebody is there.
+                return Ok(None);
+            }
+            let text = parse_base(&self.cluster, &base.value)?;
+            if text.cluster != self.known().base.cluster {
+                self.end("the cluster was restored, or replaced");
+                return Err(self.ended().await);
+            }
+            self.learn(|known| {
+                if base.mod_revision > known.base_revision {
+                    (known.base, known.base_revision) = (text, base.mod_revision);
+                }
+                known.number_revision = known.number_revision.max(number.mod_revision);
+            });
+        }
+    }
+
+    /// `look`: where a ticket stands.
+    pub(super) async fn look(
+        &self,
+        lock: &LockKeys,
+        ticket: &Ticket,
+        mode: Mode,
+    ) -> Result<Stands, Fault> {
+        let mut before = under(lock.excluding(mode), wire::DESCEND, 1);
+        before.max_create_revision = ticket.revision - 1;
+        let request = wire::TxnRequest {
+            compare: Vec::new(),
+            success: vec![get(&ticket.key), op(Operation::Range(before))],
+            failure: Vec::new(),
+        };
+        let answer = self.txn(LOOK, request).await?;
+        let own = found(&answer, 0).first();
+        if own.is_none_or(|kv| kv.create_revision != ticket.revision) {
+            return Ok(Stands::Gone);
+        }
+        let before = found(&answer, 1).first();
+        let seen_at = revision(&answer);
+        Ok(before.map_or(Stands::First, |kv| Stands::Behind(Blocker::of(kv, seen_at))))
+    }
+
+    /// Who has the lock.
+    pub(super) async fn holder(&self, lock: &LockKeys) -> Option<Holder> {
+        let request = under(lock.all(), wire::ASCEND, 1);
+        let answer = self.cluster.call(LOOK, RANGE, request, ANSWER).await.ok()?;
+        let kv = answer.kvs.first()?;
+        let record = Record::parse(&kv.value)?;
+        let token = self.known().base.token(kv.create_revision);
+        Some(record.holder(lock.mode(&kv.key)?, token))
+    }
+
+    /// The token of a grant.
+    pub(super) fn token(&self, ticket: &Ticket) -> Result<u64, Fault> {
+        self.known().base.token(ticket.revision).ok_or_else(|| {
+            let words = "the key base is beyond what a token can be: somebody has changed it";
+            Fault::new(ENQUEUE, ErrorKind::InvalidData, words)
+        })
+    }
+
+    /// `await`: until one of these keys is gone. From the revision after the one that was read, so that nothing is missed,
+    /// and nothing waits for the server's next round.
+    pub(super) async fn watch(&self, keys: &[&[u8]], seen_at: i64) -> Result<(), Fault> {
+        let creates: Vec<_> = keys
+            .iter()
+            .map(|key| wire::WatchRequest {
+                action: Some(wire::WatchAction::Create(wire::WatchCreateRequest {
+                    key: key.to_vec(),
+                    start_revision: seen_at + 1,
+                    filters: vec![wire::NO_PUT],
+                })),
+            })
+            .collect();
+        // The end of the requests would be the end of the watch.
+        let requests = tokio_stream::iter(creates).chain(tokio_stream::pending());
+        let at = self.cluster.current();
+        let fault = |failed: Failed| {
+            self.cluster.turn_from(at);
+            failed.into_fault(AWAIT)
+        };
+        let opening = self.cluster.stream_at(at, AWAIT, &WATCH, requests);
+        let mut events = opening.await.map_err(fault)?;
+        loop {
+            let Ok(Some(told)) = events.message().await else {
+                return Err(fault(Fault::silent(AWAIT).into()));
+            };
+            self.hears(told.header.as_ref());
+            if told.canceled {
+                // Compacted, or without a leader.
+                let words = "the member has ended the watch";
+                let ended = Fault::away(AWAIT, ErrorKind::ConnectionReset, words);
+                return Err(match told.compact_revision {
+                    0 => fault(ended.into()),
+                    _ => ended,
+                });
+            }
+            if told.events.iter().any(|event| event.kind == 1) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `release`, and `cancel` of what was answered.
+    pub(super) async fn release(&self, ticket: &Ticket) -> Result<(), Fault> {
+        self.remove(&ticket.key, ticket.revision).await
+    }
+
+    /// `bury`: a waiter has seen that whoever put this key has ended.
+    pub(super) async fn bury(&self, blocker: &Blocker) -> Result<(), Fault> {
+        self.remove(&blocker.key, blocker.revision).await
+    }
+
+    async fn remove(&self, key: &[u8], revision: i64) -> Result<(), Fault> {
+        let request = wire::TxnRequest {
+            compare: vec![created_at(key, revision)],
+            success: vec![delete(key)],
+            failure: Vec::new(),
+        };
+        self.txn(RELEASE, request).await.map(drop)
+    }
+
+    /// `cancel` of an `enqueue` that is unanswered: it changes nothing if it comes later.
+    pub(super) async fn cancel(&self, key: &[u8]) -> Result<(), Fault> {
+        let session_key = super::session::key(&self.cluster, self.lease);
+        let request = wire::TxnRequest {
+            compare: Vec::new(),
+            success: vec![delete(key), put(&session_key, Record::text(&self.terms), self.lease)],
+            failure: Vec::new(),
+        };
+        let answer = self.txn(RELEASE, request).await?;
+        let revision = revision(&answer);
+        self.learn(|known| known.number_revision = known.number_revision.max(revision));
+        Ok(())
+    }
+}
+
+impl Blocker {
+    fn of(kv: &wire::KeyValue, seen_at: i64) -> Self {
+        let record = Record::parse(&kv.value);
+        Self { key: kv.key.clone(), revision: kv.create_revision, record, seen_at }
+    }
+}

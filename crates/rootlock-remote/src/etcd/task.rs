@@ -1,0 +1,546 @@
+//! The task of an entry on etcd: serves the first in line, from `enqueue` to `confirm`.
+
+use std::io::ErrorKind as IoErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rootlock::ErrorKind;
+use rootlock_protocol::holder::Process;
+use rootlock_sys::{clock, process};
+use tokio::time::{sleep, timeout};
+
+use super::Cluster;
+use super::keys::LockKeys;
+use super::session::{Opened, Session};
+use super::steps::{Blocker, Stands, Ticket};
+use crate::entry::{Entry, Waiter};
+use crate::fault::Fault;
+use crate::line::Key;
+use crate::lock::{Lease, Lock};
+use rootlock::LostReason;
+
+/// How long a session is kept that nobody needs: programs that lock again and again make no new one.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a cancelled request waits for an answer: members that answer have done so.
+const GIVE_UP: Duration = Duration::from_millis(100);
+
+/// How long a release may take before its user goes on without the answer.
+const RELEASE: Duration = Duration::from_secs(1);
+
+/// A lock that is held for longer than this is watched.
+const SETTLED: Duration = Duration::from_millis(20);
+
+/// Pauses while the cluster is away: from, and to.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+struct Seat {
+    cluster: Arc<Cluster>,
+    keys: LockKeys,
+    /// The last one that was used.
+    session: Option<Arc<Session>>,
+}
+
+/// Why a request is not served any more.
+enum Stop {
+    /// It is not wanted, and nothing of it is left.
+    Unwanted,
+    /// It does not wait, and the lock is held.
+    Held,
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+pub(crate) async fn run(entry: Arc<Entry>, cluster: Arc<Cluster>) {
+    let keys = LockKeys::of(&cluster.target, &entry.name);
+    let mut seat = Seat { cluster, keys, session: None };
+    loop {
+        if let Some((key, _, waiter)) = entry.claim() {
+            seat.serve(&entry, key, waiter).await;
+            continue;
+        }
+        entry.tell_waiting();
+        let rests = entry.state().line.is_empty();
+        let lingers = if seat.session.is_some() { LINGER } else { Duration::ZERO };
+        tokio::select! { biased;
+            () = entry.wake.notified() => {}
+            () = sleep(lingers), if rests => {
+                let mut state = entry.state();
+                if state.line.is_empty() {
+                    state.running = false;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A lease was released by its user: its key goes.
+pub(crate) async fn release(lease: Arc<Lease>) {
+    give_back(&lease).await;
+    lease.entry.has_ended(lease.key);
+    lease.tell_released();
+}
+
+/// A lease was lost: if only by this process's own clock, its key is still there.
+pub(crate) async fn give_back(lease: &Arc<Lease>) {
+    let Some(ticket) = &lease.ticket else { return };
+    ticket.session.has_ended(lease.key);
+    remove(ticket).await;
+}
+
+/// Deletes a key. If no member answers in time, it goes on in the background until one does or the session is over.
+async fn remove(ticket: &Ticket) {
+    let ticket = ticket.clone();
+    let session = Arc::clone(&ticket.session);
+    let removing =
+        until_answered(Arc::clone(&session), async move || ticket.session.release(&ticket).await);
+    let mut removing = Box::pin(removing);
+    if timeout(RELEASE, removing.as_mut()).await.is_err() {
+        session.spawn(removing);
+    }
+}
+
+/// Repeats a step until it is answered, or the session is over, and with it all keys.
+async fn until_answered(session: Arc<Session>, step: impl AsyncFn() -> Result<(), Fault>) {
+    let mut pause = BACKOFF.0;
+    while let Err(fault) = step().await {
+        // What does not pass would not at the next attempt either: the session's end must do.
+        if !fault.passes || session.is_over() {
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+impl Seat {
+    /// Serves the first in line until it is granted, or fails.
+    async fn serve(&mut self, entry: &Arc<Entry>, key: Key, waiter: Arc<Waiter>) {
+        let (mut key, mut waiter) = (key, waiter);
+        let mut away = Away::default();
+        loop {
+            let had_session = self.session.as_ref().is_some_and(|session| !session.is_over());
+            let fault = match self.acquire(entry, &mut key, &mut waiter, &mut away).await {
+                Ok((ticket, token, moment)) => {
+                    grant(entry, key, &waiter, ticket, token, moment).await;
+                    return;
+                }
+                Err(Stop::Unwanted) => {
+                    entry.state().line.failed(key);
+                    let holder = entry.state().holder();
+                    waiter.settle_without(ErrorKind::Cancelled, holder);
+                    return;
+                }
+                Err(Stop::Held) => {
+                    entry.state().line.failed(key);
+                    let holder = entry.state().holder();
+                    waiter.is_told_that_it_waits(holder.as_ref());
+                    waiter.settle_without(ErrorKind::Held, holder);
+                    return;
+                }
+                Err(Stop::Fault(fault)) => fault,
+            };
+            // Whoever tries again does not wait at the cluster meanwhile.
+            entry.follow(&mut key, &mut waiter);
+            if !fault.passes || !(had_session || waiter.waits && waiter.has_waited()) {
+                entry.state().line.failed(key);
+                waiter.settle_fault(&fault);
+                return;
+            }
+            entry.state().line.is_held_up(key);
+            away.pause(entry, key, &waiter, &fault).await;
+        }
+    }
+
+    async fn session(&mut self, entry: &Arc<Entry>, waiter: &Waiter) -> Result<Opened, Fault> {
+        if let Some(session) = &self.session
+            && session.terms == waiter.terms
+            && !session.is_over()
+        {
+            return Ok(Opened::Session(Arc::clone(session)));
+        }
+        Session::of(&entry.runtime, &self.cluster, &waiter.terms, false).await
+    }
+
+    /// `session`, after a quarantine if there is one.
+    async fn open(
+        &mut self,
+        entry: &Arc<Entry>,
+        key: Key,
+        waiter: &Arc<Waiter>,
+    ) -> Result<Arc<Session>, Stop> {
+        if !entry.is_wanted(key) {
+            return Err(Stop::Unwanted);
+        }
+        let opened = tokio::select! { biased;
+            opened = self.session(entry, waiter) => opened?,
+            () = entry.unwanted(key) => return Err(Stop::Unwanted),
+        };
+        let session = match opened {
+            Opened::Session(session) => session,
+            Opened::Quarantine(left) => {
+                self.quarantine(entry, key, waiter, left).await?;
+                let opening = Session::of(&entry.runtime, &self.cluster, &waiter.terms, true);
+                let opened = tokio::select! { biased;
+                    opened = opening => opened?,
+                    () = entry.unwanted(key) => return Err(Stop::Unwanted),
+                };
+                let Opened::Session(session) = opened else {
+                    let words = "the cluster was restored again";
+                    return Err(Fault::away("session", IoErrorKind::ConnectionReset, words).into());
+                };
+                session
+            }
+        };
+        self.session = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// `quarantine`: leases of the cluster before may be alive.
+    async fn quarantine(
+        &self,
+        entry: &Arc<Entry>,
+        key: Key,
+        waiter: &Arc<Waiter>,
+        left: Duration,
+    ) -> Result<(), Stop> {
+        if !waiter.waits {
+            return Err(Stop::Held);
+        }
+        entry.state().line.is_held_up(key);
+        let words = format!("a lease may last for {left:?} more");
+        let fault = Fault::away("quarantine", IoErrorKind::TimedOut, words);
+        waiter.warn(
+            "the cluster was restored, and holders may not know: sitting out their leases",
+            &fault,
+        );
+        entry.tell_waiting();
+        // On the clock that stands still in sleep: what it has counted has passed for everybody.
+        let until = clock::awake() + left;
+        loop {
+            let left = until.saturating_sub(clock::awake());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::select! { biased;
+                () = entry.wake.notified() => {}
+                () = sleep(left) => {}
+            }
+            if !entry.is_wanted(key) {
+                return Err(Stop::Unwanted);
+            }
+            entry.tell_waiting();
+        }
+    }
+
+    /// From `session` to `confirm`: the place in line, the token, and the moment that the lease counts from.
+    async fn acquire(
+        &mut self,
+        entry: &Arc<Entry>,
+        key: &mut Key,
+        waiter: &mut Arc<Waiter>,
+        away: &mut Away,
+    ) -> Result<(Ticket, u64, Duration), Stop> {
+        let session = self.open(entry, *key, waiter).await?;
+        loop {
+            let (ticket, stands) = self.enqueue(entry, *key, waiter, &session, away).await?;
+            let first = match stands {
+                Stands::First => true,
+                stands => self.wait(entry, key, waiter, &ticket, stands, away).await?,
+            };
+            if !first {
+                // Its key is gone, and the session is not.
+                let fault =
+                    Fault::away("look", IoErrorKind::NotFound, "somebody has deleted the key");
+                waiter.warn("lost the place in line, and waits at its end", &fault);
+                continue;
+            }
+            let confirming = tokio::select! { biased;
+                moment = session.confirm() => moment.map_err(Stop::from),
+                () = entry.unwanted(*key) => Err(Stop::Unwanted),
+            };
+            entry.follow(key, waiter);
+            match confirming.and_then(|moment| Ok((session.token(&ticket)?, moment))) {
+                Ok((token, moment)) => return Ok((ticket, token, moment)),
+                Err(stop) => {
+                    remove(&ticket).await;
+                    return Err(stop);
+                }
+            }
+        }
+    }
+
+    /// `enqueue`, until it is answered.
+    async fn enqueue(
+        &self,
+        entry: &Arc<Entry>,
+        key: Key,
+        waiter: &Arc<Waiter>,
+        session: &Arc<Session>,
+        away: &mut Away,
+    ) -> Result<(Ticket, Stands), Stop> {
+        let own = self.keys.own(waiter.mode, session.lease, session.next_number());
+        loop {
+            let asking = session.enqueue(&self.keys, &own, waiter.mode, waiter.waits);
+            let mut asking = std::pin::pin!(asking);
+            let answer = tokio::select! { biased;
+                answer = &mut asking => Some(answer),
+                () = entry.unwanted(key) => timeout(GIVE_UP, asking).await.ok(),
+            };
+            let fault = match answer {
+                Some(Ok(Some((ticket, stands)))) if entry.is_wanted(key) => {
+                    return Ok((ticket, stands));
+                }
+                Some(Ok(Some((ticket, _)))) => {
+                    remove(&ticket).await;
+                    return Err(Stop::Unwanted);
+                }
+                Some(Ok(None)) => {
+                    let holder = session.holder(&self.keys).await;
+                    entry.state().holder = holder;
+                    return Err(Stop::Held);
+                }
+                Some(Err(fault)) => fault,
+                None => Fault::silent("enqueue"),
+            };
+            let is_over = session.is_over();
+            if !is_over && (!fault.passes || !waiter.waits || !entry.is_wanted(key)) {
+                // It may yet arrive.
+                let (session, own) = (Arc::clone(session), own.clone());
+                let cancelling = Arc::clone(&session);
+                session.spawn(until_answered(Arc::clone(&session), async move || {
+                    cancelling.cancel(&own).await
+                }));
+            }
+            if !entry.is_wanted(key) {
+                return Err(Stop::Unwanted);
+            }
+            if is_over || !fault.passes || !waiter.waits {
+                return Err(fault.into());
+            }
+            away.pause(entry, key, waiter, &fault).await;
+        }
+    }
+
+    /// `await` and `look`, until nobody is before it: `false` if its key is gone.
+    async fn wait(
+        &self,
+        entry: &Arc<Entry>,
+        key: &mut Key,
+        waiter: &mut Arc<Waiter>,
+        ticket: &Ticket,
+        stands: Stands,
+        away: &mut Away,
+    ) -> Result<bool, Stop> {
+        let session = &ticket.session;
+        entry.state().line.waits(*key);
+        let mut stands = stands;
+        let mut told = false;
+        loop {
+            let blocker = match stands {
+                Stands::First => return Ok(true),
+                Stands::Gone => return Ok(false),
+                Stands::Behind(blocker) => blocker,
+            };
+            let telling = async {
+                if !told {
+                    let holder = session.holder(&self.keys).await;
+                    entry.state().holder = holder;
+                }
+                told = true;
+                entry.tell_waiting();
+                std::future::pending::<()>().await;
+            };
+            let watched = [ticket.key.as_slice(), &blocker.key];
+            let watching = session.watch(&watched, blocker.seen_at);
+            let burying = bury(session, &blocker);
+            let (mut telling, mut watching, mut burying) =
+                (Box::pin(telling), Box::pin(watching), Box::pin(burying));
+            let looking = sleep(session.terms.heartbeat);
+            let mut looking = std::pin::pin!(looking);
+            let fault = loop {
+                tokio::select! { biased;
+                    told = &mut watching => break told.err(),
+                    () = &mut burying => break None,
+                    fault = session.ended() => return Err(fault.into()),
+                    () = entry.wake.notified() => {}
+                    // A member that stands still tells nothing either.
+                    () = &mut looking => break None,
+                    () = &mut telling => {}
+                }
+                if entry.is_wanted(*key) {
+                    // Somebody has joined, who waits too.
+                    entry.tell_waiting();
+                } else if let Some((next, next_waiter)) = entry.pass_on(*key, waiter) {
+                    (*key, *waiter) = (next, next_waiter);
+                } else {
+                    remove(ticket).await;
+                    return Err(Stop::Unwanted);
+                }
+            };
+            drop((telling, watching, burying));
+            if let Some(fault) = fault {
+                away.pause(entry, *key, waiter, &fault).await;
+            }
+            stands = loop {
+                match session.look(&self.keys, ticket, waiter.mode).await {
+                    Ok(stands) => {
+                        away.is_back();
+                        break stands;
+                    }
+                    Err(fault) if session.is_over() || !fault.passes => return Err(fault.into()),
+                    Err(fault) => away.pause(entry, *key, waiter, &fault).await,
+                }
+                if !entry.is_wanted(*key)
+                    && entry.state().line.served().is_none_or(|(now, ..)| now == *key)
+                {
+                    remove(ticket).await;
+                    return Err(Stop::Unwanted);
+                }
+            };
+        }
+    }
+}
+
+/// The cluster is away: pauses that get longer, and one message.
+#[derive(Default)]
+struct Away {
+    pause: Option<Duration>,
+    warned: bool,
+}
+
+impl Away {
+    fn is_back(&mut self) {
+        self.pause = None;
+    }
+
+    async fn pause(&mut self, entry: &Arc<Entry>, key: Key, waiter: &Arc<Waiter>, fault: &Fault) {
+        let pause = self.pause.unwrap_or(BACKOFF.0);
+        self.pause = Some((pause * 2).min(BACKOFF.1));
+        // One member less is no news.
+        if pause > BACKOFF.0 && !std::mem::replace(&mut self.warned, true) {
+            waiter.warn("the server is away, trying again", fault);
+        }
+        tokio::select! { biased;
+            () = entry.unwanted(key) => {}
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+async fn grant(
+    entry: &Arc<Entry>,
+    key: Key,
+    waiter: &Arc<Waiter>,
+    ticket: Ticket,
+    token: u64,
+    moment: Duration,
+) {
+    let session = Arc::clone(&ticket.session);
+    let lease = {
+        let mut state = entry.state();
+        let refreshed = &session.refreshed;
+        let lease = state.line.granted(key).then(|| {
+            let lease = Lease::new(entry, waiter, token, moment, refreshed);
+            Arc::new(lease.by(ticket.clone()))
+        });
+        if let Some(lease) = &lease {
+            state.leases.insert(key, Arc::clone(lease));
+        }
+        lease
+    };
+    match lease {
+        Some(lease) => {
+            let watched = Arc::downgrade(&lease);
+            waiter.settle(Ok(Lock { lease: Arc::clone(&lease) }));
+            session.carries(&lease);
+            drop(lease);
+            session.spawn(watch_held(watched));
+        }
+        // Given back before its user is told.
+        None => {
+            remove(&ticket).await;
+            let holder = entry.state().holder();
+            waiter.settle_without(ErrorKind::Cancelled, holder);
+        }
+    }
+}
+
+/// Tells at once if somebody deletes the key of a lock that is held for longer than a moment.
+async fn watch_held(lease: std::sync::Weak<Lease>) {
+    sleep(SETTLED).await;
+    let mut seen_at = None;
+    let mut pause = BACKOFF.0;
+    loop {
+        let Some((ticket, heartbeat)) = lease.upgrade().and_then(|lease| {
+            lease.is_held().then(|| (lease.ticket.clone(), lease.terms.heartbeat))
+        }) else {
+            return;
+        };
+        let Some(ticket) = ticket else { return };
+        let from = *seen_at.get_or_insert(ticket.revision);
+        let watched = [ticket.key.as_slice()];
+        let watching = ticket.session.watch(&watched, from);
+        let mut watching = std::pin::pin!(watching);
+        let told = loop {
+            tokio::select! { biased;
+                told = &mut watching => break told,
+                _ = ticket.session.ended() => return,
+                // Nothing tells this task that its lock was released.
+                () = sleep(heartbeat) => {}
+            }
+            if lease.upgrade().is_none_or(|lease| !lease.is_held()) {
+                return;
+            }
+        };
+        match told {
+            Ok(()) => {
+                if let Some(lease) = lease.upgrade() {
+                    lease.lose(LostReason::Hijacked);
+                }
+                return;
+            }
+            Err(fault) if fault.passes => sleep(pause).await,
+            // The session's beats are all that is left to tell.
+            Err(_) => return,
+        }
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+/// `bury`: on the same host and boot, whoever waits sees that a process has ended, and need not wait for its lease.
+async fn bury(session: &Session, blocker: &Blocker) {
+    let Some(record) = blocker.record.as_ref().filter(|record| !record.own) else {
+        return std::future::pending().await;
+    };
+    let Process { pid, start, .. } = record.process;
+    if !record.process.is_neighbour() || start == 0 {
+        return std::future::pending().await;
+    }
+    until_gone(pid, start, session.terms.heartbeat).await;
+    // If nobody answers, the next look comes soon enough.
+    let _ = session.bury(blocker).await;
+}
+
+/// Until that process has ended. Where the system tells nobody, it is looked after so often.
+async fn until_gone(pid: u32, start: u64, every: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Some(end) = process::end_of(pid, start) {
+        #[expect(deprecated, reason = "for types that may change their descriptor: this one can't")]
+        let end = tokio::io::unix::AsyncFd::new(end);
+        if let Ok(end) = end
+            && end.readable().await.is_ok()
+        {
+            return;
+        }
+    }
+    while !process::is_gone(pid, start) {
+        sleep(every).await;
+    }
+}
