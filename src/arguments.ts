@@ -92,7 +92,7 @@ function meant(name: string): string | undefined {
   return option ? `'options.${option}'` : MEANT.get(name)
 }
 
-const SERVER = /^(?:postgres|postgresql):\/\//i
+const SERVER = /^(?:postgres|postgresql|etcd):\/\//i
 
 /** Whether it is the URL of a server, which only `openRoot` takes. */
 export function isServerUrl(value: unknown): value is string | URL {

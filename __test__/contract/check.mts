@@ -27,12 +27,12 @@ interface Claim {
   run: (stage: Stage) => Promise<void>
 }
 
-/** The server to check the claims on, by a URL without `root`, instead of in directories. */
+/** The server to check the claims on, by a URL with ROOT in a root's place, instead of in directories. */
 const server = process.env['ROOTLOCK_CONTRACT_SERVER']
 
 /** What a place names. */
 export const open = (place: string): Promise<string | Root> =>
-  place.startsWith('postgres:') ? openRoot(place) : Promise.resolve(place)
+  /^(?:postgres|etcd):/.test(place) ? openRoot(place) : Promise.resolve(place)
 
 export type Runtime = 'node' | 'bun' | 'deno'
 
@@ -73,7 +73,7 @@ async function attempt(index: number, run: Claim['run']): Promise<Error | undefi
   ]
   const later: Later = (more) => undo.unshift(async () => more())
   try {
-    const place = server === undefined ? directory : `${server}?root=claim-${process.pid}-${index}`
+    const place = server === undefined ? directory : server.replace('ROOT', `claim-${process.pid}-${index}`)
     const root = await open(place)
     later(() => typeof root === 'string' || root.close())
     await inTime('the claim ends', run({ root, place, directory, later }))

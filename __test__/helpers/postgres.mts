@@ -4,14 +4,13 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { appendFile, chmod, chown, mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 import { eventually, inTime } from './eventually.mjs'
-import type { Program } from './needing.mjs'
+import type { Missing } from './needing.mjs'
+import { addon, freePort, type Locks, type TestServer } from './test-server.mjs'
 
 const execute = promisify(execFile)
 
@@ -31,15 +30,8 @@ function binaries(): string | undefined {
   )
 }
 
-const addon = readdirSync(fileURLToPath(new URL('../../../', import.meta.url))).some((name) =>
-  name.startsWith(`rootlock-remote.${process.platform}-${process.arch}`)
-)
-
 /** What is missing for a server and its roots, if something is. */
-export const postgres: Program | false =
-  bin === undefined
-    ? { program: 'PostgreSQL' }
-    : !addon && { program: 'the binding of @rootlock/remote (npm run build:remote)' }
+export const postgres: Missing = bin === undefined ? { program: 'PostgreSQL' } : addon
 
 /** It refuses to run as the superuser. */
 const asSuperuser = process.getuid?.() === 0
@@ -66,7 +58,8 @@ function line(uid: number | undefined, ...command: string[]): [string, string[]]
 export const ROLE = 'app'
 export const PASSWORD = 'p@ss/word? 100%'
 
-export class Server {
+export class Server implements TestServer {
+  readonly name = 'PostgreSQL'
   readonly folder: string
   readonly port: number
   readonly #uid: number | undefined
@@ -198,8 +191,7 @@ export class Server {
     return `postgres://${ROLE}@/${ROLE}?host=${host}&port=${this.port}&root=${root}`
   }
 
-  /** How many sessions have a lock, and how many wait for one. */
-  async locks(): Promise<{ held: number; waiting: number }> {
+  async locks(): Promise<Locks> {
     const rows = await this.sql(
       "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted) FROM pg_locks WHERE locktype = 'advisory'"
     )
@@ -213,13 +205,10 @@ export class Server {
       "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
     )
   }
-}
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  async disturb(): Promise<void> {
+    await this.sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rootlock' ORDER BY random() LIMIT 1"
+    )
+  }
 }

@@ -1,30 +1,61 @@
-// Roots on a server that a test file shares.
+// Roots on servers that a test file shares.
 
 import { randomUUID } from 'node:crypto'
 
 import test, { type ExecutionContext } from 'ava'
 import { openRoot, type Root } from 'rootlock'
 
-import { needing } from './needing.mjs'
+import { Cluster, etcd } from './etcd.mjs'
+import { needing, type Missing } from './needing.mjs'
 import { postgres, Server } from './postgres.mjs'
+import type { TestServer } from './test-server.mjs'
 
-/** Declares tests that need PostgreSQL; of one file one after the other, because some restart the server. */
-export const onPostgres = needing(test.serial, postgres)
+type Run<S> = (t: ExecutionContext, server: S) => Promise<void> | void
 
-/** Starts a server for the tests of this file, and removes it after them. */
-export function sharedServer(settings?: string[]): () => Server {
-  let server: Server | undefined
-  if (!postgres) {
-    test.before(async () => {
-      server = await Server.start(settings)
-    })
-    test.after.always(() => server?.remove())
+/** Declares a test, which gets a server that those of its file share. */
+export type Declare<S> = (title: string, run: Run<S>) => void
+
+/** Of one file one after the other, because some restart the server. */
+function on<S extends TestServer>(start: () => Promise<S>, missing: Missing): Declare<S> {
+  const declare = needing(test.serial, missing)
+  return (title, run) => declare(title, async (t) => run(t, await start()))
+}
+
+/** Declares tests on PostgreSQL, on etcd, and on both. */
+export function servers(settings?: string[]): {
+  onPostgres: Declare<Server>
+  onEtcd: Declare<Cluster>
+  onServers: Declare<TestServer>
+} {
+  const all: TestServer[] = []
+  const shared = <S extends TestServer>(start: () => Promise<S>) => {
+    let starting: Promise<S> | undefined
+    return () =>
+      (starting ??= start().then((server) => {
+        all.push(server)
+        return server
+      }))
   }
-  return () => server!
+  test.after.always(async () => {
+    for (const server of all) await server.remove()
+  })
+  const onPostgres = on(
+    shared(() => Server.start(settings)),
+    postgres
+  )
+  const onEtcd = on(
+    shared(() => Cluster.start()),
+    etcd
+  )
+  const onServers: Declare<TestServer> = (title, run) => {
+    onPostgres(`${title}: on PostgreSQL`, run)
+    onEtcd(`${title}: on etcd`, run)
+  }
+  return { onPostgres, onEtcd, onServers }
 }
 
 /** The URL of a root of the test's own. */
-export const freshUrl = (server: Server): string => server.url(`test-${randomUUID()}`)
+export const freshUrl = (server: TestServer): string => server.url(`test-${randomUUID()}`)
 
 /** Opens it until the test ends. */
 export async function opened(t: ExecutionContext, url: string): Promise<Root> {

@@ -3,11 +3,13 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 
+import test from 'ava'
+
 import { child } from '../helpers/child.mjs'
 import { eventually } from '../helpers/eventually.mjs'
-import { freshUrl, onPostgres, sharedServer } from '../helpers/server-root.mjs'
+import { freshUrl, servers } from '../helpers/server-root.mjs'
 
-const server = sharedServer()
+const { onServers } = servers()
 
 const PROCESSES = 5
 const TERMS = { heartbeatMs: 300, staleMs: 1_500 }
@@ -18,11 +20,6 @@ interface Hold {
   to: number
   token: number
 }
-
-const END_ONE = `
-  SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-  WHERE application_name = 'rootlock' ORDER BY random() LIMIT 1`
-const LOCKS = `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'`
 
 const hold = (shared: boolean, from: number, to: number, token: number): Hold => ({
   shared,
@@ -53,11 +50,11 @@ function violations(holds: Hold[]): string[] {
   return found
 }
 
-onPostgres(
+onServers(
   'never two together, whatever happens to processes, sessions and the server',
-  async (t) => {
+  async (t, server) => {
     t.timeout(180_000)
-    const url = freshUrl(server())
+    const url = freshUrl(server)
     const crowd = Array.from({ length: PROCESSES }, (_, index) =>
       child(t, 'server-crowd', { url, seed: 1 + index * 7_919, lanes: 3, options: TERMS })
     )
@@ -70,9 +67,9 @@ onPostgres(
         await pause(index % 2 ? 400 : 2_000)
         member.thaw()
       },
-      () => server().sql(END_ONE),
-      () => server().sql(END_ONE),
-      (index: number) => server().restart(index % 2 ? 'fast' : 'immediate')
+      () => server.disturb(),
+      () => server.disturb(),
+      (index: number) => server.restart(index % 2 ? 'fast' : 'immediate')
     ]
     for (let index = 0; index < 12; index++) {
       await pause(300)
@@ -85,11 +82,14 @@ onPostgres(
     t.log(`${holds.length} holds`)
     t.true(holds.length > 100)
     t.deepEqual(violations(holds), [])
-    await eventually('nothing is locked', async () => (await server().sql(LOCKS)) === '0')
+    await eventually('nothing is locked', async () => {
+      const { held, waiting } = await server.locks()
+      return held + waiting === 0
+    })
   }
 )
 
-onPostgres('the check finds two together, and a token that falls', (t) => {
+test('the check finds two together, and a token that falls', (t) => {
   t.is(violations([hold(false, 0, 2, 1), hold(false, 1, 3, 2)]).length, 1)
   t.is(violations([hold(true, 0, 5, 1), hold(true, 1, 2, 1), hold(false, 3, 6, 2)]).length, 1)
   t.is(violations([hold(false, 0, 1, 5), hold(false, 2, 3, 5)]).length, 1)

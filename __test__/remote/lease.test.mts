@@ -6,9 +6,9 @@ import { inspect, tryLock, tryRLock, type LockError } from 'rootlock'
 import { child } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
-import { freshUrl, onPostgres, opened, sharedServer } from '../helpers/server-root.mjs'
+import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
 
-const server = sharedServer()
+const { onPostgres, onServers } = servers()
 
 /** As the requirement has it. */
 const TERMS = { heartbeatMs: 1_000, staleMs: 3_000 }
@@ -17,10 +17,10 @@ const QUICK = { heartbeatMs: 200, staleMs: 1_000 }
 const holder = (t: ExecutionContext, url: string, more: object = {}) =>
   child(t, 'server-holder', { url, options: TERMS, ...more })
 
-onPostgres(
+onServers(
   'a frozen holder loses the lock within its terms, and is told when it wakes up',
-  async (t) => {
-    const url = freshUrl(server())
+  async (t, server) => {
+    const url = freshUrl(server)
     const root = await opened(t, url)
     const frozen = holder(t, url)
     const { token } = await frozen.says('held')
@@ -44,8 +44,8 @@ onPostgres(
   }
 )
 
-onPostgres('a killed holder frees the lock at once', async (t) => {
-  const url = freshUrl(server())
+onServers('a killed holder frees the lock at once', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   const killed = holder(t, url)
   const { token } = await killed.says('held')
@@ -62,31 +62,34 @@ onPostgres('a killed holder frees the lock at once', async (t) => {
   await unlock()
 })
 
-onPostgres('an event loop that is blocked for longer than staleMs keeps the lock', async (t) => {
-  const url = freshUrl(server())
-  const root = await opened(t, url)
-  const busy = holder(t, url, { options: QUICK })
-  await busy.says('held')
-  busy.tell('spin', 3 * QUICK.staleMs)
-  await busy.says('blocking')
-  const lock = tryLock(root)
-  const back = busy.says('back')
-  t.is(await Promise.race([lock.then(() => 'granted'), back.then(() => 'back')]), 'back')
-  t.false((await back).lost)
-  busy.tell('unlock')
-  await (
-    await inTime('the lock is granted', lock)
-  )()
-})
+onServers(
+  'an event loop that is blocked for longer than staleMs keeps the lock',
+  async (t, server) => {
+    const url = freshUrl(server)
+    const root = await opened(t, url)
+    const busy = holder(t, url, { options: QUICK })
+    await busy.says('held')
+    busy.tell('spin', 3 * QUICK.staleMs)
+    await busy.says('blocking')
+    const lock = tryLock(root)
+    const back = busy.says('back')
+    t.is(await Promise.race([lock.then(() => 'granted'), back.then(() => 'back')]), 'back')
+    t.false((await back).lost)
+    busy.tell('unlock')
+    await (
+      await inTime('the lock is granted', lock)
+    )()
+  }
+)
 
-onPostgres(
+onServers(
   'a holder whose session is terminated is told, and the next one is granted',
-  async (t) => {
-    const url = freshUrl(server())
+  async (t, server) => {
+    const url = freshUrl(server)
     const root = await opened(t, url)
     const unlock = await tryLock(root)
     const { signal } = unlock
-    await server().terminateHolders()
+    await server.terminateHolders()
     await eventually('it is told', () => signal.aborted)
     const reason = signal.reason as LockError
     t.is(reason.code, 'ERR_LOCK_LOST')
@@ -102,12 +105,12 @@ onPostgres(
 for (const how of ['fast', 'immediate'] as const) {
   onPostgres(
     `tokens rise over a restart of the server, and old leases are sat out: ${how}`,
-    async (t) => {
-      const url = freshUrl(server())
+    async (t, server) => {
+      const url = freshUrl(server)
       const root = await opened(t, url)
       const unlock = await tryLock(root, TERMS)
       const { signal } = unlock
-      await server().restart(how)
+      await server.restart(how)
       const begun = performance.now()
       await eventually('it is told', () => signal.aborted)
       const next = await inTime('the lock is granted', tryLock(root, TERMS))
@@ -122,12 +125,12 @@ for (const how of ['fast', 'immediate'] as const) {
   )
 }
 
-onPostgres('a lock that was given back is not sat out', async (t) => {
-  const url = freshUrl(server())
+onServers('a lock that was given back is not sat out', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   const unlock = await tryLock(root)
   await unlock()
-  await server().restart()
+  await server.restart()
   const begun = performance.now()
   const next = await inTime('the lock is granted', tryLock(root))
   t.true(performance.now() - begun < 15_000)
@@ -135,10 +138,10 @@ onPostgres('a lock that was given back is not sat out', async (t) => {
   await next()
 })
 
-onPostgres(
+onServers(
   'a frozen reader does not keep out readers, and a writer only for its terms',
-  async (t) => {
-    const url = freshUrl(server())
+  async (t, server) => {
+    const url = freshUrl(server)
     const root = await opened(t, url)
     const frozen = holder(t, url, { shared: true })
     await frozen.says('held')
@@ -153,16 +156,16 @@ onPostgres(
 
 onPostgres(
   'a token that somebody has changed by hand beyond what can be counted is refused',
-  async (t) => {
-    const root = await opened(t, freshUrl(server()))
+  async (t, server) => {
+    const root = await opened(t, freshUrl(server))
     await (
       await tryLock(root)
     )()
     const name = new URL(root.path).searchParams.get('root')
-    await server().sql(`UPDATE rootlock.lock SET token = ${2n ** 53n} WHERE root = '${name}'`)
+    await server.sql(`UPDATE rootlock.lock SET token = ${2n ** 53n} WHERE root = '${name}'`)
     const error = await t.throwsAsync(tryLock(root), { code: 'ERR_LOCK_UNSUCCESSFUL' })
     t.regex(error.message, /changed rootlock\.lock by hand/)
-    await server().sql(`UPDATE rootlock.lock SET token = 1 WHERE root = '${name}'`)
+    await server.sql(`UPDATE rootlock.lock SET token = 1 WHERE root = '${name}'`)
     await (
       await tryLock(root)
     )()

@@ -8,9 +8,9 @@ import { file, inspect, LockError, openRoot, openRootSync, tryLock, tryLockSync 
 
 import { inTime } from '../helpers/eventually.mjs'
 import { PASSWORD } from '../helpers/postgres.mjs'
-import { freshUrl, onPostgres, opened, sharedServer } from '../helpers/server-root.mjs'
+import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
 
-const server = sharedServer()
+const { onPostgres } = servers()
 
 const SECRET = 'hush-hush'
 
@@ -32,19 +32,19 @@ async function refusal(t: ExecutionContext, url: string): Promise<LockError> {
 
 const codeOf = (error: LockError) => (error.cause as NodeJS.ErrnoException).code
 
-onPostgres('a wrong password', async (t) => {
-  const error = await refusal(t, server().url('store', { password: SECRET }))
+onPostgres('a wrong password', async (t, server) => {
+  const error = await refusal(t, server.url('store', { password: SECRET }))
   t.is(codeOf(error), 'EACCES')
   t.regex(error.message, /password authentication failed/)
 })
 
-onPostgres('a database that does not exist', async (t) => {
-  const error = await refusal(t, server().url('store', { database: 'nowhere' }))
+onPostgres('a database that does not exist', async (t, server) => {
+  const error = await refusal(t, server.url('store', { database: 'nowhere' }))
   t.regex(error.message, /nowhere/)
 })
 
-onPostgres('a role that does not exist', async (t) => {
-  await refusal(t, server().url('store', { role: 'nobody' }))
+onPostgres('a role that does not exist', async (t, server) => {
+  await refusal(t, server.url('store', { role: 'nobody' }))
 })
 
 test('no server there', async (t) => {
@@ -82,20 +82,20 @@ onPostgres('a server that speaks another protocol', async (t) => {
 
 onPostgres(
   'a role without the right to make the tables is given the statements to run',
-  async (t) => {
-    await server().sql(
+  async (t, server) => {
+    await server.sql(
       `CREATE ROLE visitor LOGIN PASSWORD '${PASSWORD}'; CREATE DATABASE bare; REVOKE CREATE ON DATABASE bare FROM PUBLIC`,
       'postgres'
     )
-    const error = await refusal(t, server().url('store', { role: 'visitor', database: 'bare' }))
+    const error = await refusal(t, server.url('store', { role: 'visitor', database: 'bare' }))
     t.regex(error.message, /CREATE SCHEMA/)
   }
 )
 
 onPostgres(
   'a password beside the URL opens the root, and is in nothing that is shown',
-  async (t) => {
-    const url = freshUrl(server()).replace(/:[^:@]*@/, '@')
+  async (t, server) => {
+    const url = freshUrl(server).replace(/:[^:@]*@/, '@')
     const root = await openRoot({ url: new URL(url), password: PASSWORD })
     t.teardown(() => root.close())
     t.is(root.path, url)
@@ -107,14 +107,14 @@ onPostgres(
   }
 )
 
-onPostgres('the password of a URL is not in the path', async (t) => {
-  const url = freshUrl(server())
+onPostgres('the password of a URL is not in the path', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   t.is(root.path, url.replace(/:[^:@]*@/, '@'))
 })
 
-onPostgres('a root is opened by its socket, and by a call that blocks', async (t) => {
-  const root = openRootSync(server().socketUrl('by-socket'))
+onPostgres('a root is opened by its socket, and by a call that blocks', async (t, server) => {
+  const root = openRootSync(server.socketUrl('by-socket'))
   t.teardown(() => root.close())
   const unlock = tryLockSync(root)
   t.is((await inspect(root)).holder?.pid, process.pid)

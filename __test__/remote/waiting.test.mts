@@ -5,12 +5,12 @@ import { inspect, LockError, tryLock, tryRLock, type UnlockFunc } from 'rootlock
 import { child } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
-import { freshUrl, onPostgres, opened, sharedServer } from '../helpers/server-root.mjs'
+import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
 
-const server = sharedServer()
+const { onPostgres, onServers } = servers()
 
-onPostgres('a thousand callers of one lock are served in order, over one connection', async (t) => {
-  const root = await opened(t, freshUrl(server()))
+onServers('a thousand callers of one lock are served in order', async (t, server) => {
+  const root = await opened(t, freshUrl(server))
   const first = await tryLock(root)
   const order: number[] = []
   let last = first.token
@@ -21,28 +21,33 @@ onPostgres('a thousand callers of one lock are served in order, over one connect
     last = unlock.token
     await unlock()
   })
-  const sessions = await server().sql(
+  await first()
+  await inTime('all are served', Promise.all(all))
+  t.deepEqual(order, Array.from(order.keys()))
+})
+
+onPostgres('a hundred callers of one lock have one connection', async (t, server) => {
+  const root = await opened(t, freshUrl(server))
+  const first = await tryLock(root)
+  const all = Array.from({ length: 100 }, async () => (await tryLock(root))())
+  const sessions = await server.sql(
     "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_type = 'client backend'"
   )
   // That of the lock, and perhaps the root's own.
   t.true(Number(sessions) <= 3, sessions)
   await first()
   await inTime('all are served', Promise.all(all))
-  t.deepEqual(order, Array.from(order.keys()))
 })
 
-onPostgres('processes that wait are served in the order in which they came', async (t) => {
-  const url = freshUrl(server())
+onServers('processes that wait are served in the order in which they came', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   const unlock = await tryLock(root)
   const waiters = []
   for (let index = 1; index <= 3; index++) {
     const waiter = child(t, 'server-holder', { url })
     await waiter.says('waiting')
-    await eventually(
-      'it waits at the server',
-      async () => (await server().locks()).waiting === index
-    )
+    await eventually('it waits at the server', async () => (await server.locks()).waiting === index)
     waiters.push(waiter)
   }
   await unlock()
@@ -56,19 +61,19 @@ onPostgres('processes that wait are served in the order in which they came', asy
   }
 })
 
-onPostgres('an aborted wait leaves nothing at the server', async (t) => {
-  const url = freshUrl(server())
+onServers('an aborted wait leaves nothing at the server', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   const holder = child(t, 'server-holder', { url })
   await holder.says('held')
   const controller = new AbortController()
   const lock = tryLock(root, { signal: controller.signal })
-  await eventually('it waits at the server', async () => (await server().locks()).waiting === 1)
+  await eventually('it waits at the server', async () => (await server.locks()).waiting === 1)
   controller.abort(new Error('enough'))
   const error = await t.throwsAsync(lock, { instanceOf: LockError })
   t.is((error.cause as Error).message, 'enough')
   t.is(error.reason, 'aborted')
-  t.is((await server().locks()).waiting, 0)
+  t.is((await server.locks()).waiting, 0)
   holder.tell('unlock')
   await holder.says('unlocked')
   await (
@@ -76,8 +81,8 @@ onPostgres('an aborted wait leaves nothing at the server', async (t) => {
   )()
 })
 
-onPostgres('a grant that meets an abort is given back, every time', async (t) => {
-  const url = freshUrl(server())
+onServers('a grant that meets an abort is given back, every time', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   let [granted, aborted] = [0, 0]
   for (let round = 0; round < 60; round++) {
@@ -103,26 +108,26 @@ onPostgres('a grant that meets an abort is given back, every time', async (t) =>
   t.is((await inspect(root)).state, 'free')
 })
 
-onPostgres('a wait goes on when the server is back', async (t) => {
-  const url = freshUrl(server())
+onServers('a wait goes on when the server is back', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   const holder = child(t, 'server-holder', { url, options: { heartbeatMs: 200, staleMs: 1_000 } })
   const { token } = await holder.says('held')
   const lock = tryLock(root)
   await mustBlock(lock)
-  await server().stop()
+  await server.stop()
   await holder.says('lost')
   await mustBlock(lock)
-  await server().begin()
+  await server.begin()
   const unlock = await inTime('the lock is granted', lock)
   t.true(unlock.token > token)
   await unlock()
 })
 
-onPostgres(
+onServers(
   'while the server is away, a wait can be aborted at once, and a limit ends it',
-  async (t) => {
-    const url = freshUrl(server())
+  async (t, server) => {
+    const url = freshUrl(server)
     const root = await opened(t, url)
     const unlock = await tryLock(root)
     const controller = new AbortController()
@@ -132,7 +137,7 @@ onPostgres(
     ]
     for (const wait of waits) wait.catch(() => {})
     await mustBlock(Promise.race(waits))
-    await server().stop()
+    await server.stop()
     try {
       await mustBlock(waits[0]!)
       const begun = performance.now()
@@ -141,14 +146,14 @@ onPostgres(
       t.true(performance.now() - begun < 1_000)
       await t.throwsAsync(inTime('the limit ends it', waits[1]!), { instanceOf: LockError })
     } finally {
-      await server().begin()
+      await server.begin()
     }
     await unlock()
   }
 )
 
-onPostgres('a call that blocks waits for another process, and names it', async (t) => {
-  const url = freshUrl(server())
+onServers('a call that blocks waits for another process, and names it', async (t, server) => {
+  const url = freshUrl(server)
   const root = await opened(t, url)
   const holder = child(t, 'server-holder', { url })
   const { token } = await holder.says('held')

@@ -2,7 +2,11 @@ module rootlock.test/etcd
 
 go 1.24
 
-require go.etcd.io/etcd/server/v3 v3.6.6
+require (
+	go.etcd.io/etcd/etcdutl/v3 v3.6.6
+	go.etcd.io/etcd/server/v3 v3.6.6
+	go.uber.org/zap v1.27.0
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -55,7 +59,6 @@ require (
 	go.opentelemetry.io/otel/trace v1.34.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.5.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.uber.org/zap v1.27.0 // indirect
 	golang.org/x/crypto v0.36.0 // indirect
 	golang.org/x/net v0.38.0 // indirect
 	golang.org/x/sys v0.31.0 // indirect

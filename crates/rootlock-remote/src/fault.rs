@@ -58,6 +58,10 @@ impl Fault {
         Self::away(call, error.kind(), words)
     }
 
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        self.kind
+    }
+
     pub(crate) fn words(&self) -> &str {
         &self.words
     }

@@ -126,6 +126,18 @@ impl Backend for Remote {
         wait.entry.cancel(wait.key);
     }
 
+    /// The server would keep a lock for as long as its lease: so it gets the chance to hear of its end.
+    fn end(waits: Vec<Wait>, locks: Vec<Lock>) {
+        waits.iter().for_each(Self::cancel);
+        let leases: Vec<_> = locks.iter().map(Self::lease).collect();
+        drop(locks);
+        let gone = |entry: &Arc<Entry>, key: Key| (Arc::clone(entry), key);
+        let waits = waits.iter().map(|wait| gone(&wait.entry, wait.key));
+        Entry::see_off(
+            waits.chain(leases.iter().map(|lease| gone(&lease.entry, lease.key))).collect(),
+        );
+    }
+
     fn waits_for(wait: &Wait, lease: &Arc<Lease>) -> bool {
         Arc::ptr_eq(&wait.entry, &lease.entry) && wait.entry.waits_for(wait.key, lease.mode)
     }

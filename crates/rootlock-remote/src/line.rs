@@ -204,6 +204,11 @@ impl<P: Clone> Line<P> {
         self.queued.is_empty() && self.leases.is_empty()
     }
 
+    /// Whether a request is in line, or its lease is not over.
+    pub(crate) fn has(&self, key: Key) -> bool {
+        self.queued.contains_key(&key) || self.leases.contains_key(&key)
+    }
+
     /// All that wait.
     pub(crate) fn all(&self) -> impl Iterator<Item = &P> {
         self.queued.values().map(|(_, payload)| payload)

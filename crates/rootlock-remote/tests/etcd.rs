@@ -128,22 +128,25 @@ fn a_beaten_lock_is_kept_for_longer_than_its_lease_and_a_member_may_end() {
     let Some(mut cluster) = Cluster::start(3) else { return };
     let url = cluster.url("a");
     let (root, user) = (open(&url), User::new());
-    let (tag, token) = user.lock(&root, Exclusive, short());
+    // An election takes more than a second.
+    let options =
+        Options { heartbeat: Duration::from_secs(1), stale: Duration::from_secs(6), ..short() };
+    let (tag, token) = user.lock(&root, Exclusive, options);
     for at in 0..3 {
         match at {
             1 => cluster.signal(at, "-STOP"),
             _ => cluster.kill(at),
         }
-        let until = Instant::now() + short().stale * 3;
-        eventually("three times T", || Instant::now() > until);
+        let until = Instant::now() + options.stale * 3 / 2;
+        eventually("more than T", || Instant::now() > until);
         assert_eq!(user.session.lost(tag), None, "without member {at}");
         match at {
             1 => cluster.signal(at, "-CONT"),
             _ => cluster.restart(at),
         }
-        eventually("it is back", || rootlock_remote::place(url.clone()).open().is_ok());
+        eventually("it is back", || cluster.is_up());
     }
-    let waits = user.ask(&root, Exclusive, short());
+    let waits = user.ask(&root, Exclusive, options);
     user.waits(waits);
     user.release(tag);
     assert!(user.granted(waits) > token);
@@ -176,7 +179,8 @@ fn whoever_deletes_the_key_of_a_held_lock_is_found_out_at_once() {
     let (root, user) = (open(&url), User::new());
     let (tag, token) = user.lock(&root, Exclusive, short());
     // Long enough for its watch to be there; it would hear of it afterwards as well.
-    thread::sleep(Duration::from_millis(100));
+    let until = Instant::now() + Duration::from_millis(100);
+    eventually("it is held for a while", || Instant::now() > until);
     let began = Instant::now();
     cluster.delete_under("a/lock/");
     assert_eq!(user.lost(tag), LostReason::Hijacked);

@@ -58,6 +58,12 @@ pub trait Backend: Sized + 'static {
 
     /// Ends a wait, if it has not ended; that is reported when nothing of it is left.
     fn cancel(wait: &Self::Wait);
+    /// Ends all of a user's whose thread ends, and perhaps the process with it. May block for a moment, if others would
+    /// have to wait for longer otherwise.
+    fn end(waits: Vec<Self::Wait>, locks: Vec<Self::Lock>) {
+        waits.iter().for_each(Self::cancel);
+        drop(locks);
+    }
     /// Whether a wait can't end before that lease of this process does.
     fn waits_for(wait: &Self::Wait, lease: &Self::Lease) -> bool;
     /// Whether a wait can't end before another of this process has, and the lease that comes of it.

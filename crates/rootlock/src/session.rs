@@ -283,8 +283,7 @@ impl<B: Backend> Session<B> {
     pub fn close(&self) {
         let (waits, locks) = self.inner.requests().close();
         self.inner.limits.clear();
-        waits.iter().for_each(B::cancel);
-        drop(locks);
+        B::end(waits, locks);
     }
 }
 

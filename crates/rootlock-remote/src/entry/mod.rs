@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) wake: Notify,
     /// Beats are to come sooner.
     pub(crate) quicker: Notify,
+    /// A request has failed, or a lease is over.
+    gone: Notify,
 }
 
 pub(crate) struct State {
@@ -46,6 +48,9 @@ pub(crate) struct State {
     /// The task runs.
     pub(crate) running: bool,
 }
+
+/// How long the end of a thread may take for what it leaves at a server.
+const SEE_OFF: Duration = Duration::from_millis(250);
 
 /// The entries of this process.
 static ENTRIES: Mutex<Vec<Weak<Entry>>> = Mutex::new(Vec::new());
@@ -80,6 +85,7 @@ impl Entry {
             }),
             wake: Notify::new(),
             quicker: Notify::new(),
+            gone: Notify::new(),
         });
         entries.push(Arc::downgrade(&entry));
         entry
@@ -158,7 +164,37 @@ impl Entry {
             state.line.end(key);
             state.leases.remove(&key);
         }
+        self.gone.notify_waiters();
         self.wake.notify_one();
+    }
+
+    /// Nothing comes of a request that was served.
+    pub(crate) fn has_failed(&self, key: Key) {
+        self.state().line.failed(key);
+        self.gone.notify_waiters();
+    }
+
+    async fn until_gone(&self, key: Key) {
+        loop {
+            let gone = self.gone.notified();
+            if !self.state().line.has(key) {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// Blocks until these have gone from the server too, but not for long: the process may be about to end.
+    pub(crate) fn see_off(all: Vec<(Arc<Self>, Key)>) {
+        let Some((first, _)) = all.first() else { return };
+        let runtime = Arc::clone(&first.runtime);
+        let leaving = async {
+            for (entry, key) in all {
+                entry.until_gone(key).await;
+            }
+        };
+        // If no answer comes in time, the end of the leases must do.
+        let _ = runtime.block_on(async { tokio::time::timeout(SEE_OFF, leaving).await });
     }
 
     /// The session is over, and with it all leases.

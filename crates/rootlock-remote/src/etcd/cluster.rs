@@ -323,7 +323,14 @@ impl Cluster {
             | Code::Internal
             | Code::Unknown
             | Code::ResourceExhausted => {
-                let words = format!("{host}: {said}");
+                let words = match said {
+                    // Nobody has answered in HTTP/2.
+                    "transport error" => format!(
+                        "{host} closes the connection: start a member of etcd there, and if it is one, see whether it wants \
+                         TLS (sslmode) or a client certificate (sslcert, sslkey)"
+                    ),
+                    said => format!("{host}: {said}"),
+                };
                 Fault::away(step, ErrorKind::ConnectionReset, words).into()
             }
             code => {

@@ -94,7 +94,7 @@ fn state(
 async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
     let mut version = None;
     let mut members = Vec::new();
-    let mut first = None;
+    let (mut first, mut forbidden) = (None, None);
     for at in 0..cluster.size() {
         let asking = cluster.call_at(at, OPEN, &STATUS, wire::StatusRequest {}, ANSWER);
         match timeout(ANSWER, asking).await.unwrap_or_else(|_| Err(Fault::silent(OPEN).into())) {
@@ -104,12 +104,19 @@ async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
                 members.push(format!("{} with {size} MiB{leader}", status.version));
                 version.get_or_insert(status.version);
             }
+            // Only administrators are told.
+            Err(Failed::Fault(fault)) if fault.kind() == ErrorKind::PermissionDenied => {
+                forbidden = Some(fault);
+            }
             Err(failed) => {
                 let fault = failed.into_fault(OPEN);
                 members.push(format!("away ({})", fault.words()));
                 first.get_or_insert(fault);
             }
         }
+    }
+    if version.is_none() && forbidden.is_some() {
+        return Ok(("etcd".into(), "its version is told only to administrators".into()));
     }
     let Some(version) = version else { return Err(first.unwrap_or_else(|| Fault::silent(OPEN))) };
     let warning = match number(&version) {
@@ -131,8 +138,9 @@ fn number(version: &str) -> Option<(u32, u32, u32)> {
 /// lack a part of them.
 pub(crate) async fn prove(cluster: &Cluster) -> Result<(), Fault> {
     let (server, _) = facts(cluster).await?;
-    let version = server.trim_start_matches("etcd ");
-    if number(version).is_none_or(|version| version < OLDEST) {
+    // A user who may not ask for it has it from an administrator.
+    let version = server.strip_prefix("etcd ");
+    if version.is_some_and(|version| number(version).is_none_or(|number| number < OLDEST)) {
         let words = format!(
             "this is {server}, whose leader may revoke live leases after it has stood still: 3.5.13 or later is needed"
         );

@@ -375,6 +375,21 @@ impl Session {
         self.remove(&blocker.key, blocker.revision).await
     }
 
+    /// Buries all in a lock's line whose processes have ended on this very host: whether there were any.
+    pub(super) async fn bury_all(&self, lock: &LockKeys) -> Result<bool, Fault> {
+        let request = under(lock.all(), wire::ASCEND, 0);
+        let answer = self.cluster.call(LOOK, RANGE, request, ANSWER).await;
+        let answer = answer.map_err(|failed| failed.into_fault(LOOK))?;
+        let mut buried = false;
+        for kv in &answer.kvs {
+            if Record::parse(&kv.value).is_some_and(|record| record.process.is_gone()) {
+                self.remove(&kv.key, kv.create_revision).await?;
+                buried = true;
+            }
+        }
+        Ok(buried)
+    }
+
     async fn remove(&self, key: &[u8], revision: i64) -> Result<(), Fault> {
         let request = wire::TxnRequest {
             compare: vec![created_at(key, revision)],

@@ -132,13 +132,13 @@ impl Seat {
                     return;
                 }
                 Err(Stop::Unwanted) => {
-                    entry.state().line.failed(key);
+                    entry.has_failed(key);
                     let holder = entry.state().holder();
                     waiter.settle_without(ErrorKind::Cancelled, holder);
                     return;
                 }
                 Err(Stop::Held) => {
-                    entry.state().line.failed(key);
+                    entry.has_failed(key);
                     let holder = entry.state().holder();
                     waiter.is_told_that_it_waits(holder.as_ref());
                     waiter.settle_without(ErrorKind::Held, holder);
@@ -149,7 +149,7 @@ impl Seat {
             // Whoever tries again does not wait at the cluster meanwhile.
             entry.follow(&mut key, &mut waiter);
             if !fault.passes || !(had_session || waiter.waits && waiter.has_waited()) {
-                entry.state().line.failed(key);
+                entry.has_failed(key);
                 waiter.settle_fault(&fault);
                 return;
             }
@@ -302,6 +302,9 @@ impl Seat {
                     return Err(Stop::Unwanted);
                 }
                 Some(Ok(None)) => {
+                    if entry.is_wanted(key) && session.bury_all(&self.keys).await? {
+                        continue;
+                    }
                     let holder = session.holder(&self.keys).await;
                     entry.state().holder = holder;
                     return Err(Stop::Held);
@@ -467,6 +470,7 @@ async fn grant(
         None => {
             remove(&ticket).await;
             let holder = entry.state().holder();
+            entry.has_failed(key);
             waiter.settle_without(ErrorKind::Cancelled, holder);
         }
     }

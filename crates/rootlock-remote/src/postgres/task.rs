@@ -147,6 +147,7 @@ impl Seat {
             self.give_back(entry).await;
         }
         for lease in released {
+            entry.has_ended(lease.key);
             lease.tell_released();
         }
     }
@@ -175,14 +176,14 @@ impl Seat {
                     return;
                 }
                 Err(Stop::Unwanted) => {
-                    entry.state().line.failed(key);
+                    entry.has_failed(key);
                     self.give_back_unless_leased(entry).await;
                     let holder = entry.state().holder();
                     waiter.settle_without(ErrorKind::Cancelled, holder);
                     return;
                 }
                 Err(Stop::Held) => {
-                    entry.state().line.failed(key);
+                    entry.has_failed(key);
                     let holder = entry.state().holder();
                     waiter.is_told_that_it_waits(holder.as_ref());
                     waiter.settle_without(ErrorKind::Held, holder);
@@ -194,7 +195,7 @@ impl Seat {
             entry.follow(&mut key, &mut waiter);
             self.abandon(entry);
             if !fault.passes || !(is_kept || waiter.waits && waiter.has_waited()) {
-                entry.state().line.failed(key);
+                entry.has_failed(key);
                 waiter.settle_fault(&fault);
                 return;
             }
@@ -249,6 +250,7 @@ impl Seat {
             None => {
                 self.give_back_unless_leased(entry).await;
                 let holder = entry.state().holder();
+                entry.has_failed(key);
                 waiter.settle_without(ErrorKind::Cancelled, holder);
             }
         }

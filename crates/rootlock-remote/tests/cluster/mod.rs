@@ -97,8 +97,12 @@ impl Cluster {
         self.members[at].process = Some(process.expect("starts"));
     }
 
-    fn is_up(&self) -> bool {
-        rootlock_remote::place(self.url("up")).open().is_ok()
+    /// Whether each member answers.
+    pub(crate) fn is_up(&self) -> bool {
+        self.members.iter().all(|member| {
+            let url = format!("etcd://127.0.0.1:{}/up", member.client);
+            rootlock_remote::place(url).open().is_ok()
+        })
     }
 
     /// Starts a member again that was killed.

@@ -1,0 +1,270 @@
+// What is particular to etcd: members that fail, restores, users, certificates, and keys that others delete.
+
+import { execFile } from 'node:child_process'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+import test, { type ExecutionContext } from 'ava'
+import { inspect, LockError, openRoot, tryLock, tryRLock, type Root } from 'rootlock'
+
+import { child, program } from '../helpers/child.mjs'
+import { base64, Cluster, etcd } from '../helpers/etcd.mjs'
+import { eventually, inTime } from '../helpers/eventually.mjs'
+import { mustBlock } from '../helpers/must-block.mjs'
+import { needing, onPath } from '../helpers/needing.mjs'
+import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
+
+const { onEtcd } = servers()
+
+const execute = promisify(execFile)
+
+/** Longer than an election. */
+const TERMS = { heartbeatMs: 1_000, staleMs: 8_000 }
+
+async function cluster(t: ExecutionContext, ...args: Parameters<typeof Cluster.start>) {
+  const started = await Cluster.start(...args)
+  t.teardown(() => started.remove())
+  return started
+}
+
+/** The line for a root's locks. */
+async function lineOf(server: Cluster, url: string) {
+  const prefix = `${new URL(url).pathname.slice(1)}/lock/`
+  const keys = (await server.keys()).filter(({ name }) => name.startsWith(prefix))
+  return keys.toSorted((a, b) => +a.create_revision - +b.create_revision)
+}
+
+onEtcd('a process that ends by itself gives back what it holds', async (t, server) => {
+  const url = freshUrl(server)
+  const script = `import { openRoot, tryLock } from 'rootlock'
+    await tryLock(await openRoot(${JSON.stringify(url)}))
+    process.stdout.write('held')`
+  const holder = program(t, process.execPath, ['--input-type=module', '--eval', script])
+  t.is((await holder.ends()).code, 0, holder.printed)
+  t.is(holder.printed, 'held')
+  t.deepEqual(await lineOf(server, url), [])
+})
+
+onEtcd('a holder whose key somebody deletes is told, and so is a waiter', async (t, server) => {
+  const url = freshUrl(server)
+  const root = await opened(t, url)
+  const unlock = await tryLock(root)
+  const waiter = child(t, 'server-holder', { url })
+  await waiter.says('waiting')
+  const [held, waits] = await lineOf(server, url)
+  await server.call('kv/deleterange', { key: waits!.key })
+  await eventually('it is at the end of the line again', async () => {
+    const line = await lineOf(server, url)
+    return line.length === 2 && line.every(({ name }) => name !== waits!.name)
+  })
+  await server.call('kv/deleterange', { key: held!.key })
+  await eventually('it is told', () => unlock.signal.aborted)
+  t.is((unlock.signal.reason as LockError).reason, 'hijacked')
+  t.true((await waiter.says('held')).token > unlock.token)
+  await unlock()
+})
+
+onEtcd('a lease is whole seconds, and recovery can not be refused', async (t, server) => {
+  const root = await opened(t, freshUrl(server))
+  const error = await t.throwsAsync(tryLock(root, { recover: false }))
+  t.regex(error!.message, /recover must be true on etcd/)
+  const unlock = await tryLock(root, { heartbeatMs: 300, staleMs: 2_100 })
+  const { kvs } = await server.call<{ kvs: { key: string }[] }>('kv/range', {
+    key: base64('\0'),
+    range_end: base64('\0')
+  })
+  t.true(kvs.length > 0)
+  const { leases } = await server.call<{ leases: { ID: string }[] }>('lease/leases', {})
+  const granted = await Promise.all(
+    leases.map(({ ID }) => server.call<{ grantedTTL: string }>('lease/timetolive', { ID }))
+  )
+  t.true(granted.some(({ grantedTTL }) => grantedTTL === '3'))
+  await unlock()
+})
+
+onEtcd('what can not be read in base is refused, and nothing is locked', async (t, server) => {
+  const url = freshUrl(server)
+  const root = await opened(t, url)
+  await (
+    await tryLock(root)
+  )()
+  const key = base64(`${new URL(url).pathname.slice(1)}/base`)
+  for (const value of ['', 'micros=1', `cluster=1\nmicros=${2n ** 60n}\nstale_ms=1`]) {
+    await server.call('kv/put', { key, value: base64(value) })
+    const error = await t.throwsAsync(inTime('it is refused', tryLock(root)), {
+      instanceOf: LockError
+    })
+    t.regex(error.message, /base can't be read: somebody has changed it/)
+  }
+})
+
+const alone = needing(test.serial, etcd)
+
+alone('a member that ends or stands still loses nobody the lock or the place', async (t) => {
+  const three = await cluster(t, 3)
+  const url = three.url()
+  const root = await opened(t, url)
+  const unlock = await tryLock(root, TERMS)
+  const waiter = child(t, 'server-holder', { url, options: TERMS })
+  await waiter.says('waiting')
+  for (const how of ['SIGSTOP', 'SIGKILL'] as const) {
+    const leads = await Promise.all(three.members.map((member) => member.isLeader()))
+    const leader = three.members[leads.indexOf(true)]!
+    if (how === 'SIGKILL') await leader.stop('immediate')
+    else leader.kill(how)
+    const begun = performance.now()
+    await eventually('more than a lease has passed', () => performance.now() - begun > 10_000)
+    t.false(unlock.signal.aborted, how)
+    t.false(waiter.hasSaid('held'), how)
+    if (how === 'SIGKILL') leader.begin()
+    else leader.kill('SIGCONT')
+    for (const member of three.members) await member.isUp()
+  }
+  await unlock()
+  t.true((await waiter.says('held')).token > unlock.token)
+})
+
+alone('after a restore, leases of the cluster before are sat out, and tokens rise', async (t) => {
+  const server = await cluster(t)
+  const url = server.url()
+  const root = await opened(t, url)
+  const terms = { heartbeatMs: 1_000, staleMs: 4_000 }
+  await (
+    await tryLock(root, terms)
+  )()
+  await server.stop()
+  const member = server.members[0]!
+  const snapshot = join(server.folder, 'snapshot')
+  await copyFile(join(member.data, 'member', 'snap', 'db'), snapshot)
+  await server.begin()
+  // Of this grant the snapshot knows nothing.
+  const unlock = await tryLock(root, terms)
+  await server.stop()
+  await member.restore(snapshot)
+  const waiting = tryLock(root, terms)
+  await server.begin()
+  const begun = performance.now()
+  await eventually('it is told', () => unlock.signal.aborted)
+  await mustBlock(waiting)
+  const next = await inTime('the lock is granted', waiting)
+  const took = performance.now() - begun
+  t.true(took > terms.staleMs - 1_500, `${took} ms`)
+  t.true(next.token > unlock.token)
+  await next()
+  await unlock()
+  // Once is enough.
+  const again = performance.now()
+  await (
+    await tryLock(root, terms)
+  )()
+  t.true(performance.now() - again < 3_000)
+})
+
+alone('users, their passwords and what they may do', async (t) => {
+  const server = await cluster(t)
+  const user = async (name: string, password: string, ...roles: string[]) => {
+    await server.call('auth/user/add', { name, password })
+    for (const role of roles) await server.call('auth/user/grant', { user: name, role })
+  }
+  await user('root', 'r', 'root')
+  await server.call('auth/role/add', { name: 'store' })
+  const perm = { permType: 2, key: base64('store/'), range_end: base64('store0') }
+  await server.call('auth/role/grant', { name: 'store', perm })
+  await user('app', 'p@ss/word', 'store')
+  await user('visitor', 'v')
+  await server.call('auth/enable', {})
+  const url = (userInfo: string) => server.url().replace('etcd://', `etcd://${userInfo}`)
+  const refusal = async (userInfo: string) => {
+    const error = await t.throwsAsync(openRoot(url(userInfo)), { instanceOf: LockError })
+    t.log(error.message)
+    t.false(JSON.stringify([error.message, error.path, error.stack]).includes('hush'))
+    t.is((error.cause as NodeJS.ErrnoException).code, 'EACCES')
+    return error.message
+  }
+  t.regex(await refusal(''), /name a user in the URL/)
+  t.regex(await refusal('app:hush@'), /correct user and password/)
+  t.regex(await refusal('visitor:v@'), /visitor needs a role .* readwrite store\//)
+  const root = await opened(t, url('app:p%40ss%2Fword@'))
+  t.false(root.path.includes('ss'))
+  const unlock = await tryLock(root, { ...TERMS, staleMs: 3_000 })
+  const lock = tryRLock(root)
+  await mustBlock(lock)
+  t.is((await inspect(root)).holder?.pid, process.pid)
+  await unlock()
+  await (
+    await lock
+  )()
+})
+
+needing(
+  test.serial,
+  etcd,
+  onPath('openssl')
+)('certificates, of both sides', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'rl-tls-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const at = (name: string) => join(folder, name)
+  const openssl = (...args: string[]) => execute('openssl', args, { cwd: folder })
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  await openssl(
+    'req',
+    '-x509',
+    ...key,
+    ...['-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca']
+  )
+  for (const [name, extension] of [
+    ['server', 'subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth'],
+    ['client', 'extendedKeyUsage=clientAuth']
+  ] as const) {
+    await openssl(
+      'req',
+      ...key,
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.csr`,
+      '-subj',
+      `/CN=${name}`
+    )
+    await execute('sh', ['-c', 'printf "$0" > ext', extension], { cwd: folder })
+    const ca = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'ext']
+    await openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...ca)
+  }
+  const files = ['--cert-file', at('server.pem'), '--key-file', at('server.key')]
+  const trusted = ['--client-cert-auth', '--trusted-ca-file', at('ca.pem')]
+  const server = await Cluster.startEncrypted([...files, ...trusted])
+  t.teardown(() => server.remove())
+  const url = (host: string, query: string) =>
+    `etcd://${host}:${server.members[0]!.client}/store?${query}`
+  const ca = `sslrootcert=${at('ca.pem')}`
+  const own = `sslcert=${at('client.pem')}&sslkey=${at('client.key')}`
+  let root: Root | undefined
+  await eventually('the member answers', async () => {
+    root = await openRoot(url('localhost', `${ca}&${own}`)).catch(() => undefined)
+    return root
+  })
+  await (
+    await tryLock(root!)
+  )()
+  await root!.close()
+  for (const [host, query, said] of [
+    ['localhost', own + '&sslmode=verify-full', /certificate is not trusted/],
+    ['127.0.0.1', `${ca}&${own}`, /for another host/],
+    ['localhost', ca, /./],
+    [
+      'localhost',
+      `${ca}&sslcert=${at('nowhere')}&sslkey=${at('client.key')}`,
+      /nowhere can't be used/
+    ],
+    ['localhost', `${ca}&sslcert=${at('client.pem')}`, /belong together/],
+    ['localhost', 'sslmode=disable', /./]
+  ] as const) {
+    const error = await t.throwsAsync(inTime('it is refused', openRoot(url(host, query))), {
+      instanceOf: LockError
+    })
+    t.log(error.message)
+    t.regex(error.message, said)
+  }
+})
