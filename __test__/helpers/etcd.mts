@@ -95,6 +95,14 @@ export class Cluster implements TestServer {
     return `etcd://${hosts}/${root}`
   }
 
+  get ports(): number[] {
+    return this.members.map(({ client }) => client)
+  }
+
+  urlBy(ports: number[], url: string): string {
+    return this.ports.reduce((by, port, index) => by.replace(`:${port}`, `:${ports[index]}`), url)
+  }
+
   /** Calls the first member that answers, by the gateway that speaks JSON. */
   async call<T>(path: string, body: object): Promise<T> {
     for (const member of this.members) {

@@ -185,6 +185,14 @@ export class Server implements TestServer {
     return `postgres://${user}@127.0.0.1:${this.port}/${database}${query}`
   }
 
+  get ports(): number[] {
+    return [this.port]
+  }
+
+  urlBy([port]: number[], url: string): string {
+    return url.replace(`:${this.port}/`, `:${port}/`)
+  }
+
   /** On the socket, where no password is needed. */
   socketUrl(root = 'store'): string {
     const host = encodeURIComponent(this.folder)

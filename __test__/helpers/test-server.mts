@@ -17,6 +17,10 @@ export interface TestServer {
   readonly name: 'PostgreSQL' | 'etcd'
   /** Of a root of that name. */
   url(root?: string): string
+  /** Where it listens. */
+  readonly ports: number[]
+  /** The same as that URL, by other ports. */
+  urlBy(ports: number[], url: string): string
   /** Stops it: `fast` in order, `immediate` is a crash. */
   stop(how?: 'fast' | 'immediate'): Promise<void>
   /** Starts it again. */
