@@ -270,18 +270,19 @@ export declare interface LostMessage extends LockMessage {
 export declare type LostReason = 'hijacked' | 'heartbeat-failed';
 
 /**
- * Opens a directory once and keeps its handle, as Go's `os.Root` does. Or opens a root on a PostgreSQL server, whose
- * locks exclude every machine that uses it:
+ * Opens a directory once and keeps its handle, as Go's `os.Root` does. Or opens a root on a PostgreSQL server or an etcd
+ * cluster, whose locks exclude every machine that uses it:
  *
  * ```ts
  * await using root = await openRoot('postgres://app@db.example/app?root=store')
  * await using lock = await tryLock(root)
  * ```
  *
- * That needs the package `@rootlock/remote`, and at least version 14 of PostgreSQL. Everything else takes such a root
+ * That needs the package `@rootlock/remote`, and at least version 14 of PostgreSQL or 3.5.13 of etcd. Everything else takes such a root
  * like any other; `fileName` then names a lock in it, and is no file.
  *
- * @param path a directory's, or its `file:` URL; or the URL of a server: `postgres://user@host/database?root=name`
+ * @param path a directory's, or its `file:` URL; or the URL of a server: `postgres://user@host/database?root=name`,
+ * `etcd://host,host,host/prefix`
  */
 export declare function openRoot(path: string | URL | ServerUrl): Promise<Root>;
 
@@ -317,7 +318,7 @@ export declare interface Root {
 
 /** A server's URL, with what should not stand in it beside it. */
 export declare interface ServerUrl {
-    /** `postgres://user@host:port/database?root=name`. */
+    /** `postgres://user@host:port/database?root=name`, or `etcd://user@host:port,host:port/prefix`. */
     url: string | URL;
     /** Of the user. Never shown, logged or passed on. */
     password?: string | undefined;

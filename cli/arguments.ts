@@ -60,13 +60,13 @@ function ofDirectory(verb: string, positionals: string[], fileName: string | und
   return { directory: shown, server, fileName, words }
 }
 
-/** A password that is not in the URL is in the environment, where PostgreSQL's own programs look for it. */
+/** A password that is not in the URL is in the environment, where the server's own programs look for it. */
 function ofServer(text: string) {
   try {
     const given = serverUrl('URL', text)
     // Everybody sees a program's arguments; on many systems this takes the password out of them.
     if (given.url !== given.shown) process.title = `rootlock ${given.shown}`
-    const password = given.url === given.shown ? process.env['PGPASSWORD'] : undefined
+    const password = given.url === given.shown ? passwordFor(given.url) : undefined
     return password === undefined ? given : serverUrl('URL', { url: text, password })
   } catch (error) {
     throw misused((error as Error).message)
@@ -114,4 +114,9 @@ function checked(
     throw misused(`${name} must be ${kind} from ${least} to ${most}, got ${JSON.stringify(text)}`)
   }
   return value
+}
+
+/** As the engine's own programs take it. */
+function passwordFor(url: string): string | undefined {
+  return process.env[/^etcd:/i.test(url) ? 'ETCDCTL_PASSWORD' : 'PGPASSWORD']
 }

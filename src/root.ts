@@ -65,18 +65,19 @@ class OpenRoot implements Root {
 }
 
 /**
- * Opens a directory once and keeps its handle, as Go's `os.Root` does. Or opens a root on a PostgreSQL server, whose
- * locks exclude every machine that uses it:
+ * Opens a directory once and keeps its handle, as Go's `os.Root` does. Or opens a root on a PostgreSQL server or an etcd
+ * cluster, whose locks exclude every machine that uses it:
  *
  * ```ts
  * await using root = await openRoot('postgres://app@db.example/app?root=store')
  * await using lock = await tryLock(root)
  * ```
  *
- * That needs the package `@rootlock/remote`, and at least version 14 of PostgreSQL. Everything else takes such a root
+ * That needs the package `@rootlock/remote`, and at least version 14 of PostgreSQL or 3.5.13 of etcd. Everything else takes such a root
  * like any other; `fileName` then names a lock in it, and is no file.
  *
- * @param path a directory's, or its `file:` URL; or the URL of a server: `postgres://user@host/database?root=name`
+ * @param path a directory's, or its `file:` URL; or the URL of a server: `postgres://user@host/database?root=name`,
+ * `etcd://host,host,host/prefix`
  */
 export async function openRoot(path: string | URL | ServerUrl): Promise<Root> {
   const place = rootPlace(path)
@@ -103,7 +104,7 @@ export function rootPlace(given: unknown): Place & { path: string } {
   const path = checkedPath(
     'path',
     given,
-    'of type string, a file: or postgres: URL, or an object with a url'
+    'of type string, a file:, postgres: or etcd: URL, or an object with a url'
   )
   return { environment: directories, root: 0, path, shown: absolute(path) }
 }

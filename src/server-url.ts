@@ -7,7 +7,7 @@ import { invalidType, isServerUrl, refused } from './arguments'
 
 /** A server's URL, with what should not stand in it beside it. */
 export interface ServerUrl {
-  /** `postgres://user@host:port/database?root=name`. */
+  /** `postgres://user@host:port/database?root=name`, or `etcd://user@host:port,host:port/prefix`. */
   url: string | URL
   /** Of the user. Never shown, logged or passed on. */
   password?: string | undefined
@@ -51,7 +51,7 @@ interface Parts {
 export function serverUrl(name: string, given: string | URL | ServerUrl): Secret {
   if (!isServer(given)) return secret(parts(name, given))
   const url = `${name}.url`
-  if (!isServerUrl(given.url)) throw invalidType(url, 'a postgres: URL', kindOf(given.url))
+  if (!isServerUrl(given.url)) throw invalidType(url, 'a postgres: or etcd: URL', kindOf(given.url))
   const { query, ...read } = parts(url, given.url)
   const password = passwordOf(`${name}.password`, given.password)
   const tls = tlsOf(`${name}.tls`, given.tls)
@@ -68,7 +68,8 @@ function parts(name: string, given: string | URL): Parts {
   const { groups } = URL_PARTS.exec(String(given)) ?? {}
   // oxlint-disable-next-line no-control-regex -- it is what is searched for
   if (!groups || /[\x00-\x20\x7f]/.test(String(given))) {
-    const what = 'postgres://user:password@host:port/database?root=name'
+    const what =
+      'postgres://user:password@host:port/database?root=name or etcd://user:password@host:port/prefix'
     throw refused(name, `must look like ${what}, with @ : / ? # % and spaces in its parts encoded`)
   }
   const { scheme, user, password, place, query } = groups

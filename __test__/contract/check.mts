@@ -73,7 +73,8 @@ async function attempt(index: number, run: Claim['run']): Promise<Error | undefi
   ]
   const later: Later = (more) => undo.unshift(async () => more())
   try {
-    const place = server === undefined ? directory : server.replace('ROOT', `claim-${process.pid}-${index}`)
+    const place =
+      server === undefined ? directory : server.replace('ROOT', `claim-${process.pid}-${index}`)
     const root = await open(place)
     later(() => typeof root === 'string' || root.close())
     await inTime('the claim ends', run({ root, place, directory, later }))

@@ -10,6 +10,7 @@ import test, { type ExecutionContext } from 'ava'
 import { inspect, LockError, openRoot, tryLock, tryRLock, type Root } from 'rootlock'
 
 import { child, program } from '../helpers/child.mjs'
+import { run } from '../helpers/command.mjs'
 import { base64, Cluster, etcd } from '../helpers/etcd.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
@@ -196,6 +197,10 @@ alone('users, their passwords and what they may do', async (t) => {
   await (
     await lock
   )()
+  process.env['ETCDCTL_PASSWORD'] = 'p@ss/word'
+  t.teardown(() => delete process.env['ETCDCTL_PASSWORD'])
+  const status = await run(t, 'status', url('app@'))
+  t.regex(status.out, /^state +free$/m, status.err)
 })
 
 needing(

@@ -1,14 +1,13 @@
-//! The same lock on a PostgreSQL server: one for all machines that reach it.
+//! The same lock on a server, PostgreSQL or etcd: one for all machines that reach it.
 //!
-//! The server's advisory lock keeps others out and ends with its session; the server itself ends a session
-//! that is silent for too long, so a frozen holder is gone without anybody's help. The protocol is in
-//! `docs/protocol-postgres.md`; its steps have the same names there, in `protocol/` and in the model.
+//! The protocols are in `docs/protocol-postgres.md` and `docs/protocol-etcd.md`; their steps have the same names there, in
+//! `postgres/` and `etcd/`, and in the model.
 //!
 //! # Layout
 //! From the outside in: [`Remote`] is the engine that a [`Session`] takes. `root` is an opened URL, `lock` a held
-//! lock. `entry/` is one lock as this process sees it: `line` (pure) says who is next, a task of Tokio's (`entry/task`)
-//! has the connection, another one (`entry/heart`) beats. `protocol/` has the steps and every statement, `terms` the
-//! arithmetic of a lease, `url` what a URL says, `net/` the connection, `fault` what an error means.
+//! lock. `entry/` is one lock as this process sees it: `line` (pure) says who is next, a task of Tokio's, which is the
+//! engine's, does at the server what it says. `server` knows which engines there are: `postgres/` and `etcd/`. `terms` is
+//! the arithmetic of a lease, `url` what their URLs have in common, `net/` the connection, `fault` what an error means.
 
 mod entry;
 mod etcd;
