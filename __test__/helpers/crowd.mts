@@ -50,7 +50,10 @@ export function violations(holds: Hold[]): string[] {
   return found
 }
 
-/** What happens to a crowd. Shorter than a lease, and longer. */
+/** Shorter than a lease, and longer. */
+const long = (index: number) => (index % 2 ? 400 : TERMS.staleMs + 500)
+
+/** What happens to a crowd. */
 type Disturbance = (index: number) => Promise<unknown>
 
 /** Runs a crowd through some disturbances: what its members held. */
@@ -77,7 +80,6 @@ export async function crowd(
   }
   t.teardown(() => links.flat().forEach((link) => link.close()))
   for (const member of members) await member.says('locking')
-  const long = (index: number) => (index % 2 ? 400 : TERMS.staleMs + 500)
   const disturbances: Disturbance[] = [
     async (index) => {
       const member = members[index % PROCESSES]!

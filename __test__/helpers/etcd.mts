@@ -193,24 +193,24 @@ export class Member {
   }
 
   /** Starts it, or starts it again. */
-  begin(state: 'new' | 'existing' = 'existing', more: string[] = []): void {
+  begin(state: 'new' | 'existing' = 'existing'): void {
     const client = `${this.#scheme}://127.0.0.1:${this.client}`
-    const started = spawn(
-      program,
-      [
-        ...['--name', this.#name, '--data-dir', this.data, '--log-level', 'error'],
-        ...['--listen-client-urls', client, '--advertise-client-urls', client],
-        ...['--listen-peer-urls', this.#peerUrl, '--initial-advertise-peer-urls', this.#peerUrl],
-        '--initial-cluster',
-        this.#all.map((member) => `${member.#name}=${member.#peerUrl}`).join(','),
-        ...['--initial-cluster-state', state],
-        // The machine does not crash in a test, only the server.
-        '--unsafe-no-fsync',
-        ...this.#more,
-        ...more
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] }
-    )
+    const cluster = this.#all.map((member) => `${member.#name}=${member.#peerUrl}`).join(',')
+    const flags = {
+      name: this.#name,
+      'data-dir': this.data,
+      'log-level': 'error',
+      'listen-client-urls': client,
+      'advertise-client-urls': client,
+      'listen-peer-urls': this.#peerUrl,
+      'initial-advertise-peer-urls': this.#peerUrl,
+      'initial-cluster': cluster,
+      'initial-cluster-state': state
+    }
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+    // The machine does not crash in a test, only the server.
+    args.push('--unsafe-no-fsync', ...this.#more)
+    const started = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = started
     started.stderr.setEncoding('utf8').on('data', (text: string) => (this.log += text))
   }

@@ -213,12 +213,7 @@ needing(
   const at = (name: string) => join(folder, name)
   const openssl = (...args: string[]) => execute('openssl', args, { cwd: folder })
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  await openssl(
-    'req',
-    '-x509',
-    ...key,
-    ...['-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca']
-  )
+  await openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca')
   for (const [name, extension] of [
     ['server', 'subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth'],
     ['client', 'extendedKeyUsage=clientAuth']
