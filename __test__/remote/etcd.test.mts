@@ -7,7 +7,15 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'
-import { inspect, LockError, openRoot, tryLock, tryRLock, type Root } from 'rootlock'
+import {
+  inspect,
+  LockError,
+  openRoot,
+  tryLock,
+  tryRLock,
+  type Root,
+  type UnlockFunc
+} from 'rootlock'
 
 import { child, program } from '../helpers/child.mjs'
 import { run } from '../helpers/command.mjs'
@@ -16,6 +24,7 @@ import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { needing, onPath } from '../helpers/needing.mjs'
 import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
+import { freePort } from '../helpers/test-server.mjs'
 
 const { onEtcd } = servers()
 
@@ -66,6 +75,71 @@ onEtcd('a holder whose key somebody deletes is told, and so is a waiter', async 
   t.true((await waiter.says('held')).token > unlock.token)
   await unlock()
 })
+
+onEtcd(
+  'a lock and a wait outlive a restart after a compaction, and are watched',
+  async (t, server) => {
+    const url = freshUrl(server)
+    const root = await opened(t, url)
+    const unlock = await tryLock(root)
+    const waiter = child(t, 'server-holder', { url })
+    await waiter.says('waiting')
+    const key = base64('compacted')
+    for (let each = 0; each < 20; each++) await server.call('kv/put', { key, value: key })
+    const { header } = await server.call<{ header: { revision: string } }>('kv/range', { key })
+    await server.call('kv/compaction', { revision: header.revision, physical: true })
+    await server.restart()
+    const [held] = await lineOf(server, url)
+    t.false(unlock.signal.aborted)
+    t.false(waiter.hasSaid('held'))
+    await server.call('kv/deleterange', { key: held!.key })
+    await eventually('it is told', () => unlock.signal.aborted)
+    t.is((unlock.signal.reason as LockError).reason, 'hijacked')
+    t.true((await waiter.says('held')).token > unlock.token)
+    await unlock()
+  }
+)
+
+test('no member there', async (t) => {
+  if (etcd !== false) return t.pass()
+  const begun = performance.now()
+  const ports = [await freePort(), await freePort()]
+  const error = await t.throwsAsync(
+    openRoot(`etcd://127.0.0.1:${ports[0]},127.0.0.1:${ports[1]}/store`),
+    { instanceOf: LockError }
+  )
+  t.is((error.cause as NodeJS.ErrnoException).code, 'ECONNREFUSED')
+  t.regex(error.message, /no server listens at 127\.0\.0\.1:\d+: start it/)
+  t.true(performance.now() - begun < 5_000)
+})
+
+onEtcd('a new request fails when the cluster is away, one attempt too', async (t) => {
+  const server = await cluster(t)
+  const root = await opened(t, server.url())
+  await (
+    await tryLock(root)
+  )()
+  await server.stop()
+  for (const wait of [true, false]) {
+    const error = await t.throwsAsync(inTime('it fails', tryLock(root, { wait })), {
+      instanceOf: LockError
+    })
+    t.is(error.reason, 'system')
+  }
+  await server.begin()
+  await (
+    await inTime('it is locked', eventuallyLocked(root))
+  )()
+})
+
+async function eventuallyLocked(root: Root): Promise<UnlockFunc> {
+  let unlock: UnlockFunc | undefined
+  await eventually('the lock is granted', async () => {
+    unlock = await tryLock(root).catch(() => undefined)
+    return unlock
+  })
+  return unlock!
+}
 
 onEtcd('a lease is whole seconds, and recovery can not be refused', async (t, server) => {
   const root = await opened(t, freshUrl(server))

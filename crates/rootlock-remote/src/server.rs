@@ -23,6 +23,9 @@ pub(crate) enum Server {
 impl Server {
     /// Reads a URL, or says what is expected.
     pub(crate) fn parse(url: &str, runtime: &Runtime) -> Result<Self, String> {
+        // A scheme is the same in any case.
+        let (scheme, rest) = url.split_at_checked(url.find(':').unwrap_or(0)).unwrap_or_default();
+        let url = &format!("{}{rest}", scheme.to_ascii_lowercase());
         if url.starts_with(etcd::url::SCHEME) {
             let target = etcd::url::Target::parse(url)?;
             return Ok(Self::Etcd(Arc::new(etcd::Cluster::new(target, runtime)?)));

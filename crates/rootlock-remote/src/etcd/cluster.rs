@@ -235,7 +235,8 @@ impl Cluster {
     }
 
     fn is_unknown_token(&self, status: &Status) -> bool {
-        self.target.user.is_some() && status.code() == Code::Unauthenticated
+        let is_old = status.message().contains("revision of auth store is old");
+        self.target.user.is_some() && (is_old || status.code() == Code::Unauthenticated)
     }
 
     /// A request that a member without a leader refuses, with the user's token.

@@ -305,6 +305,14 @@ impl Session {
         Ok(before.map_or(Stands::First, |kv| Stands::Behind(Blocker::of(kv, seen_at))))
     }
 
+    /// Whether a key is still there, as of the revision.
+    pub(super) async fn find(&self, ticket: &Ticket) -> Result<Option<i64>, Fault> {
+        let request = wire::TxnRequest { success: vec![get(&ticket.key)], ..Default::default() };
+        let answer = self.txn(LOOK, request).await?;
+        let own = found(&answer, 0).first();
+        Ok(own.filter(|kv| kv.create_revision == ticket.revision).map(|_| revision(&answer)))
+    }
+
     /// Who has the lock.
     pub(super) async fn holder(&self, lock: &LockKeys) -> Option<Holder> {
         let request = under(lock.all(), wire::ASCEND, 1);

@@ -31,6 +31,10 @@ const RELEASE: Duration = Duration::from_secs(1);
 /// A lock that is held for longer than this is watched.
 const SETTLED: Duration = Duration::from_millis(20);
 
+/// How long a request that has not waited yet puts up with a cluster that does not answer: an election may be on. If nobody
+/// listens at all, it fails at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Pauses while the cluster is away: from, and to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -123,9 +127,8 @@ impl Seat {
     /// Serves the first in line until it is granted, or fails.
     async fn serve(&mut self, entry: &Arc<Entry>, key: Key, waiter: Arc<Waiter>) {
         let (mut key, mut waiter) = (key, waiter);
-        let mut away = Away::default();
+        let mut away = Away::new();
         loop {
-            let had_session = self.session.as_ref().is_some_and(|session| !session.is_over());
             let fault = match self.acquire(entry, &mut key, &mut waiter, &mut away).await {
                 Ok((ticket, token, moment)) => {
                     grant(entry, key, &waiter, ticket, token, moment).await;
@@ -148,7 +151,7 @@ impl Seat {
             };
             // Whoever tries again does not wait at the cluster meanwhile.
             entry.follow(&mut key, &mut waiter);
-            if !fault.passes || !(had_session || waiter.waits && waiter.has_waited()) {
+            if !away.puts_up_with(&fault, &waiter) {
                 entry.has_failed(key);
                 waiter.settle_fault(&fault);
                 return;
@@ -261,11 +264,12 @@ impl Seat {
                 waiter.warn("lost the place in line, and waits at its end", &fault);
                 continue;
             }
+            // From here on the place goes on to nobody else.
+            entry.follow(key, waiter);
             let confirming = tokio::select! { biased;
                 moment = session.confirm() => moment.map_err(Stop::from),
                 () = entry.unwanted(*key) => Err(Stop::Unwanted),
             };
-            entry.follow(key, waiter);
             match confirming.and_then(|moment| Ok((session.token(&ticket)?, moment))) {
                 Ok((token, moment)) => return Ok((ticket, token, moment)),
                 Err(stop) => {
@@ -313,7 +317,8 @@ impl Seat {
                 None => Fault::silent("enqueue"),
             };
             let is_over = session.is_over();
-            if !is_over && (!fault.passes || !waiter.waits || !entry.is_wanted(key)) {
+            let goes_on = away.puts_up_with(&fault, waiter) && entry.is_wanted(key);
+            if !is_over && !goes_on {
                 // It may yet arrive.
                 let (session, own) = (Arc::clone(session), own.clone());
                 let cancelling = Arc::clone(&session);
@@ -324,7 +329,7 @@ impl Seat {
             if !entry.is_wanted(key) {
                 return Err(Stop::Unwanted);
             }
-            if is_over || !fault.passes || !waiter.waits {
+            if is_over || !goes_on {
                 return Err(fault.into());
             }
             away.pause(entry, key, waiter, &fault).await;
@@ -377,15 +382,12 @@ impl Seat {
                     () = &mut looking => break None,
                     () = &mut telling => {}
                 }
-                if entry.is_wanted(*key) {
-                    // Somebody has joined, who waits too.
-                    entry.tell_waiting();
-                } else if let Some((next, next_waiter)) = entry.pass_on(*key, waiter) {
-                    (*key, *waiter) = (next, next_waiter);
-                } else {
+                if !is_wanted(entry, key, waiter) {
                     remove(ticket).await;
                     return Err(Stop::Unwanted);
                 }
+                // Somebody may have joined, who waits too.
+                entry.tell_waiting();
             };
             drop((telling, watching, burying));
             if let Some(fault) = fault {
@@ -411,14 +413,36 @@ impl Seat {
     }
 }
 
+/// Whether anybody of this process wants the place in line: whoever had it, or the next who wants the same.
+fn is_wanted(entry: &Arc<Entry>, key: &mut Key, waiter: &mut Arc<Waiter>) -> bool {
+    if entry.is_wanted(*key) {
+        return true;
+    }
+    let Some((next, next_waiter)) = entry.pass_on(*key, waiter) else { return false };
+    (*key, *waiter) = (next, next_waiter);
+    true
+}
+
 /// The cluster is away: pauses that get longer, and one message.
-#[derive(Default)]
 struct Away {
+    since: Duration,
     pause: Option<Duration>,
     warned: bool,
 }
 
 impl Away {
+    fn new() -> Self {
+        Self { since: clock::awake(), pause: None, warned: false }
+    }
+
+    /// Whether a request goes on after such a fault.
+    fn puts_up_with(&self, fault: &Fault, waiter: &Waiter) -> bool {
+        let has_waited = waiter.waits && waiter.has_waited();
+        let may_pass = fault.kind() != IoErrorKind::ConnectionRefused
+            && clock::awake().saturating_sub(self.since) < PATIENCE;
+        fault.passes && (has_waited || may_pass)
+    }
+
     fn is_back(&mut self) {
         self.pause = None;
     }
@@ -510,11 +534,24 @@ async fn watch_held(lease: std::sync::Weak<Lease>) {
                 }
                 return;
             }
-            Err(fault) if fault.passes => sleep(pause).await,
             // The session's beats are all that is left to tell.
-            Err(_) => return,
+            Err(fault) if !fault.passes => return,
+            Err(_) => {
+                sleep(pause).await;
+                pause = (pause * 2).min(BACKOFF.1);
+            }
         }
-        pause = (pause * 2).min(BACKOFF.1);
+        // What was watched for may be compacted by now.
+        match ticket.session.find(&ticket).await {
+            Ok(Some(revision)) => seen_at = Some(revision),
+            Ok(None) => {
+                if let Some(lease) = lease.upgrade() {
+                    lease.lose(LostReason::Hijacked);
+                }
+                return;
+            }
+            Err(_) => {}
+        }
     }
 }
 
