@@ -34,14 +34,14 @@ async function number(command: readonly string[]): Promise<number> {
 /** Two processes that take turns: from a release to the next grant, in milliseconds. */
 async function handOvers(command: readonly string[]): Promise<number[]> {
   const both = await Promise.all([1, 2].map(() => execute(command[0]!, command.slice(1))))
-  const turns = both
+  const all = both
     .flatMap(({ stdout }) => stdout.trim().split('\n'))
     .map((line) => line.split(' ').map(Number) as [number, number])
     .toSorted(([one], [other]) => one - other)
   // At both ends, one of them is alone.
-  return turns
+  return all
     .slice(10, -10)
-    .map(([granted], index) => (granted - turns[index + 9]![1]) / 1_000)
+    .map(([granted], index) => (granted - all[index + 9]![1]) / 1_000)
     .filter((each) => each >= 0)
 }
 
@@ -86,6 +86,7 @@ const say = (line: string) => {
   lines.push(line)
 }
 const ms = (value: number) => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`
+const longest = (values: number[]) => `${ms(median(values))}, at most ${ms(Math.max(...values))}`
 const spread = (values: number[]) =>
   `${median(values).toFixed(0)} (${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)})`
 
@@ -120,7 +121,6 @@ async function signals({ url }: Started): Promise<void> {
     stopped!.push(granted)
     told!.push(heard)
   }
-  const longest = (values: number[]) => `${ms(median(values))}, at most ${ms(Math.max(...values))}`
   say(`| SIGKILL → next | ${longest(killed!)} | |`)
   say(`| SIGSTOP → next (T 3 s, h 1 s) | ${longest(stopped!)} | |`)
   say(`| SIGCONT → victim told | ${longest(told!)} | |`)

@@ -80,7 +80,14 @@ export async function postgres(): Promise<Started> {
   execFileSync(init, initArgs, { stdio: 'ignore', cwd: folder })
   const [run, args] = line(
     `${bin}postgres`,
-    ...['-D', data, '-p', String(port), '-k', folder, '-c', 'listen_addresses=127.0.0.1']
+    '-D',
+    data,
+    '-p',
+    String(port),
+    '-k',
+    folder,
+    '-c',
+    'listen_addresses=127.0.0.1'
   )
   const server = spawn(run, args, { stdio: 'ignore', cwd: folder })
   const url = `postgres://app@127.0.0.1:${port}/postgres`

@@ -6,6 +6,7 @@ type Unlock = () => Promise<unknown>
 type Lock = () => Promise<Unlock>
 
 const now = () => Number(process.hrtime.bigint() / 1_000n)
+const onWait = () => console.log('waiting')
 
 interface Rootlock {
   openRoot(url: string): Promise<unknown>
@@ -75,7 +76,6 @@ const jobs: Record<string, () => Promise<void>> = {
   async grant() {
     const { openRoot, tryLock } = await load()
     const root = await openRoot(url)
-    const onWait = () => console.log('waiting')
     const unlock = await tryLock(root, { staleMs: 3_000, heartbeatMs: 1_000, onWait })
     console.log('granted', now())
     await unlock()
