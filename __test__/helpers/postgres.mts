@@ -3,7 +3,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { appendFile, chmod, chown, mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -46,6 +46,10 @@ async function otherUser(): Promise<number> {
   return userId('postgres').catch(() => userId('nobody'))
 }
 
+/** Whom the servers of tests run as, if not as this user. */
+export const serverUser = async (): Promise<number | undefined> =>
+  asSuperuser ? otherUser() : undefined
+
 /** The command line that runs a program as another user if need be; it ends with this process where the system can do that. */
 function line(uid: number | undefined, ...command: string[]): [string, string[]] {
   const ids = uid === undefined ? [] : [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups']
@@ -75,7 +79,7 @@ export class Server implements TestServer {
 
   /** @param settings lines for postgresql.conf */
   static async start(settings: string[] = []): Promise<Server> {
-    const uid = asSuperuser ? await otherUser() : undefined
+    const uid = await serverUser()
     const folder = await mkdtemp(join(tmpdir(), 'rl-pg-'))
     if (uid !== undefined) await chown(folder, uid, uid)
     await chmod(folder, 0o755)
@@ -124,8 +128,11 @@ export class Server implements TestServer {
   }
 
   /** Starts it, or starts it again. */
-  async begin(): Promise<void> {
-    const [command, args] = line(this.#uid, join(bin!, 'postgres'), '-D', this.#data)
+  async begin(more: Record<string, string> = {}): Promise<void> {
+    // By `env`, so that only the server has them, not what runs it as another user.
+    const own = Object.entries(more).map(([name, value]) => `${name}=${value}`)
+    const env = own.length > 0 ? ['env', ...own] : []
+    const [command, args] = line(this.#uid, ...env, join(bin!, 'postgres'), '-D', this.#data)
     const started = spawn(command, args, { cwd: this.folder, stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = started
     const before = this.log.length
@@ -133,8 +140,40 @@ export class Server implements TestServer {
     await eventually('the server starts', () => {
       if (started.exitCode !== null)
         throw new Error(`the server has ended: ${this.log.slice(before)}`)
-      return this.log.slice(before).includes('is ready to accept connections')
+      return this.log.slice(before).match(/is ready to accept (?:read-only )?connections/)
     })
+  }
+
+  /** A copy of it that follows, and may be promoted. */
+  async standby(): Promise<Server> {
+    const folder = await mkdtemp(join(tmpdir(), 'rl-pg-'))
+    if (this.#uid !== undefined) await chown(folder, this.#uid, this.#uid)
+    await chmod(folder, 0o755)
+    const server = new Server(folder, await freePort(), this.#uid)
+    const from = ['-h', this.folder, '-p', String(this.port), '-U', 'postgres']
+    const copy = [
+      join(bin!, 'pg_basebackup'),
+      ...from,
+      '-D',
+      server.#data,
+      '-R',
+      '-c',
+      'fast',
+      '--no-sync'
+    ]
+    const [command, args] = line(this.#uid, ...copy)
+    await execute(command, args, { cwd: folder })
+    const lines = [`port = ${server.port}`, `unix_socket_directories = '${folder}'`]
+    await appendFile(join(server.#data, 'postgresql.conf'), `\n${lines.join('\n')}\n`)
+    await server.begin()
+    return server
+  }
+
+  /** Puts a rule before all others in pg_hba.conf. */
+  async allow(rule: string): Promise<void> {
+    const file = join(this.#data, 'pg_hba.conf')
+    await writeFile(file, `${rule}\n${await readFile(file, 'utf8')}`)
+    await this.sql('SELECT pg_reload_conf()')
   }
 
   /** Stops it: `fast` ends all sessions in order, `immediate` is a crash. */

@@ -1,10 +1,7 @@
 // What is particular to etcd: members that fail, restores, users, certificates, and keys that others delete.
 
-import { execFile } from 'node:child_process'
-import { copyFile, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'
 import {
@@ -17,18 +14,17 @@ import {
   type UnlockFunc
 } from 'rootlock'
 
+import { certificates, openssl } from '../helpers/certificates.mjs'
 import { child, program } from '../helpers/child.mjs'
 import { run } from '../helpers/command.mjs'
 import { base64, Cluster, etcd } from '../helpers/etcd.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
-import { needing, onPath } from '../helpers/needing.mjs'
+import { needing } from '../helpers/needing.mjs'
 import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
 import { freePort } from '../helpers/test-server.mjs'
 
 const { onEtcd } = servers()
-
-const execute = promisify(execFile)
 
 /** Longer than an election. */
 const TERMS = { heartbeatMs: 1_000, staleMs: 8_000 }
@@ -280,32 +276,9 @@ alone('users, their passwords and what they may do', async (t) => {
 needing(
   test.serial,
   etcd,
-  onPath('openssl')
+  openssl
 )('certificates, of both sides', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'rl-tls-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const at = (name: string) => join(folder, name)
-  const openssl = (...args: string[]) => execute('openssl', args, { cwd: folder })
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  await openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca')
-  for (const [name, extension] of [
-    ['server', 'subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth'],
-    ['client', 'extendedKeyUsage=clientAuth']
-  ] as const) {
-    await openssl(
-      'req',
-      ...key,
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.csr`,
-      '-subj',
-      `/CN=${name}`
-    )
-    await execute('sh', ['-c', 'printf "$0" > ext', extension], { cwd: folder })
-    const ca = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'ext']
-    await openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...ca)
-  }
+  const at = await certificates(t)
   const files = ['--cert-file', at('server.pem'), '--key-file', at('server.key')]
   const trusted = ['--client-cert-auth', '--trusted-ca-file', at('ca.pem')]
   const server = await Cluster.startEncrypted([...files, ...trusted])
