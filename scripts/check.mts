@@ -64,6 +64,10 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
     about: 'jest and vitest, with fake timers and modules that are loaded anew',
     run: packaging('test-runners')
   },
+  electron: {
+    about: 'a real Electron, though an old one; needs pip, a C compiler, Xvfb and its libraries',
+    run: packaging('electron')
+  },
   bundlers: { about: 'every bundler bundles it', run: packaging('bundlers') },
   workflows: {
     about: "CI's own files; needs Go and shellcheck",

@@ -110,7 +110,16 @@ export async function crowd(
     await disturbances[index % disturbances.length]!(index + seed)
   }
   for (const member of members) member.tell('end')
-  const told = await Promise.all(members.map((member) => member.says('ended')))
+  const told = await Promise.all(
+    members.map(async (member, index) => {
+      try {
+        return await member.says('ended')
+      } catch (error) {
+        const stuck = `member ${index}, pid ${member.pid}, does not end`
+        throw new Error(`${stuck}: ${JSON.stringify(await server.locks())}`, { cause: error })
+      }
+    })
+  )
   const lists = told as unknown as { holds: [boolean, number, number, number][] }[]
   return lists.flatMap((list) => list.holds.map((each) => hold(...each)))
 }

@@ -1,0 +1,2 @@
+// A channel that nobody subscribes to.
+exports.channel = () => ({ hasSubscribers: false, publish() {} })
