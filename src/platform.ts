@@ -20,6 +20,22 @@ function platformOf({ platform, arch }: NodeJS.Process): string {
  * under musl.
  */
 function libc(arch: string): 'gnu' | 'musl' {
+  try {
+    return libcByFiles(arch)
+  } catch (error) {
+    // Node's permission model, where only the package may be read.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
+    return libcByReport()
+  }
+}
+
+/** The same without a file; takes milliseconds. */
+function libcByReport(): 'gnu' | 'musl' {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+  return header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'
+}
+
+function libcByFiles(arch: string): 'gnu' | 'musl' {
   if (!existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)) return 'gnu'
   const executable = openSync(process.execPath, 'r')
   try {
