@@ -1,7 +1,7 @@
 // This thread's side of the bindings: an object for each, one stream of events, and a reference that keeps
 // the event loop alive while a request is pending.
 
-import { isMainThread, MessageChannel } from 'node:worker_threads'
+import type * as WorkerThreads from 'node:worker_threads'
 
 import * as binding from './binding'
 import type * as Binding from '../binding'
@@ -63,16 +63,20 @@ export function nextKey(): number {
   return ++keys
 }
 
+/** Not loaded before it is needed: it brings Node's streams with it, which take longer than all else of the import. */
+const threads = () => require('node:worker_threads') as typeof WorkerThreads
+
 /**
  * How long a call blocks before it comes up for air. A worker can be terminated only while JavaScript runs;
  * the main thread is terminated with the process.
  */
-const BREATH_MS = isMainThread ? Infinity : 100
+const breathMs = () => (threads().isMainThread ? Infinity : 100)
 
 /** Blocks until something happens to a request, and delivers it. */
 export function block(environment: Environment, key: number): void {
+  const breath = breathMs()
   let event: ReturnType<Environment['next']>
-  do event = environment.next(key, BREATH_MS)
+  do event = environment.next(key, breath)
   while (event === null)
   if (typeof event === 'number') dispatch(key, event)
   else dispatch(key, 0, event)
@@ -125,12 +129,12 @@ export function ignore(key: number): void {
 
 let pending = 0
 /** Not a timer: tests replace timers with fakes, which keep nothing alive, or keep it alive forever. */
-let keepAlive: MessageChannel | undefined
+let keepAlive: WorkerThreads.MessageChannel | undefined
 
 /** Keeps the event loop alive for a pending request. Events don't, so that a held lock does not. */
 export function ref(): void {
   if (pending++ > 0) return
-  keepAlive ??= new MessageChannel()
+  keepAlive ??= new (threads().MessageChannel)()
   keepAlive.port1.ref()
 }
 
