@@ -1,4 +1,4 @@
-export const help = `rootlock: one advisory lock per directory (DIR may also be a postgres:// or etcd:// URL)
+export const help = `rootlock: one advisory lock per directory (DIR may be a postgres: or etcd: URL)
 
   rootlock run [options] DIR -- COMMAND…   runs a command under the lock of DIR
     -s, --shared                take the lock as a reader

@@ -94,6 +94,9 @@ function meant(name: string): string | undefined {
 
 const SERVER = /^(?:postgres|postgresql|etcd):\/\//i
 
+/** What nobody calls a directory. */
+const URL_LIKE = /^\s*(?:[a-z][a-z0-9+.-]+:\/\/|(?:jdbc:)?(?:postgres|postgresql|etcd):)/i
+
 /** Whether it is the URL of a server, which only `openRoot` takes. */
 export function isServerUrl(value: unknown): value is string | URL {
   return SERVER.test(value instanceof URL ? value.href : typeof value === 'string' ? value : '')
@@ -117,6 +120,15 @@ export function path(
     value = fileURLToPath(value)
   }
   if (typeof value !== 'string') throw invalidType(name, expected, value)
+  // Not shown: it may have a password.
+  if (URL_LIKE.test(value)) {
+    const paths =
+      'must be a path (with ./ before it, if it looks like a URL) or a URL object of file:'
+    throw refused(
+      name,
+      `${paths}; openRoot takes postgres:// and etcd:// too, with nothing before it`
+    )
+  }
   if (value.includes('\0')) throw outOfRange(name, 'a path without null bytes', value)
   return given(value)
 }

@@ -35,6 +35,10 @@ export function isServer(value: unknown): value is ServerUrl {
 const URL_PARTS =
   /^(?<scheme>[a-z]+:\/\/)(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<place>[^@?#]*)(?:\?(?<query>[^@#]*))?$/i
 
+/** The parameters that may be shown: another one may be a password whose name is mistyped. */
+const SHOWN =
+  /^(?:root|host|port|user|dbname|application_name|pooler|sslmode|sslrootcert|sslcert|sslkey|connect_timeout)=/
+
 /** The parameters that are as secret as the password. */
 const SECRET = /^(?:password|sslpassword)=/
 
@@ -89,7 +93,7 @@ function secret({ scheme, user, password, place, query }: Parts): Secret {
     url: joined(password === undefined ? user : `${user ?? ''}:${password}`, query),
     shown: joined(
       user,
-      query.filter((parameter) => !isSecret(parameter))
+      query.filter((parameter) => SHOWN.test(parameter))
     )
   }
 }

@@ -9,6 +9,7 @@ import {
   LockError,
   openRoot,
   tryLock,
+  tryLockSync,
   tryRLock,
   type Root,
   type UnlockFunc
@@ -93,6 +94,45 @@ onEtcd(
     t.is((unlock.signal.reason as LockError).reason, 'hijacked')
     t.true((await waiter.says('held')).token > unlock.token)
     await unlock()
+  }
+)
+
+onEtcd(
+  'places that are lost while calls that block let others behind leave nobody waiting',
+  async (t, server) => {
+    const url = freshUrl(server)
+    const root = await opened(t, url)
+    const holder = child(t, 'server-holder', { url })
+    await holder.says('held')
+    // Deletes the keys of those who wait, again and again.
+    const prefix = base64(`${new URL(url).pathname.slice(1)}/lock/`)
+    const end = base64(`${new URL(url).pathname.slice(1)}/lock0`)
+    const script = `const post = async (path, body) =>
+      (await fetch('http://127.0.0.1:${server.members[0]!.client}/v3/kv/' + path, { method: 'POST', body: JSON.stringify(body) })).json()
+    const range = { key: '${prefix}', range_end: '${end}', sort_target: 'CREATE', sort_order: 'ASCEND' }
+    process.stdout.write('deleting')
+    for (let ended = false; !ended; process.stdin.once('end', () => (ended = true)).resume()) {
+      const { kvs = [] } = await post('range', range)
+      for (const { key } of kvs.slice(1)) await post('deleterange', { key })
+    }`
+    const deleting = program(t, process.execPath, ['--input-type=module', '--eval', script])
+    await deleting.prints('deleting')
+    const locks = [tryLock(root), tryLock(root), tryLock(root)]
+    const until = performance.now() + 4_000
+    while (performance.now() < until) {
+      t.throws(() => tryLockSync(root, { timeoutMs: 1 + (performance.now() % 10) }), {
+        instanceOf: LockError
+      })
+      await new Promise(setImmediate)
+    }
+    deleting.kill()
+    await deleting.ends()
+    holder.tell('unlock')
+    for (const lock of locks) {
+      await (
+        await inTime('it is granted', lock)
+      )()
+    }
   }
 )
 
@@ -231,6 +271,30 @@ alone('after a restore, leases of the cluster before are sat out, and tokens ris
     await tryLock(root, terms)
   )()
   t.true(performance.now() - again < 3_000)
+})
+
+alone('after a restore, those who do not wait get the lock when old leases are over', async (t) => {
+  const server = await cluster(t)
+  const root = await opened(t, server.url())
+  const terms = { heartbeatMs: 1_000, staleMs: 3_000 }
+  await (
+    await tryLock(root, terms)
+  )()
+  await server.stop()
+  const member = server.members[0]!
+  const snapshot = join(server.folder, 'snapshot')
+  await copyFile(join(member.data, 'member', 'snap', 'db'), snapshot)
+  await member.restore(snapshot)
+  await server.begin()
+  const begun = performance.now()
+  let unlock: UnlockFunc | undefined
+  await eventually('one attempt is enough', async () => {
+    unlock = await tryLock(root, { ...terms, wait: false }).catch(() => undefined)
+    return unlock
+  })
+  const took = performance.now() - begun
+  t.true(took > terms.staleMs - 500, `${took} ms`)
+  await unlock!()
 })
 
 alone('users, their passwords and what they may do', async (t) => {

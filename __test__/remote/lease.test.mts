@@ -1,7 +1,7 @@
 // What a holder's end, freeze, or loss means on a server.
 
 import type { ExecutionContext } from 'ava'
-import { inspect, tryLock, tryRLock, type LockError } from 'rootlock'
+import { inspect, tryLock, tryRLock, type LockError, type UnlockFunc } from 'rootlock'
 
 import { child } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
@@ -124,6 +124,57 @@ for (const how of ['fast', 'immediate'] as const) {
     }
   )
 }
+
+onPostgres(
+  'after a restart, those who do not wait get the lock when old leases are over',
+  async (t, server) => {
+    const url = freshUrl(server)
+    const root = await opened(t, url)
+    // A reader's row says nothing of its release.
+    await (
+      await tryRLock(root, TERMS)
+    )()
+    await server.restart()
+    const begun = performance.now()
+    const warnings: string[] = []
+    const logger = { warn: (message: string) => void warnings.push(message), error: t.fail }
+    let unlock: UnlockFunc | undefined
+    await eventually('one attempt is enough', async () => {
+      unlock = await tryLock(root, { ...QUICK, wait: false, logger }).catch(() => undefined)
+      return unlock
+    })
+    const took = performance.now() - begun
+    t.true(took > TERMS.staleMs - 1_500, `${took} ms`)
+    t.true(took < 5 * TERMS.staleMs, `${took} ms`)
+    t.regex(warnings[0]!, /sitting out its lease/)
+    await unlock!()
+  }
+)
+
+onPostgres(
+  'a frozen reader is waited for by its own terms, whatever others of its process had',
+  async (t, server) => {
+    const url = freshUrl(server)
+    const root = await opened(t, url)
+    const reader = child(t, 'server-holder', {
+      url,
+      shared: true,
+      options: { recover: false },
+      next: QUICK
+    })
+    await reader.says('held')
+    reader.tell('join')
+    await reader.says('joined')
+    reader.tell('unlock')
+    await reader.says('unlocked')
+    const writer = tryLock(root, TERMS)
+    await mustBlock(writer)
+    await reader.freeze()
+    const unlock = await inTime('the writer is granted', writer)
+    t.false(unlock.signal.aborted)
+    await unlock()
+  }
+)
 
 onServers('a lock that was given back is not sat out', async (t, server) => {
   const url = freshUrl(server)

@@ -141,6 +141,29 @@ test('URLs that can be read in two ways are refused, and not shown', async (t) =
   }
 })
 
+test('what was meant to be a URL is not taken for a directory, and not shown', async (t) => {
+  for (const path of [
+    ` postgres://app:${SECRET}@host/app`,
+    `jdbc:postgres://app:${SECRET}@host/app`,
+    `mysql://app:${SECRET}@host/app`,
+    `postgres:app:${SECRET}@host/app`,
+    `etcd:app:${SECRET}@host/app`
+  ]) {
+    for (const use of [() => openRoot(path), () => tryLock(path), () => inspect(path)]) {
+      const error = await t.throwsAsync(use, { code: 'ERR_INVALID_ARG_VALUE' })
+      t.false(error.message.includes(SECRET), error.message)
+      t.regex(error.message, /must be a path/)
+    }
+  }
+})
+
+onPostgres('a parameter that is not known is not shown', async (t, server) => {
+  for (const name of ['passwrod', 'Password', 'secret']) {
+    const error = await refusal(t, `${server.url('store')}&${name}=${SECRET}`)
+    t.regex(error.message, new RegExp(`unknown parameter, "${name}"`))
+  }
+})
+
 test('wrong arguments beside a URL are refused', async (t) => {
   const url = 'postgres://app@host/app'
   const refused = (given: object, code: string) =>

@@ -192,8 +192,9 @@ test('what waits in this thread lets a call that blocks pass, and is next', asyn
   const thread = worker(t, { root, next: 'unlock when told' })
   await thread.says('held')
   const waits = [waiter(t, root), waiter(t, root, {}, tryRLock)]
-  thread.tell('unlock')
-  const unlock = tryLockSync(root, LONG)
+  // Not before it is in line: those of this thread would have the lock, and nobody could release it.
+  const onWait = () => void thread.tell('unlock')
+  const unlock = tryLockSync(root, { ...LONG, onWait })
   unlock.sync()
   for (const { lock } of waits) {
     const later = await inTime('it is granted', lock)

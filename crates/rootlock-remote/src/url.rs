@@ -159,6 +159,22 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
     number.ok_or_else(|| "the URL's port must be a number from 1 to 65535".to_owned())
 }
 
+/// The parameters that may be shown.
+const SHOWN: [&str; 12] = [
+    "root",
+    "host",
+    "port",
+    "user",
+    "dbname",
+    "application_name",
+    "pooler",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "connect_timeout",
+];
+
 /// A URL without its password.
 pub(crate) fn redact(url: &str) -> String {
     let (rest, query) = match url.split_once('?') {
@@ -178,14 +194,11 @@ pub(crate) fn redact(url: &str) -> String {
         }
         None => rest.to_owned(),
     };
+    // What is not known may be a password whose name is mistyped.
     let kept: Vec<_> = query
         .into_iter()
         .flat_map(|query| query.split('&'))
-        .filter(|pair| {
-            let name = pair.split('=').next().unwrap_or_default();
-            // The server would not, but percent-encoded it is the same name to others.
-            !percent_decode_str(name).decode_utf8_lossy().eq_ignore_ascii_case("password")
-        })
+        .filter(|pair| SHOWN.contains(&pair.split('=').next().unwrap_or_default()))
         .collect();
     if !kept.is_empty() {
         shown.push('?');

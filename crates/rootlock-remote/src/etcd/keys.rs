@@ -74,6 +74,11 @@ pub(super) fn base(target: &Target) -> Vec<u8> {
     format!("{}/base", target.prefix).into_bytes()
 }
 
+/// There for as long as leases of the cluster before a restore may be alive.
+pub(super) fn quarantine(target: &Target) -> Vec<u8> {
+    format!("{}/quarantine", target.prefix).into_bytes()
+}
+
 pub(super) fn session(target: &Target, lease: i64) -> Vec<u8> {
     format!("{}/session/{lease:x}", target.prefix).into_bytes()
 }
@@ -86,17 +91,19 @@ pub(super) struct Base {
     pub(super) micros: u64,
     /// The widest T that any session has had.
     pub(super) stale: Duration,
+    /// The cluster in which leases of the one before are being sat out.
+    pub(super) sits_out: Option<u64>,
 }
 
 impl Base {
     pub(super) fn new(cluster: u64, stale: Duration) -> Self {
-        Self { cluster, micros: now_micros(), stale }
+        Self { cluster, micros: now_micros(), stale, sits_out: None }
     }
 
     /// `raise`: for another cluster, whose snapshot shows this revision. All tokens of the one before are below.
     pub(super) fn raised(self, cluster: u64, revision: i64) -> Self {
         let highest = self.micros.saturating_add(revision.unsigned_abs());
-        Self { cluster, micros: highest.max(now_micros()), ..self }
+        Self { cluster, micros: highest.max(now_micros()), sits_out: None, ..self }
     }
 
     pub(super) fn token(&self, create_revision: i64) -> Option<u64> {
@@ -105,18 +112,21 @@ impl Base {
     }
 
     pub(super) fn text(&self) -> Vec<u8> {
-        let fields = [
+        let mut fields = vec![
             ("cluster", format!("{:x}", self.cluster)),
             ("micros", self.micros.to_string()),
             ("stale_ms", millis(self.stale).to_string()),
         ];
+        fields.extend(self.sits_out.map(|cluster| ("sits_out", format!("{cluster:x}"))));
         lines(fields.iter().map(|(name, value)| (*name, value.as_str())))
     }
 
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let fields = Fields::of(text)?;
+        let cluster = |name| u64::from_str_radix(&fields.text(name)?, 16).ok();
         Some(Self {
-            cluster: u64::from_str_radix(&fields.text("cluster")?, 16).ok()?,
+            cluster: cluster("cluster")?,
+            sits_out: cluster("sits_out"),
             micros: fields.number("micros").filter(|micros| *micros <= MOST)?,
             stale: Duration::from_millis(fields.number("stale_ms")?),
         })
@@ -241,10 +251,11 @@ mod tests {
     #[test]
     fn a_raised_base_is_above_all_tokens_that_its_snapshot_shows() {
         let future = now_micros() + (1 << 40);
-        let base = Base { cluster: 1, micros: future, stale: TERMS.stale };
+        let base = Base { cluster: 1, micros: future, stale: TERMS.stale, sits_out: Some(2) };
         let raised = base.raised(2, 1000);
         assert!(raised.token(1) > base.token(1000));
-        assert_eq!((raised.cluster, raised.stale), (2, TERMS.stale));
+        assert_eq!((raised.cluster, raised.stale, raised.sits_out), (2, TERMS.stale, None));
+        assert_eq!(Base::parse(&base.text()), Some(base));
         assert_eq!(Base { micros: MOST, ..base }.token(1), None);
         assert_eq!(base.token(-1), None);
     }

@@ -107,12 +107,11 @@ impl Slot {
 }
 
 impl Session {
-    /// `session`: the one that this process has, or a new one. `sat_out` says that the quarantine is over.
+    /// `session`: the one that this process has, or a new one.
     pub(super) async fn of(
         runtime: &Arc<Runtime>,
         cluster: &Arc<Cluster>,
         terms: &Terms,
-        sat_out: bool,
     ) -> Result<Opened, Fault> {
         let slot = Slot::of(cluster, terms);
         let mut place = slot.session.lock().await;
@@ -120,7 +119,7 @@ impl Session {
             return Ok(Opened::Session(session));
         }
         // Whoever has lost its session has heard of a member that is away, or will.
-        if let Some(left) = super::steps::settle_base(cluster, terms, sat_out).await? {
+        if let Some(left) = super::steps::settle_base(cluster, terms).await? {
             return Ok(Opened::Quarantine(left));
         }
         let session = Self::open(runtime, cluster, terms, Arc::clone(&slot)).await?;
@@ -370,7 +369,7 @@ async fn keep_alive(
 }
 
 /// Asks for the lease; its id is ours, so that asking twice does no harm. How long it is.
-async fn grant(cluster: &Cluster, id: i64, terms: &Terms) -> Result<Duration, Fault> {
+pub(super) async fn grant(cluster: &Cluster, id: i64, terms: &Terms) -> Result<Duration, Fault> {
     let ttl = i64::try_from(terms.stale.as_secs()).unwrap_or(i64::MAX);
     let ask = wire::LeaseGrantRequest { ttl, id };
     let seconds = match cluster.call(SESSION, LEASE_GRANT, ask, ANSWER).await {
@@ -387,7 +386,7 @@ async fn grant(cluster: &Cluster, id: i64, terms: &Terms) -> Result<Duration, Fa
 }
 
 /// One that nobody else has.
-fn new_id() -> i64 {
+pub(super) fn new_id() -> i64 {
     let random = RandomState::new().build_hasher().finish();
     i64::try_from(random >> 1).unwrap_or(i64::MAX).max(1)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rootlock::{Holder, Mode};
 use tokio_stream::StreamExt;
 
-use super::cluster::{ANSWER, Cluster, Failed, RANGE, TXN, WATCH};
+use super::cluster::{ANSWER, Cluster, Failed, LEASE_TIME_TO_LIVE, RANGE, TXN, WATCH};
 use super::keys::{self, Base, LockKeys, Record};
 use super::session::{Known, SESSION, Session};
 use super::wire::{self, Answer, Operation, Value};
@@ -102,39 +102,55 @@ async fn txn(
     cluster.call(step, TXN, request, ANSWER).await
 }
 
-/// Reads `base`, makes it if it is missing, widens it, and raises it when the cluster was restored and the leases of the one
-/// before are over; if they may not be, returns how long they last.
+/// Reads `base`, makes it if it is missing, and raises it when the cluster was restored and the leases of the one before are
+/// over; if they may not be, returns for how long. The cluster itself counts that, from when the first one asked: so those
+/// who do not wait get there too.
 pub(super) async fn settle_base(
     cluster: &Cluster,
     terms: &Terms,
-    sat_out: bool,
 ) -> Result<Option<Duration>, Fault> {
-    let key = keys::base(&cluster.target);
-    for _ in 0..3 {
-        let request = range(key.clone(), Vec::new());
-        let answer = cluster.call(SESSION, RANGE, request, ANSWER).await;
-        let answer = answer.map_err(|failed| failed.into_fault(SESSION))?;
-        let Some(header) = answer.header else { return Err(Fault::silent(SESSION)) };
-        let (base, at) = match answer.kvs.first() {
-            None => (Base::new(header.cluster_id, terms.stale), 0),
+    let (key, quarantine) = (keys::base(&cluster.target), keys::quarantine(&cluster.target));
+    let fault = |failed: Failed| failed.into_fault(SESSION);
+    for _ in 0..4 {
+        let request =
+            wire::TxnRequest { success: vec![get(&key), get(&quarantine)], ..Default::default() };
+        let answer = txn(cluster, SESSION, request).await.map_err(fault)?;
+        let Some(header) = answer.header.clone() else { return Err(Fault::silent(SESSION)) };
+        let mut change = wire::TxnRequest::default();
+        match found(&answer, 0).first() {
+            None => {
+                let base = Base::new(header.cluster_id, terms.stale);
+                change.compare.push(changed_at(&key, 0));
+                change.success.push(put(&key, base.text(), 0));
+            }
             Some(kv) => {
                 let base = parse_base(cluster, &kv.value)?;
                 if base.cluster == header.cluster_id {
                     return Ok(None);
                 }
-                if !sat_out {
-                    return Ok(Some(base.stale));
+                change.compare.push(changed_at(&key, kv.mod_revision));
+                if base.sits_out != Some(header.cluster_id) {
+                    // A key from before the restore would end by the lease that it had there.
+                    let lease = super::session::new_id();
+                    let counted = Terms { stale: base.stale, ..*terms };
+                    super::session::grant(cluster, lease, &counted).await?;
+                    let begun = Base { sits_out: Some(header.cluster_id), ..base };
+                    change.success.push(put(&key, begun.text(), 0));
+                    change.success.push(put(&quarantine, Vec::new(), lease));
+                } else if let Some(kv) = found(&answer, 1).first() {
+                    let ask = wire::LeaseTimeToLiveRequest { id: kv.lease };
+                    let left = cluster.call(SESSION, LEASE_TIME_TO_LIVE, ask, ANSWER).await;
+                    let left = left.map_or(0, |left| u64::try_from(left.ttl).unwrap_or(0));
+                    // Whole seconds: the rest of one may be left.
+                    return Ok(Some(Duration::from_secs(left.min(base.stale.as_secs()) + 1)));
+                } else {
+                    let raised = base.raised(header.cluster_id, header.revision);
+                    change.success.push(put(&key, raised.text(), 0));
                 }
-                (base.raised(header.cluster_id, header.revision), kv.mod_revision)
             }
-        };
-        let raise = wire::TxnRequest {
-            compare: vec![changed_at(&key, at)],
-            success: vec![put(&key, base.text(), 0)],
-            failure: Vec::new(),
-        };
-        txn(cluster, SESSION, raise).await.map_err(|failed| failed.into_fault(SESSION))?;
+        }
         // Somebody else may have been first: what is there now counts.
+        txn(cluster, SESSION, change).await.map_err(fault)?;
     }
     Err(Fault::away(SESSION, ErrorKind::ResourceBusy, "somebody keeps changing the key base"))
 }

@@ -95,17 +95,22 @@ pub(crate) async fn release(lease: Arc<Lease>) {
 pub(crate) async fn give_back(lease: &Arc<Lease>) {
     let Some(ticket) = &lease.ticket else { return };
     ticket.session.has_ended(lease.key);
-    remove(ticket).await;
+    remove_within(RELEASE, ticket).await;
+}
+
+/// The key of a request that is not wanted any more.
+async fn remove(ticket: &Ticket) {
+    remove_within(GIVE_UP, ticket).await;
 }
 
 /// Deletes a key. If no member answers in time, it goes on in the background until one does or the session is over.
-async fn remove(ticket: &Ticket) {
+async fn remove_within(time: Duration, ticket: &Ticket) {
     let ticket = ticket.clone();
     let session = Arc::clone(&ticket.session);
     let removing =
         until_answered(Arc::clone(&session), async move || ticket.session.release(&ticket).await);
     let mut removing = Box::pin(removing);
-    if timeout(RELEASE, removing.as_mut()).await.is_err() {
+    if timeout(time, removing.as_mut()).await.is_err() {
         session.spawn(removing);
     }
 }
@@ -168,7 +173,7 @@ impl Seat {
         {
             return Ok(Opened::Session(Arc::clone(session)));
         }
-        Session::of(&entry.runtime, &self.cluster, &waiter.terms, false).await
+        Session::of(&entry.runtime, &self.cluster, &waiter.terms).await
     }
 
     /// `session`, after a quarantine if there is one.
@@ -178,31 +183,31 @@ impl Seat {
         key: Key,
         waiter: &Arc<Waiter>,
     ) -> Result<Arc<Session>, Stop> {
-        if !entry.is_wanted(key) {
-            return Err(Stop::Unwanted);
-        }
-        let opened = tokio::select! { biased;
-            opened = self.session(entry, waiter) => opened?,
-            () = entry.unwanted(key) => return Err(Stop::Unwanted),
-        };
-        let session = match opened {
-            Opened::Session(session) => session,
-            Opened::Quarantine(left) => {
-                self.quarantine(entry, key, waiter, left).await?;
-                let opening = Session::of(&entry.runtime, &self.cluster, &waiter.terms, true);
-                let opened = tokio::select! { biased;
-                    opened = opening => opened?,
-                    () = entry.unwanted(key) => return Err(Stop::Unwanted),
-                };
-                let Opened::Session(session) = opened else {
-                    let words = "the cluster was restored again";
-                    return Err(Fault::away("session", IoErrorKind::ConnectionReset, words).into());
-                };
-                session
+        let mut warned = false;
+        loop {
+            if !entry.is_wanted(key) {
+                return Err(Stop::Unwanted);
             }
-        };
-        self.session = Some(Arc::clone(&session));
-        Ok(session)
+            let opened = tokio::select! { biased;
+                opened = self.session(entry, waiter) => opened?,
+                () = entry.unwanted(key) => return Err(Stop::Unwanted),
+            };
+            match opened {
+                Opened::Session(session) => {
+                    self.session = Some(Arc::clone(&session));
+                    return Ok(session);
+                }
+                Opened::Quarantine(left) => {
+                    if !std::mem::replace(&mut warned, true) {
+                        let words = format!("a lease may last for {left:?} more");
+                        let fault = Fault::away("quarantine", IoErrorKind::TimedOut, words);
+                        let message = "the cluster was restored, and holders may not know: sitting out their leases";
+                        waiter.warn(message, &fault);
+                    }
+                    self.quarantine(entry, key, waiter, left).await?;
+                }
+            }
+        }
     }
 
     /// `quarantine`: leases of the cluster before may be alive.
@@ -217,12 +222,6 @@ impl Seat {
             return Err(Stop::Held);
         }
         entry.state().line.is_held_up(key);
-        let words = format!("a lease may last for {left:?} more");
-        let fault = Fault::away("quarantine", IoErrorKind::TimedOut, words);
-        waiter.warn(
-            "the cluster was restored, and holders may not know: sitting out their leases",
-            &fault,
-        );
         entry.tell_waiting();
         // On the clock that stands still in sleep: what it has counted has passed for everybody.
         let until = clock::awake() + left;
@@ -257,6 +256,8 @@ impl Seat {
                 Stands::First => true,
                 stands => self.wait(entry, key, waiter, &ticket, stands, away).await?,
             };
+            // From here on the place goes on to nobody else.
+            entry.follow(key, waiter);
             if !first {
                 // Its key is gone, and the session is not.
                 let fault =
@@ -264,8 +265,6 @@ impl Seat {
                 waiter.warn("lost the place in line, and waits at its end", &fault);
                 continue;
             }
-            // From here on the place goes on to nobody else.
-            entry.follow(key, waiter);
             let confirming = tokio::select! { biased;
                 moment = session.confirm() => moment.map_err(Stop::from),
                 () = entry.unwanted(*key) => Err(Stop::Unwanted),
@@ -394,13 +393,22 @@ impl Seat {
                 away.pause(entry, *key, waiter, &fault).await;
             }
             stands = loop {
-                match session.look(&self.keys, ticket, waiter.mode).await {
-                    Ok(stands) => {
+                let looked = tokio::select! { biased;
+                    looked = session.look(&self.keys, ticket, waiter.mode) => Some(looked),
+                    () = entry.unwanted(*key) => None,
+                };
+                match looked {
+                    Some(Ok(stands)) => {
                         away.is_back();
                         break stands;
                     }
-                    Err(fault) if session.is_over() || !fault.passes => return Err(fault.into()),
-                    Err(fault) => away.pause(entry, *key, waiter, &fault).await,
+                    Some(Err(fault)) if session.is_over() => return Err(fault.into()),
+                    Some(Err(fault)) if !fault.passes => {
+                        remove(ticket).await;
+                        return Err(fault.into());
+                    }
+                    Some(Err(fault)) => away.pause(entry, *key, waiter, &fault).await,
+                    None => {}
                 }
                 if !entry.is_wanted(*key)
                     && entry.state().line.served().is_none_or(|(now, ..)| now == *key)

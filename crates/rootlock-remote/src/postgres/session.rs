@@ -39,9 +39,15 @@ pub(crate) struct Session {
     target: Arc<Target>,
     /// The row's.
     id: i32,
-    /// The name of the server's memory, which no session outlives.
-    instance: String,
+    instance: Instance,
     statements: Statements,
+}
+
+/// The server's memory, which no session outlives.
+struct Instance {
+    name: String,
+    /// When it was there at the latest: milliseconds of the server's clock.
+    since: i64,
 }
 
 /// A statement's.
@@ -187,13 +193,14 @@ impl Session {
         let stale = crate::terms::millis(terms.stale);
         let record = record::of_grant(mode, terms);
         let moment = clock::since_boot();
-        let params: Params<'_, 6> = [&self.id, &self.instance, &waited, &stale, &shared, &record];
+        let Instance { name, since } = &self.instance;
+        let params: Params<'_, 7> = [&self.id, name, &waited, &stale, &shared, &record, since];
         let sent = self.client().query_opt(&self.statements.write, &params);
         let row = answered(WRITE, sent).await.map_err(|failure| failure.into_fault(WRITE))?;
         let Some(row) = row else {
             return Err(Fault::away(WRITE, ErrorKind::NotFound, "the lock's row is gone"));
         };
-        let (token, stale): (i64, i32) = (row.get(0), row.get(1));
+        let (token, left): (i64, i32) = (row.get(0), row.get(1));
         Ok(match row.get(2) {
             true if !(1..=MOST).contains(&token) => {
                 let words = format!(
@@ -202,7 +209,7 @@ impl Session {
                 return Err(Fault::new(WRITE, ErrorKind::InvalidData, words));
             }
             true => Written::Token { token: token.unsigned_abs(), moment },
-            false => Written::Quarantine(Duration::from_millis(u64::from(stale.unsigned_abs()))),
+            false => Written::Quarantine(Duration::from_millis(u64::try_from(left).unwrap_or(0))),
         })
     }
 
@@ -254,7 +261,15 @@ impl Statements {
             client.prepare_typed(sql::WAIT_SHARED, &[Type::INT4]),
             client.prepare_typed(
                 sql::WRITE,
-                &[Type::INT4, Type::TEXT, Type::BOOL, Type::INT4, Type::BOOL, Type::TEXT]
+                &[
+                    Type::INT4,
+                    Type::TEXT,
+                    Type::BOOL,
+                    Type::INT4,
+                    Type::BOOL,
+                    Type::TEXT,
+                    Type::INT8
+                ]
             ),
             client.prepare_typed(sql::BEAT, &[Type::INT8]),
             client.prepare_typed(sql::RELEASE, &[Type::INT4]),
@@ -266,15 +281,17 @@ impl Statements {
     }
 }
 
-/// The name of the server's memory. Whoever comes first after a crash gives it its marker.
-async fn instance(connection: &Connection) -> Result<String, Fault> {
+/// Names the server's memory. Whoever comes first after a crash gives it its marker.
+async fn instance(connection: &Connection) -> Result<Instance, Fault> {
     for _ in 0..3 {
         let ask = |sql| async move {
             connection.ask(CONNECT, sql).await.map_err(|failure| failure.into_fault(CONNECT))
         };
-        if let Some(instance) = row(&ask(sql::INSTANCE).await?).and_then(|row| row.get("instance"))
+        if let Some(row) = row(&ask(sql::INSTANCE).await?)
+            && let (Some(name), Some(since)) = (row.get("instance"), row.get("since"))
+            && let Ok(since) = since.parse()
         {
-            return Ok(instance.to_owned());
+            return Ok(Instance { name: name.to_owned(), since });
         }
         ask(sql::MARK).await?;
     }

@@ -59,13 +59,19 @@ SELECT set_config('idle_session_timeout', $1::int4::text, false),
   set_config('tcp_user_timeout', $2::int4::text, false),
   set_config('tcp_keepalives_idle', $3::int4::text, false)";
 
-/// The marker of the server's memory.
+/// The marker of the server's memory, with the time in milliseconds.
 pub(crate) const MARK: &str = "\
-INSERT INTO rootlock.memory (marker) VALUES (gen_random_uuid()::text) ON CONFLICT DO NOTHING";
+INSERT INTO rootlock.memory (marker) VALUES
+  (gen_random_uuid()::text || '@' || (extract(epoch FROM clock_timestamp()) * 1000)::int8)
+ON CONFLICT DO NOTHING";
 
-/// The name of the server's memory.
+/// The name of the server's memory, and since when it has been at most. A crash and a promotion empty the table of the
+/// marker; after a clean restart the marker is old, and the start is not.
 pub(crate) const INSTANCE: &str = "\
-SELECT extract(epoch FROM pg_postmaster_start_time())::text || '/' || marker AS instance FROM rootlock.memory";
+SELECT extract(epoch FROM pg_postmaster_start_time())::text || '/' || marker AS instance,
+  greatest((extract(epoch FROM pg_postmaster_start_time()) * 1000)::int8,
+    substring(marker FROM '@([0-9]{1,15})$')::int8) AS since
+FROM rootlock.memory";
 
 pub(crate) const FIND_ROW: &str = "SELECT id FROM rootlock.lock WHERE root = $1 AND name = $2";
 
@@ -83,26 +89,33 @@ pub(crate) const WAIT: &str =
 
 pub(crate) const WAIT_SHARED: &str = "SELECT pg_advisory_lock_shared(1920232555, $1)::text, set_config('rootlock.locked', 'true', false)";
 
-/// `$1` id, `$2` this instance, `$3` whether another one's leases were sat out, `$4` T, `$5` shared, `$6` record.
-/// No row: the session has not got the lock, or the row is gone.
+/// `$1` id, `$2` this instance, `$3` whether another one's leases were sat out, `$4` T, `$5` shared, `$6` record, `$7` since
+/// when this instance has been. No row: the session has not got the lock, or the row is gone. If the leases of another
+/// instance may be alive, nothing changes but the answer: for how long they may.
 pub(crate) const WRITE: &str = "\
+WITH it AS MATERIALIZED (
+  SELECT id, clock, held AND instance <> $2 AND NOT $3 AND clock < $7 + stale_ms AS waits
+  FROM rootlock.lock, (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8 AS clock) AS now
+  WHERE id = $1 FOR UPDATE OF lock)
 UPDATE rootlock.lock SET
-  token = CASE WHEN held AND instance <> $2 AND NOT $3 THEN token
+  token = CASE WHEN waits THEN token
     ELSE greatest(token + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::int8) END,
-  stale_ms = CASE WHEN held AND instance <> $2 AND NOT $3 THEN stale_ms
+  stale_ms = CASE WHEN waits THEN stale_ms
     WHEN held AND instance = $2 AND $5 THEN greatest(stale_ms, $4) ELSE $4 END,
-  record = CASE WHEN held AND instance <> $2 AND NOT $3 THEN record
+  record = CASE WHEN waits THEN record
     ELSE $6::text::jsonb || jsonb_build_object('backend', pg_backend_pid(),
       'since', (extract(epoch FROM clock_timestamp()) * 1000)::int8) END,
-  instance = CASE WHEN held AND instance <> $2 AND NOT $3 THEN instance ELSE $2 END,
+  instance = CASE WHEN waits THEN instance ELSE $2 END,
   held = true
-WHERE id = $1 AND current_setting('rootlock.locked', true) = 'true'
-RETURNING token, stale_ms, instance = $2 AS ours";
+FROM it
+WHERE lock.id = it.id AND current_setting('rootlock.locked', true) = 'true'
+RETURNING token, least(stale_ms, greatest($7 + stale_ms - clock, 0))::int4 AS left, NOT waits AS ours";
 
-/// Finds the lock of its own session. `$1` id.
+/// Finds the lock of its own session, and the row that names it: without that, others lock another one. `$1` id.
 pub(crate) const BEAT: &str = "\
 SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
-  AND classid = 1920232555 AND objid = $1::int8::oid AND objsubid = 2";
+  AND classid = 1920232555 AND objid = $1::int8::oid AND objsubid = 2
+  AND EXISTS (SELECT FROM rootlock.lock WHERE id = $1::int8::int4)";
 
 /// The same after a wait that was ended; notes it for `WRITE`. `$1` id.
 pub(crate) const FIND_LOCK: &str = "\

@@ -30,6 +30,9 @@ const CANCEL: Duration = Duration::from_secs(1);
 /// How long this process may pass the lock on among its own callers before others at the server have their turn.
 const TURN: Duration = Duration::from_millis(50);
 
+/// How often a request puts up with a statement that somebody cancels.
+const CANCELLED: u32 = 3;
+
 /// Pauses while the server is away: from, and to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -146,9 +149,31 @@ impl Seat {
         if !has_leases && !keeps && self.locked.is_some() {
             self.give_back(entry).await;
         }
+        if has_leases && !released.is_empty() {
+            self.narrow(entry).await;
+        }
         for lease in released {
             entry.has_ended(lease.key);
             lease.tell_released();
+        }
+    }
+
+    /// A reader has left: the server waits no longer for the others than the most patient of them.
+    async fn narrow(&mut self, entry: &Arc<Entry>) {
+        let terms: Vec<_> = entry.state().leases.values().map(|lease| lease.terms).collect();
+        let longest = terms.iter().map(Terms::idle_timeout).reduce(IdleTimeout::longest);
+        let patient = terms.iter().max_by_key(|terms| terms.stale);
+        let (Some(session), Some(longest), Some(patient)) = (&self.session, longest, patient)
+        else {
+            return;
+        };
+        if self.timeout == Some(longest) {
+            return;
+        }
+        match timeout(CANCEL, session.set_times(patient, longest)).await {
+            Ok(Ok(())) => self.timeout = Some(longest),
+            // The beats find out what has become of the session; until then, it is not as it should be.
+            _ => self.abandon(entry),
         }
     }
 
@@ -166,7 +191,7 @@ impl Seat {
     async fn serve(&mut self, entry: &Arc<Entry>, key: Key, waiter: Arc<Waiter>) {
         let (mut key, mut waiter) = (key, waiter);
         let mut pause = BACKOFF.0;
-        let mut warned = false;
+        let (mut warned, mut cancelled) = (false, 0);
         loop {
             let is_kept = self.session.is_some();
             let served = self.acquire(entry, &mut key, &mut waiter).await;
@@ -194,6 +219,11 @@ impl Seat {
             // Whoever tries again does not wait at the server meanwhile.
             entry.follow(&mut key, &mut waiter);
             self.abandon(entry);
+            // Somebody cancels statements: it is not for those of a lock that they did.
+            if fault.kind() == IoErrorKind::Interrupted && cancelled < CANCELLED {
+                cancelled += 1;
+                continue;
+            }
             if !fault.passes || !(is_kept || waiter.waits && waiter.has_waited()) {
                 entry.has_failed(key);
                 waiter.settle_fault(&fault);
@@ -519,9 +549,6 @@ impl Seat {
         waiter: &Waiter,
         stale: Duration,
     ) -> Result<(), Stop> {
-        if !waiter.waits {
-            return Err(Stop::Held);
-        }
         entry.state().line.is_held_up(key);
         let fault = Fault::away(
             "quarantine",
@@ -532,6 +559,9 @@ impl Seat {
             "the server has restarted, and the last holder may not know: sitting out its lease",
             &fault,
         );
+        if !waiter.waits {
+            return Err(Stop::Held);
+        }
         entry.tell_waiting();
         // On the clock that stands still in sleep: what it has counted has passed for everybody.
         let until = clock::awake() + stale;

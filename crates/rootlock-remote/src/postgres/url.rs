@@ -168,6 +168,7 @@ mod tests {
             "postgres://app@db/x?root=r&p%61ssword=s3cret",
             "postgres://app:s3cret@db:port/x",
             "postgres://app:s3cret@db/x?nonsense=1",
+            "postgres://app@db/x?passwrod=s3cret",
             "mysql://app:s3cret@db/x",
         ] {
             let said = match Target::parse(url) {
