@@ -410,9 +410,7 @@ impl Seat {
                     Some(Err(fault)) => away.pause(entry, *key, waiter, &fault).await,
                     None => {}
                 }
-                if !entry.is_wanted(*key)
-                    && entry.state().line.served().is_none_or(|(now, ..)| now == *key)
-                {
+                if !is_wanted(entry, key, waiter) {
                     remove(ticket).await;
                     return Err(Stop::Unwanted);
                 }
