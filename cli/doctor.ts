@@ -12,7 +12,7 @@ import { diagnose } from '../src/diagnosis'
 import { version } from '../src/version'
 import { parse, type Target } from './arguments'
 import { exits } from './exits'
-import { codeOf, misused, remedy } from './failure'
+import { codeOf, forbidden, misused, remedy } from './failure'
 import {
   conclude,
   fail,
@@ -137,7 +137,8 @@ async function directoryOf(directory: string): Promise<Finding> {
     if ((await stat(real)).isDirectory()) return ok(`directory ${real}`)
     return fail(`${real} is not a directory`, 'Name the directory that contains it')
   } catch (error) {
-    return fail((error as Error).message, `Check the path, or create it: mkdir -p ${directory}`)
+    const next = forbidden(codeOf(error)) ?? `Check the path, or create it: mkdir -p ${directory}`
+    return fail((error as Error).message, next)
   }
 }
 
@@ -162,7 +163,8 @@ async function permissions(directory: string): Promise<Finding[]> {
     const next =
       code === 'EROFS'
         ? 'It is mounted read-only: remount it, or agree on a directory elsewhere to lock'
-        : 'Every lock, even a shared one, needs permission to write: chmod or chown the directory'
+        : (forbidden(code) ??
+          'Every lock, even a shared one, needs permission to write: chmod or chown the directory')
     return [fail(`no file can be created in it: ${message}`, next)]
   }
 }

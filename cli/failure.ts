@@ -61,13 +61,38 @@ function notOfALock(error: unknown): unknown {
   return new Failure((error as Error).message, NO_BINDING, exits.unavailable)
 }
 
+/** What has to be allowed, by the name that Node's permission model has for it. */
+const ALLOW: Record<string, string> = {
+  FileSystemRead: '--allow-fs-read',
+  FileSystemWrite: '--allow-fs-write',
+  ChildProcess: '--allow-child-process',
+  WorkerThreads: '--allow-worker'
+}
+
+/** An error of Node's permission model, wherever it comes from. */
+export function denied(error: unknown): Failure | undefined {
+  const { code, message, permission, resource } = error as NodeJS.ErrnoException & {
+    permission?: string
+    resource?: string
+  }
+  if (code !== DENIED) return undefined
+  const flag = ALLOW[permission ?? ''] ?? `what permits ${permission}`
+  const what = resource ? `${message} (${printable(resource)})` : message
+  return new Failure(
+    what,
+    `Node's permission model is on: start it with ${flag}`,
+    exits.unavailable
+  )
+}
+
 /** An error of naming a file. */
 export function naming(error: unknown, path: string): unknown {
   if (!isLockError(error)) return notOfALock(error)
   const next =
     codeOf(error) === 'EISDIR'
       ? `Leave --file out: ${printable(path)}`
-      : 'Check the path: the file may be missing, but not its directory'
+      : (forbidden(codeOf(error)) ??
+        'Check the path: the file may be missing, but not its directory')
   return new Failure(printable(error.message), next, exits.unavailable)
 }
 
@@ -76,6 +101,9 @@ export function codeOf(error: unknown): string | undefined {
   const { code, cause } = error as NodeJS.ErrnoException
   return (cause as NodeJS.ErrnoException | undefined)?.code ?? code
 }
+
+/** Node's code where its permission model forbids something. */
+const DENIED = 'ERR_ACCESS_DENIED'
 
 const lookCloser = (words: string) => `Find out what is wrong: rootlock doctor ${printable(words)}`
 
@@ -96,5 +124,11 @@ export function remedy(code: string | undefined, directory: string): string | un
     case 'ENFILE':
       return 'Too many files are open: close some, or raise the limit (ulimit -n)'
   }
-  return undefined
+  return forbidden(code)
+}
+
+/** What to do where Node's permission model forbids to look at a directory. */
+export function forbidden(code: string | undefined): string | undefined {
+  if (code !== DENIED) return undefined
+  return "Node's permission model forbids it: start Node with --allow-fs-read and --allow-fs-write for the directory"
 }

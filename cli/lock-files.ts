@@ -7,6 +7,7 @@ import { constants, type Stats } from 'node:fs'
 import { lstat, open } from 'node:fs/promises'
 
 import { within } from '../src/paths'
+import { forbidden } from './failure'
 import { fail, ok, warn, type Finding } from './finding'
 
 /** Many times the size of a guard of ours, which has two records of 512 bytes. */
@@ -75,7 +76,8 @@ function cantBeOpened(error: NodeJS.ErrnoException): Finding | undefined {
   const next =
     code === 'EACCES'
       ? 'It belongs to the user who locked first: use one user, or chmod it for everyone who may lock'
-      : 'A lock opens it for reading and writing: find out what prevents that (lsattr, mount)'
+      : (forbidden(code) ??
+        'A lock opens it for reading and writing: find out what prevents that (lsattr, mount)')
   return fail(message, next)
 }
 

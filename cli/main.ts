@@ -2,7 +2,7 @@
 // The command. Each verb is loaded only when it is used, so that the help appears at once.
 
 import { exits } from './exits'
-import { Failure, misused, NO_BINDING } from './failure'
+import { denied, Failure, misused, NO_BINDING } from './failure'
 import { help } from './help'
 import { KEEPER, PARTNER } from './inner-verbs'
 import { version } from '../src/version'
@@ -50,9 +50,10 @@ async function main(): Promise<void> {
   try {
     process.exitCode = await command(process.argv.slice(2))
   } catch (error) {
-    if (!(error instanceof Failure)) throw error
-    process.stderr.write(String(error))
-    process.exitCode = error.exit
+    const failure = error instanceof Failure ? error : denied(error)
+    if (!failure) throw error
+    process.stderr.write(String(failure))
+    process.exitCode = failure.exit
   }
 }
 

@@ -11,8 +11,9 @@ export const here = typeof __dirname === 'string' ? __dirname : dirname(process.
 /** The binding in a file beside this one: in a checkout, or copied beside a bundle or an executable. */
 export function beside(name: string): Attempt {
   const what = join(here, `${name}.${target}.node`)
-  if (!existsSync(what)) return { what }
   try {
+    // Throws where Node's permission model forbids to look; the package may be allowed all the same.
+    if (!existsSync(what)) return { what }
     const module = { exports: {} as typeof Binding }
     process.dlopen(module, what)
     return { what, binding: module.exports }

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
 
 import { fileName, path as checkedPath } from './arguments'
-import { noFile } from './lock-error'
+import { isDenied, noFile } from './lock-error'
 import { realFile } from './paths'
 
 /** The lock of a file: what `file` returns, and all that lock or inspect take. */
@@ -53,6 +53,8 @@ export function file(path: string | URL): FileLock {
     return new LockOfFile(realFile(given))
   } catch (error) {
     const { syscall } = error as NodeJS.ErrnoException
-    throw syscall === undefined ? error : noFile(error as NodeJS.ErrnoException, given)
+    throw syscall === undefined && !isDenied(error)
+      ? error
+      : noFile(error as NodeJS.ErrnoException, given)
   }
 }

@@ -139,9 +139,17 @@ function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
   return ''
 }
 
+/** Where Node's permission model forbids a call of its own; the binding's calls are not under it. */
+export const isDenied = (error: unknown): boolean =>
+  (error as NodeJS.ErrnoException).code === 'ERR_ACCESS_DENIED'
+
 /** A path that is no file's. */
 export function noFile(cause: NodeJS.ErrnoException, path: string): LockError {
-  const message = `${attempts.lock}: ${cause.message}`
+  const next = isDenied(cause)
+    ? `; to resolve its links, start Node with --allow-fs-read for ${inspect(path)} and its directory`
+    : ''
+  // Some versions of Node end this message as a sentence.
+  const message = `${attempts.lock}: ${cause.message.replace(/\.$/, '')}${next}`
   return new LockError('ERR_LOCK_UNSUCCESSFUL', 'system', message, path, { cause })
 }
 

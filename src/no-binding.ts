@@ -23,6 +23,9 @@ export interface Product {
 /** Node's code where addons are switched off. */
 const DISABLED = 'ERR_DLOPEN_DISABLED'
 
+/** Node's code where its permission model forbids to read. */
+const DENIED = 'ERR_ACCESS_DENIED'
+
 /** The platforms that have packages. */
 const targets = [
   'darwin-arm64',
@@ -45,14 +48,15 @@ export function explain(
   attempts: Attempt[]
 ): Error {
   const refused = attempts.filter(isRefused)
+  const denied = attempts.filter(({ error }) => codeOf(error) === DENIED)
   const text = [
     `${product.name} ${version} has no native binding for this process: ${target}, ${process.release.name} ${process.version}`,
     'Tried:',
     ...attempts.map((attempt) => `  ${attempt.what}: ${outcome(attempt, version)}`),
     'What to do:',
-    ...advice(product, target, here, refused).map((line) => `  ${line}`)
+    ...advice(product, target, here, refused, denied).map((line) => `  ${line}`)
   ].join('\n')
-  const cause = (refused[0] ?? attempts.at(-1))?.error
+  const cause = (refused[0] ?? denied[0] ?? attempts.at(-1))?.error
   // Node's own code for an addon that does not load.
   return Object.assign(new Error(text, cause === undefined ? {} : { cause }), {
     code: 'ERR_DLOPEN_FAILED'
@@ -78,7 +82,13 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!
 }
 
-function advice(product: Product, target: string, here: string, refused: Attempt[]): string[] {
+function advice(
+  product: Product,
+  target: string,
+  here: string,
+  refused: Attempt[],
+  denied: Attempt[]
+): string[] {
   if (refused.some(({ binding }) => binding)) {
     return ['The versions must match: install again, build again, or copy the file again.']
   }
@@ -92,6 +102,12 @@ function advice(product: Product, target: string, here: string, refused: Attempt
     return [
       'The file exists, but the system refuses it for the reason above: it is truncated, or built for',
       'another or a newer system (Linux: glibc 2.17 or later, or musl). Install again on this system.'
+    ]
+  }
+  if (denied.length > 0) {
+    return [
+      "Node's permission model forbids to read it: start Node with --allow-fs-read for the folders of",
+      `rootlock and of @rootlock beside it, or in a bundle for ${product.name}.${target}.node.`
     ]
   }
   if (!targets.includes(target)) {

@@ -31,8 +31,17 @@ function libc(arch: string): 'gnu' | 'musl' {
 
 /** The same without a file; takes milliseconds. */
 function libcByReport(): 'gnu' | 'musl' {
-  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
-  return header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'
+  // The type of Node 22 lacks it.
+  const report = process.report as NodeJS.ProcessReport & { excludeNetwork: boolean }
+  const before = report.excludeNetwork
+  // Otherwise it asks name servers for the peer of each open socket.
+  report.excludeNetwork = true
+  try {
+    const { header } = report.getReport() as { header: { glibcVersionRuntime?: string } }
+    return header.glibcVersionRuntime === undefined ? 'musl' : 'gnu'
+  } finally {
+    report.excludeNetwork = before
+  }
 }
 
 function libcByFiles(arch: string): 'gnu' | 'musl' {
