@@ -136,6 +136,7 @@ function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
   if (code === 'EACCES') {
     return '; who locks must be allowed to write in the directory, to its lock file and to its .guard'
   }
+  if (code === 'EROFS') return '; it is mounted read-only: lock a directory that can be written to'
   return ''
 }
 
