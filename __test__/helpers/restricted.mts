@@ -83,6 +83,7 @@ const CALLS = {
   flock: [73, 32],
   utimensat: [280, 88],
   fstatfs: [138, 44],
+  fgetxattr: [193, 10],
   pidfd_open: [434, 434]
 } as const
 

@@ -119,3 +119,23 @@ filtered('a holder behind a filter beats as any other', async (t) => {
   holder.tell('unlock')
   t.false((await holder.says('unlocked')).lost)
 })
+
+filtered(
+  'where the access list of the lock file can not be read, a frozen holder keeps it',
+  async (t) => {
+    const root = await temporaryRoot(t)
+    const holder = child(t, 'holder', { root, options: QUICK })
+    await holder.says('held')
+    await holder.freeze(root)
+    const inside = child(t, 'holder', { root, options: QUICK }, refusing(ERRNO.EPERM, 'fgetxattr'))
+    const { message, details } = await inside.says('log')
+    t.is(message, 'could not take over a stale lock')
+    t.regex(details['reason']!, /not permitted/)
+    // A new file might not let in everybody whom the old one does.
+    t.false(inside.hasSaid('held'))
+    holder.thaw()
+    holder.tell('unlock')
+    t.false((await holder.says('unlocked')).lost)
+    await inside.says('held')
+  }
+)
