@@ -11,9 +11,10 @@ import { child, Child, fixture } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { waiter } from '../helpers/locks.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
-import { needing, unix } from '../helpers/needing.mjs'
+import { needing, notWine, unix } from '../helpers/needing.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
+const clustered = needing(test, notWine)
 const onUnix = needing(test, unix)
 
 /** A worker of this process's cluster, which runs a fixture. It is killed when the test ends. */
@@ -28,7 +29,7 @@ function worker(t: ExecutionContext, name: string, input: object): Child {
   return started
 }
 
-test('a lock passes from worker to worker of a cluster, each alone', async (t) => {
+clustered('a lock passes from worker to worker of a cluster, each alone', async (t) => {
   const root = await temporaryRoot(t)
   const workers = [1, 2, 3, 4].map(() => worker(t, 'holder', { root }))
   const left = new Set(workers)
@@ -48,7 +49,7 @@ test('a lock passes from worker to worker of a cluster, each alone', async (t) =
   }
 })
 
-test('workers of a cluster count without losing one', async (t) => {
+clustered('workers of a cluster count without losing one', async (t) => {
   const root = await temporaryRoot(t)
   const file = join(root, 'counter')
   await writeFile(file, '0')
@@ -62,7 +63,7 @@ test('workers of a cluster count without losing one', async (t) => {
   t.is(await readFile(file, 'utf8'), String(WORKERS * TIMES))
 })
 
-test('a killed worker frees the lock for the next', async (t) => {
+clustered('a killed worker frees the lock for the next', async (t) => {
   const root = await temporaryRoot(t)
   const first = worker(t, 'holder', { root })
   const { token } = await first.says('held')
@@ -115,7 +116,7 @@ for (const atInterrupt of ['ignore', 'hang'] as const) {
   )
 }
 
-test('if the primary is killed, its worker ends, and the lock is free', async (t) => {
+clustered('if the primary is killed, its worker ends, and the lock is free', async (t) => {
   const root = await temporaryRoot(t)
   const primary = child(t, 'managed', { root, primary: true })
   await primary.says('held')
