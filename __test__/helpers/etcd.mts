@@ -243,7 +243,12 @@ export class Member {
     this.#process = undefined
     if (!running || running.exitCode !== null || running.signalCode !== null) return
     const ended = once(running, 'exit')
-    running.kill(how === 'fast' ? 'SIGTERM' : 'SIGKILL')
+    if (how === 'fast') {
+      running.kill('SIGTERM')
+      // It would wait for seconds for its clients to go.
+      await Promise.race([ended, pause(300)])
+    }
+    running.kill('SIGKILL')
     await inTime('the member stops', ended)
   }
 

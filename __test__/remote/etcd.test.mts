@@ -28,7 +28,7 @@ import { freePort } from '../helpers/test-server.mjs'
 const { onEtcd } = servers()
 
 /** Longer than an election. */
-const TERMS = { heartbeatMs: 1_000, staleMs: 8_000 }
+const TERMS = { heartbeatMs: 1_000, staleMs: 6_000 }
 
 async function cluster(t: ExecutionContext, ...args: Parameters<typeof Cluster.start>) {
   const started = await Cluster.start(...args)
@@ -226,7 +226,7 @@ alone('a member that ends or stands still loses nobody the lock or the place', a
     if (how === 'SIGKILL') await leader.stop('immediate')
     else leader.kill(how)
     const begun = performance.now()
-    await eventually('more than a lease has passed', () => performance.now() - begun > 10_000)
+    await eventually('more than a lease has passed', () => performance.now() - begun > 7_500)
     t.false(unlock.signal.aborted, how)
     t.false(waiter.hasSaid('held'), how)
     if (how === 'SIGKILL') leader.begin()

@@ -145,9 +145,12 @@ impl Backend for Remote {
         Arc::ptr_eq(&wait.entry, &other.entry) && wait.entry.waits_behind(wait.key, other.key)
     }
 
-    fn fall_back(wait: &Wait) -> Option<Wait> {
-        let key = wait.entry.fall_back(wait.key)?;
-        Some(Wait { key, ..wait.clone() })
+    fn fall_back(waits: &[Wait]) -> Vec<Option<Wait>> {
+        let Some(first) = waits.first() else { return Vec::new() };
+        let keys: Vec<_> = waits.iter().map(|wait| wait.key).collect();
+        let moved = first.entry.fall_back(&keys);
+        let moved = moved.into_iter().zip(waits);
+        moved.map(|(key, wait)| key.map(|key| Wait { key, ..wait.clone() })).collect()
     }
 
     fn key(wait: &Wait) -> u64 {

@@ -214,27 +214,44 @@ impl<P: Clone> Line<P> {
         self.queued.values().map(|(_, payload)| payload)
     }
 
-    /// A request gives up its place for a new one at the end of the line. The one that waits at the server can
-    /// do so only if the wait can go on for the next.
+    /// Requests give up their places for new ones at the end of the line; all at once, so that they stay in their order. The one
+    /// that waits at the server can do so only if the wait can go on for the first of those who stay. Returns who
+    /// has moved.
     pub(crate) fn fall_back(
         &mut self,
-        key: Key,
-        new: Key,
+        moves: &[(Key, Key)],
         same: impl FnOnce(&P, &P) -> bool,
-        renew: impl FnOnce(&P) -> P,
-    ) -> bool {
-        if self.served.as_ref().is_some_and(|served| served.key == key) {
-            let Some((wants, payload)) = self.queued.get(&key).cloned() else { return false };
-            if !self.is_wanted(key) || self.pass_wait_on(key, |next| same(&payload, next)).is_none()
-            {
-                return false;
+        renew: impl Fn(&P, Key) -> P,
+    ) -> Vec<Key> {
+        let moves_too = |key: Key| moves.iter().any(|(old, _)| *old == key);
+        let mut stays = None;
+        if let Some(served) = self.served.as_ref().filter(|served| moves_too(served.key)) {
+            let of = |key: Key| self.queued.get(&key);
+            let mut behind =
+                self.queued.range(served.key + 1..).filter(|(key, _)| !moves_too(**key));
+            let next = behind.next().filter(|(_, (wants, payload))| {
+                served.waiting
+                    && !served.cancelled
+                    && wants.waits
+                    && of(served.key)
+                        .is_some_and(|(own, it)| own.mode == wants.mode && same(it, payload))
+            });
+            match next {
+                Some((&key, _)) => {
+                    self.served =
+                        Some(Served { key, cancelled: false, held_up: true, waiting: true });
+                }
+                None => stays = Some(served.key),
             }
-            self.queued.insert(new, (wants, renew(&payload)));
-            return true;
         }
-        let Some((wants, payload)) = self.queued.remove(&key) else { return false };
-        self.queued.insert(new, (wants, renew(&payload)));
-        true
+        let mut moved = Vec::new();
+        for &(old, new) in moves.iter().filter(|(old, _)| Some(*old) != stays) {
+            if let Some((wants, payload)) = self.queued.remove(&old) {
+                self.queued.insert(new, (wants, renew(&payload, new)));
+                moved.push(old);
+            }
+        }
+        moved
     }
 
     /// Whether a queued request can't be granted before a lease of this process ends.
@@ -330,7 +347,7 @@ mod tests {
         PassOn,
         Cancel(u64),
         End(u64),
-        FallBack(u64),
+        FallBack(u64, u64),
         Refuse,
     }
 
@@ -344,7 +361,7 @@ mod tests {
             1 => Just(Event::PassOn),
             2 => (0..20_u64).prop_map(Event::Cancel),
             4 => (0..20_u64).prop_map(Event::End),
-            1 => (0..20_u64).prop_map(Event::FallBack),
+            2 => (0..20_u64, 0..3_u64).prop_map(|(from, more)| Event::FallBack(from, from + more)),
             1 => Just(Event::Refuse),
         ]
     }
@@ -418,20 +435,28 @@ mod tests {
                         Cancelled::Nothing => prop_assert!(!waiting.contains_key(&key)),
                     },
                     Event::End(key) => prop_assert_eq!(line.end(key), leases.remove(&key).is_some()),
-                    Event::FallBack(key) => {
-                        let moved = line.fall_back(key, next, |_, _| true, |_| next);
-                        if served.is_none_or(|(served, _)| served != key) {
-                            prop_assert_eq!(moved, waiting.contains_key(&key));
-                        } else if moved {
-                            prop_assert_eq!((served, waits_there), (Some((key, true)), true));
-                            let to = line.served().expect("goes on").0;
-                            prop_assert_eq!(waiting.keys().nth(1), Some(&to));
-                            served = Some((to, true));
-                        }
-                        if moved {
-                            let wants = waiting.remove(&key).expect("in line");
-                            waiting.insert(next, wants);
-                            next += 1;
+                    Event::FallBack(from, to) => {
+                        let moves: Vec<_> = (from..=to).zip(next..).collect();
+                        next += to + 1 - from;
+                        let moved = line.fall_back(&moves, |_, _| true, |_, new| new);
+                        let staying = waiting.keys().find(|key| !(from..=to).contains(key)).copied();
+                        for (old, new) in moves {
+                            let is_served = served.is_some_and(|(key, _)| key == old);
+                            let in_line = waiting.contains_key(&old);
+                            prop_assert!(in_line || !moved.contains(&old));
+                            prop_assert!(!in_line || is_served || moved.contains(&old));
+                            if !moved.contains(&old) {
+                                continue;
+                            }
+                            if is_served {
+                                prop_assert_eq!((served, waits_there), (Some((old, true)), true));
+                                // The wait goes on for the first of those who stay.
+                                let on = line.served().expect("goes on").0;
+                                prop_assert_eq!(Some(on), staying);
+                                served = Some((on, true));
+                            }
+                            let wants = waiting.remove(&old).expect("in line");
+                            waiting.insert(new, wants);
                         }
                     }
                     Event::Refuse => for refused in line.take_refused() {

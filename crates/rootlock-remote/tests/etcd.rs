@@ -137,7 +137,7 @@ fn a_beaten_lock_is_kept_for_longer_than_its_lease_and_a_member_may_end() {
             1 => cluster.signal(at, "-STOP"),
             _ => cluster.kill(at),
         }
-        let until = Instant::now() + options.stale * 3 / 2;
+        let until = Instant::now() + options.stale * 6 / 5;
         eventually("more than T", || Instant::now() > until);
         assert_eq!(user.session.lost(tag), None, "without member {at}");
         match at {
@@ -218,22 +218,5 @@ fn a_release_that_meets_a_cancel_leaves_the_lock_free() {
         }
         let (free, _) = user.lock(&here, Exclusive, once());
         user.release(free);
-    }
-}
-
-#[test]
-fn pairs_per_second() {
-    for size in [1, 3] {
-        let Some(cluster) = Cluster::start(size) else { return };
-        let (root, user) = (open(&cluster.url("a")), User::new());
-        let (tag, _) = user.lock(&root, Exclusive, short());
-        user.release(tag);
-        let (began, pairs) = (Instant::now(), 500);
-        for _ in 0..pairs {
-            let (tag, _) = user.lock(&root, Exclusive, short());
-            user.release(tag);
-        }
-        let rate = f64::from(pairs) / began.elapsed().as_secs_f64();
-        eprintln!("{rate:.0} pairs/s with {size}");
     }
 }

@@ -159,20 +159,6 @@ fn after_a_restart_the_lease_is_sat_out_and_the_token_rises() {
 }
 
 #[test]
-fn pairs_per_second() {
-    let Some(server) = Server::start() else { return };
-    let (root, user) = (open(&server.url()), User::new());
-    let (tag, _) = user.lock(&root, Exclusive, hasty());
-    user.release(tag);
-    let (began, pairs) = (Instant::now(), 1000);
-    for _ in 0..pairs {
-        let (tag, _) = user.lock(&root, Exclusive, hasty());
-        user.release(tag);
-    }
-    eprintln!("{:.0} pairs/s", f64::from(pairs) / began.elapsed().as_secs_f64());
-}
-
-#[test]
 fn a_release_that_meets_a_cancel_leaves_the_lock_free() {
     let Some(server) = Server::start() else { return };
     let (here, there) = (open(&server.url()), open(&server.socket_url()));

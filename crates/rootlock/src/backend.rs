@@ -68,9 +68,9 @@ pub trait Backend: Sized + 'static {
     fn waits_for(wait: &Self::Wait, lease: &Self::Lease) -> bool;
     /// Whether a wait can't end before another of this process has, and the lease that comes of it.
     fn is_behind(wait: &Self::Wait, other: &Self::Wait) -> bool;
-    /// Gives up a place in line for one at its end: the wait that goes on there; `None` if it is not in
-    /// line any more.
-    fn fall_back(wait: &Self::Wait) -> Option<Self::Wait>;
+    /// Gives up places in line, of one lock and in their order, for places at its end, in the same order: the waits that go
+    /// on there; `None` for one that is not in line any more, or can't leave its place.
+    fn fall_back(waits: &[Self::Wait]) -> Vec<Option<Self::Wait>>;
     /// A wait's place in line: ascending.
     fn key(wait: &Self::Wait) -> u64;
 }

@@ -91,8 +91,8 @@ impl Backend for Directory {
         wait.is_behind(other)
     }
 
-    fn fall_back(wait: &Wait) -> Option<Wait> {
-        wait.fall_back()
+    fn fall_back(waits: &[Wait]) -> Vec<Option<Wait>> {
+        waits.iter().map(Wait::fall_back).collect()
     }
 
     fn key(wait: &Wait) -> u64 {

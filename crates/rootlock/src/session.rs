@@ -384,16 +384,17 @@ impl<B: Backend> Inner<B> {
         };
         // In the order that they are in.
         before.sort_by_key(|(_, other)| B::key(other));
-        for (other, wait) in &before {
-            if blocked.contains(other) {
-                return true;
-            }
-            if let Some(behind) = B::fall_back(wait) {
-                self.requests().moved(*other, behind.clone());
-                // Its limit may have passed meanwhile, and have found it in neither place.
-                if self.limits.has_passed(*other) {
-                    B::cancel(&behind);
-                }
+        if before.iter().any(|(other, _)| blocked.contains(other)) {
+            return true;
+        }
+        // All at once, so that they stay in their order.
+        let (others, places): (Vec<_>, Vec<_>) = before.into_iter().unzip();
+        for (other, behind) in others.into_iter().zip(B::fall_back(&places)) {
+            let Some(behind) = behind else { continue };
+            self.requests().moved(other, behind.clone());
+            // Its limit may have passed meanwhile, and have found it in neither place.
+            if self.limits.has_passed(other) {
+                B::cancel(&behind);
             }
         }
         leases.iter().any(|lease| B::lost(lease).is_none() && B::waits_for(&wait, lease))

@@ -120,16 +120,17 @@ impl Entry {
         }
     }
 
-    pub(crate) fn fall_back(&self, key: Key) -> Option<Key> {
-        let new = Waiter::new_key();
+    /// Puts requests behind all others, in their order: their new keys.
+    pub(crate) fn fall_back(&self, keys: &[Key]) -> Vec<Option<Key>> {
+        let moves: Vec<_> = keys.iter().map(|key| (*key, Waiter::new_key())).collect();
         let moved = self.state().line.fall_back(
-            key,
-            new,
+            &moves,
             |waiter, next| waiter.waits_like(next),
-            |waiter| Arc::new(waiter.at(new)),
+            |waiter, new| Arc::new(waiter.at(new)),
         );
         self.wake.notify_one();
-        moved.then_some(new)
+        let new = |(old, new): (Key, Key)| moved.contains(&old).then_some(new);
+        moves.into_iter().map(new).collect()
     }
 
     pub(crate) fn waits_for(&self, key: Key, held: Mode) -> bool {
