@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import test, { before } from 'node:test'
 
-import { checkout, manifest, pack } from '../../scripts/pack.mjs'
+import { checkout, manifest, pack, platforms } from '../../scripts/pack.mjs'
 import { binary, node, run, temporary, tools } from './tools.mjs'
 
 const examples = join(checkout, 'examples', 'bundlers')
@@ -32,8 +32,8 @@ before(async () => {
   await symlink(join(tools, 'node_modules'), join(folder, 'node_modules'), 'junction')
   const binaries = join(folder, 'binaries')
   await mkdir(binaries)
-  for (const platform of await readdir(join(checkout, 'npm'))) {
-    const { name, main } = manifest(join(checkout, 'npm', platform))
+  for (const platform of platforms) {
+    const { name, main } = manifest(platform)
     await writeFile(join(binaries, main), name)
   }
   await copyFile(join(checkout, binary), join(binaries, binary))
