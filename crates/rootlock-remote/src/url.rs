@@ -60,7 +60,7 @@ impl fmt::Debug for Secret {
 }
 
 impl LinkParameters {
-    pub(crate) const NAMES: &str = "sslmode, sslrootcert, sslcert, sslkey, connect_timeout";
+    const NAMES: &str = "sslmode, sslrootcert, sslcert, sslkey, connect_timeout";
 
     /// Takes a parameter that is one of these; whether it is.
     pub(crate) fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
@@ -78,6 +78,12 @@ impl LinkParameters {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// What to say of a parameter that is neither one of these nor one of the engine's own.
+    pub(crate) fn unknown(name: &str, own: &str) -> String {
+        let names = Self::NAMES;
+        format!("the URL has an unknown parameter, {name:?}; known are: {own}, {names}")
     }
 
     /// What they come to for these hosts.

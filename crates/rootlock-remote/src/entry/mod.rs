@@ -8,12 +8,15 @@ mod waiter;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use rootlock::{ErrorKind, Holder, LostReason, Mode};
+use rootlock_sys::{clock, sync};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
+use crate::fault::Fault;
 use crate::line::{Cancelled, Key, Line, Wants};
 use crate::lock::Lease;
 use crate::runtime::Runtime;
@@ -55,14 +58,25 @@ const SEE_OFF: Duration = Duration::from_millis(250);
 /// The entries of this process.
 static ENTRIES: Mutex<Vec<Weak<Entry>>> = Mutex::new(Vec::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Why a request is not served any more.
+pub(crate) enum Stop {
+    /// It is not wanted, and nothing of it is left but the session.
+    Unwanted,
+    /// It does not wait, and the lock is held.
+    Held,
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 impl Entry {
     /// The entry of a lock, by whatever root it is reached.
     pub(crate) fn of(runtime: &Arc<Runtime>, server: &Server, name: &str) -> Arc<Self> {
-        let mut entries = lock(&ENTRIES);
+        let mut entries = sync::lock(&ENTRIES);
         entries.retain(|entry| entry.strong_count() > 0);
         let found = entries.iter().filter_map(Weak::upgrade);
         for entry in found {
@@ -92,7 +106,7 @@ impl Entry {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        sync::lock(&self.state)
     }
 
     pub(crate) fn enqueue(self: &Arc<Self>, waiter: Waiter) {
@@ -173,6 +187,49 @@ impl Entry {
     pub(crate) fn has_failed(&self, key: Key) {
         self.state().line.failed(key);
         self.gone.notify_waiters();
+    }
+
+    /// A request that was served does not wait, and the lock is held.
+    pub(crate) fn settle_held(&self, key: Key, waiter: &Waiter) {
+        self.has_failed(key);
+        let holder = self.state().holder();
+        waiter.is_told_that_it_waits(holder.as_ref());
+        waiter.settle_without(ErrorKind::Held, holder);
+    }
+
+    /// A request that was served was not wanted any more, and nothing of it is left.
+    pub(crate) fn settle_cancelled(&self, waiter: &Waiter) {
+        let holder = self.state().holder();
+        waiter.settle_without(ErrorKind::Cancelled, holder);
+    }
+
+    /// The server has granted a request: its lease, if it is still wanted.
+    pub(crate) fn granted(&self, key: Key, lease: impl FnOnce() -> Lease) -> Option<Arc<Lease>> {
+        let mut state = self.state();
+        let lease = state.line.granted(key).then(|| Arc::new(lease()))?;
+        state.leases.insert(key, Arc::clone(&lease));
+        Some(lease)
+    }
+
+    /// Waits until leases are over that the request which is served can't know of.
+    pub(crate) async fn sit_out(&self, key: Key, time: Duration) -> Result<(), Stop> {
+        self.tell_waiting();
+        // On the clock that stands still in sleep: what it has counted has passed for everybody.
+        let until = clock::awake() + time;
+        loop {
+            let left = until.saturating_sub(clock::awake());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::select! { biased;
+                () = self.wake.notified() => {}
+                () = sleep(left) => {}
+            }
+            if !self.is_wanted(key) {
+                return Err(Stop::Unwanted);
+            }
+            self.tell_waiting();
+        }
     }
 
     async fn until_gone(&self, key: Key) {

@@ -4,11 +4,12 @@ use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use prost::Message;
+use rootlock_sys::sync;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::client::Grpc;
@@ -230,8 +231,8 @@ impl Cluster {
         timeout(ANSWER, opening).await.unwrap_or_else(|_| Err(self.silent(step, at).into()))
     }
 
-    fn token(&self) -> std::sync::MutexGuard<'_, Option<MetadataValue<Ascii>>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    fn token(&self) -> MutexGuard<'_, Option<MetadataValue<Ascii>>> {
+        sync::lock(&self.token)
     }
 
     fn is_unknown_token(&self, status: &Status) -> bool {

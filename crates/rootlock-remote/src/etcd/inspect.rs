@@ -4,11 +4,11 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use rootlock::{LockOwner, LockState, Mode, State};
-use tokio::time::timeout;
 
-use super::cluster::{ANSWER, Cluster, Failed, OPEN, RANGE, STATUS, TXN};
+use super::cluster::{ANSWER, Cluster, Failed, LEASE_TIME_TO_LIVE, OPEN, RANGE, STATUS};
 use super::keys::{self, Base, LockKeys, Record};
-use super::wire::{self, Answer, Operation, Value};
+use super::steps::{created_at, delete, found, op, put, range, revision, txn, under};
+use super::wire::{self, Answer, Operation};
 use crate::fault::Fault;
 use crate::root::Found;
 
@@ -21,16 +21,11 @@ const OLDEST: (u32, u32, u32) = (3, 5, 13);
 /// A lock and its cluster, without taking it.
 pub(crate) async fn ask(cluster: &Cluster, name: &str) -> Result<Found, Fault> {
     let keys = LockKeys::of(&cluster.target, name);
-    let range = |key: Vec<u8>, range_end| wire::RangeRequest {
-        key,
-        range_end,
-        sort_order: wire::ASCEND,
-        sort_target: wire::BY_CREATE_REVISION,
-        ..Default::default()
-    };
-    let all = range(keys.all(), keys::end_of(&keys.all()));
     let fault = |failed: Failed| failed.into_fault(LOOK);
-    let answer = cluster.call(LOOK, RANGE, all, ANSWER).await.map_err(fault)?;
+    let answer = cluster
+        .call(LOOK, RANGE, under(keys.all(), wire::ASCEND, 0), ANSWER)
+        .await
+        .map_err(fault)?;
     let base = range(keys::base(&cluster.target), Vec::new());
     let base = cluster.call(LOOK, RANGE, base, ANSWER).await.map_err(fault)?;
     let base = base.kvs.first().and_then(|kv| Base::parse(&kv.value));
@@ -46,7 +41,7 @@ pub(crate) async fn ask(cluster: &Cluster, name: &str) -> Result<Found, Fault> {
 /// Since the last beat of a lease, in whole seconds.
 async fn age(cluster: &Cluster, id: i64) -> Option<Duration> {
     let ask = wire::LeaseTimeToLiveRequest { id };
-    let answer = cluster.call(LOOK, super::cluster::LEASE_TIME_TO_LIVE, ask, ANSWER).await.ok()?;
+    let answer = cluster.call(LOOK, LEASE_TIME_TO_LIVE, ask, ANSWER).await.ok()?;
     let age = answer.granted_ttl.checked_sub(answer.ttl)?;
     (answer.ttl >= 0).then(|| Duration::from_secs(u64::try_from(age).unwrap_or(0)))
 }
@@ -96,8 +91,7 @@ async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
     let mut members = Vec::new();
     let (mut first, mut forbidden) = (None, None);
     for at in 0..cluster.size() {
-        let asking = cluster.call_at(at, OPEN, &STATUS, wire::StatusRequest {}, ANSWER);
-        match timeout(ANSWER, asking).await.unwrap_or_else(|_| Err(Fault::silent(OPEN).into())) {
+        match cluster.call_at(at, OPEN, &STATUS, wire::StatusRequest {}, ANSWER).await {
             Ok(status) => {
                 let size = status.db_size / (1 << 20);
                 let leader = if status.leader == 0 { ", without a leader" } else { "" };
@@ -149,47 +143,24 @@ pub(crate) async fn prove(cluster: &Cluster) -> Result<(), Fault> {
     let proof = format!("{}/proof/", cluster.target.prefix).into_bytes();
     let mut key = proof.clone();
     key.extend(format!("{}-{:?}", std::process::id(), std::thread::current().id()).bytes());
-    let op = |operation| wire::RequestOp { request: Some(operation) };
-    let put = || {
-        let compare = wire::Compare {
-            target: wire::CREATE,
-            key: key.clone(),
-            value: Some(Value::CreateRevision(0)),
-            ..Default::default()
-        };
-        let put = wire::PutRequest { key: key.clone(), value: Vec::new(), lease: 0 };
-        let range = wire::RangeRequest {
-            key: key.clone(),
-            range_end: keys::end_of(&proof),
-            sort_order: wire::DESCEND,
-            sort_target: wire::BY_CREATE_REVISION,
-            limit: 2,
-            ..Default::default()
-        };
-        wire::TxnRequest {
-            compare: vec![compare],
-            success: vec![op(Operation::Put(put)), op(Operation::Range(range))],
-            failure: Vec::new(),
-        }
+    let putting = wire::TxnRequest {
+        compare: vec![created_at(&key, 0)],
+        success: vec![
+            put(&key, Vec::new(), 0),
+            op(Operation::Range(under(proof, wire::DESCEND, 2))),
+        ],
+        failure: Vec::new(),
     };
-    let delete = wire::TxnRequest {
-        success: vec![op(Operation::Delete(wire::DeleteRangeRequest { key: key.clone() }))],
-        ..Default::default()
-    };
-    let txn = async |request: wire::TxnRequest| {
-        let answer = cluster.call(PROVE, TXN, request, ANSWER).await;
+    let deleting = wire::TxnRequest { success: vec![delete(&key)], ..Default::default() };
+    let run = async |request: &wire::TxnRequest| {
+        let answer = txn(cluster, PROVE, request.clone()).await;
         answer.map_err(|failed| failed.into_fault(PROVE))
     };
-    txn(delete.clone()).await?;
-    let (first, second) = (txn(put()).await?, txn(put()).await?);
-    let removed = txn(delete).await?;
-    let revision = first.header.map_or(0, |header| header.revision);
-    let sees_itself = match first.responses.get(1).and_then(|it| it.response.as_ref()) {
-        Some(Answer::Range(range)) => {
-            range.kvs.iter().any(|kv| kv.key == key && kv.create_revision == revision)
-        }
-        _ => false,
-    };
+    run(&deleting).await?;
+    let (first, second) = (run(&putting).await?, run(&putting).await?);
+    let removed = run(&deleting).await?;
+    let sees_itself =
+        found(&first, 1).iter().any(|kv| kv.key == key && kv.create_revision == revision(&first));
     let was_there = matches!(
         removed.responses.first().and_then(|it| it.response.as_ref()),
         Some(Answer::Delete(answer)) if answer.deleted == 1

@@ -5,11 +5,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use rootlock::LostReason;
-use rootlock_sys::clock;
+use rootlock_sys::{clock, sync};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -18,7 +18,7 @@ use tonic::Streaming;
 use super::cluster::{
     ANSWER, Cluster, Failed, LEASE_GRANT, LEASE_KEEP_ALIVE, LEASE_REVOKE, LEASE_TIME_TO_LIVE,
 };
-use super::keys::{self, Base};
+use super::keys::Base;
 use super::wire;
 use crate::fault::Fault;
 use crate::line::Key;
@@ -75,10 +75,6 @@ struct Slot {
 
 static SLOTS: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What `session` came to.
 pub(super) enum Opened {
     Session(Arc<Session>),
@@ -88,7 +84,7 @@ pub(super) enum Opened {
 
 impl Slot {
     fn of(cluster: &Cluster, terms: &Terms) -> Arc<Self> {
-        let mut slots = lock(&SLOTS);
+        let mut slots = sync::lock(&SLOTS);
         slots.retain(|slot| slot.strong_count() > 0);
         let found = slots.iter().filter_map(Weak::upgrade);
         for slot in found {
@@ -118,7 +114,6 @@ impl Session {
         if let Some(session) = place.upgrade().filter(|session| !session.is_over()) {
             return Ok(Opened::Session(session));
         }
-        // Whoever has lost its session has heard of a member that is away, or will.
         if let Some(left) = super::steps::settle_base(cluster, terms).await? {
             return Ok(Opened::Quarantine(left));
         }
@@ -135,7 +130,7 @@ impl Session {
     ) -> Result<Arc<Self>, Fault> {
         let lease = new_id();
         let moment = clock::since_boot();
-        let granted = grant(cluster, lease, terms).await?;
+        let granted = grant(cluster, lease, terms.stale).await?;
         if granted < terms.stale {
             let words =
                 format!("the cluster grants a lease of {granted:?}, not of {:?}", terms.stale);
@@ -166,12 +161,12 @@ impl Session {
     }
 
     pub(super) fn known(&self) -> Known {
-        *lock(&self.known)
+        *sync::lock(&self.known)
     }
 
     /// Changes what is known. Answers may come in any order: whoever has an older one changes nothing.
     pub(super) fn learn(&self, learn: impl FnOnce(&mut Known)) {
-        learn(&mut lock(&self.known));
+        learn(&mut sync::lock(&self.known));
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -210,19 +205,19 @@ impl Session {
     }
 
     fn leases(&self) -> Vec<Arc<Lease>> {
-        lock(&self.leases).values().cloned().collect()
+        sync::lock(&self.leases).values().cloned().collect()
     }
 
     /// A lease counts on this session from now on.
     pub(super) fn carries(&self, lease: &Arc<Lease>) {
-        lock(&self.leases).insert(lease.key, Arc::clone(lease));
+        sync::lock(&self.leases).insert(lease.key, Arc::clone(lease));
         if self.is_over() {
             lease.lose(LostReason::Hijacked);
         }
     }
 
     pub(crate) fn has_ended(&self, key: Key) {
-        lock(&self.leases).remove(&key);
+        sync::lock(&self.leases).remove(&key);
     }
 
     /// `confirm`: the moment that a grant now counts from, after a beat if the last one was too long ago.
@@ -369,8 +364,8 @@ async fn keep_alive(
 }
 
 /// Asks for the lease; its id is ours, so that asking twice does no harm. How long it is.
-pub(super) async fn grant(cluster: &Cluster, id: i64, terms: &Terms) -> Result<Duration, Fault> {
-    let ttl = i64::try_from(terms.stale.as_secs()).unwrap_or(i64::MAX);
+pub(super) async fn grant(cluster: &Cluster, id: i64, time: Duration) -> Result<Duration, Fault> {
+    let ttl = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let ask = wire::LeaseGrantRequest { ttl, id };
     let seconds = match cluster.call(SESSION, LEASE_GRANT, ask, ANSWER).await {
         Ok(granted) => granted.ttl,
@@ -389,9 +384,4 @@ pub(super) async fn grant(cluster: &Cluster, id: i64, terms: &Terms) -> Result<D
 pub(super) fn new_id() -> i64 {
     let random = RandomState::new().build_hasher().finish();
     i64::try_from(random >> 1).unwrap_or(i64::MAX).max(1)
-}
-
-/// For errors and tests: where keys of a session are.
-pub(super) fn key(cluster: &Cluster, lease: i64) -> Vec<u8> {
-    keys::session(&cluster.target, lease)
 }

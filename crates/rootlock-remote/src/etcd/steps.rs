@@ -46,33 +46,33 @@ pub(super) enum Stands {
     Gone,
 }
 
-fn range(key: Vec<u8>, end: Vec<u8>) -> wire::RangeRequest {
+pub(super) fn range(key: Vec<u8>, end: Vec<u8>) -> wire::RangeRequest {
     wire::RangeRequest { key, range_end: end, ..Default::default() }
 }
 
-fn under(prefix: Vec<u8>, sort_order: i32, limit: i64) -> wire::RangeRequest {
+pub(super) fn under(prefix: Vec<u8>, sort_order: i32, limit: i64) -> wire::RangeRequest {
     let end = keys::end_of(&prefix);
     let sort_target = wire::BY_CREATE_REVISION;
     wire::RangeRequest { sort_order, sort_target, limit, ..range(prefix, end) }
 }
 
-fn op(operation: Operation) -> wire::RequestOp {
+pub(super) fn op(operation: Operation) -> wire::RequestOp {
     wire::RequestOp { request: Some(operation) }
 }
 
-fn get(key: &[u8]) -> wire::RequestOp {
+pub(super) fn get(key: &[u8]) -> wire::RequestOp {
     op(Operation::Range(range(key.to_vec(), Vec::new())))
 }
 
-fn put(key: &[u8], value: Vec<u8>, lease: i64) -> wire::RequestOp {
+pub(super) fn put(key: &[u8], value: Vec<u8>, lease: i64) -> wire::RequestOp {
     op(Operation::Put(wire::PutRequest { key: key.to_vec(), value, lease }))
 }
 
-fn delete(key: &[u8]) -> wire::RequestOp {
+pub(super) fn delete(key: &[u8]) -> wire::RequestOp {
     op(Operation::Delete(wire::DeleteRangeRequest { key: key.to_vec() }))
 }
 
-fn created_at(key: &[u8], revision: i64) -> wire::Compare {
+pub(super) fn created_at(key: &[u8], revision: i64) -> wire::Compare {
     let value = Some(Value::CreateRevision(revision));
     wire::Compare { target: wire::CREATE, key: key.to_vec(), value, ..Default::default() }
 }
@@ -83,18 +83,18 @@ fn changed_at(key: &[u8], revision: i64) -> wire::Compare {
 }
 
 /// The keys in the answer to the operation at this place.
-fn found(answer: &wire::TxnResponse, at: usize) -> &[wire::KeyValue] {
+pub(super) fn found(answer: &wire::TxnResponse, at: usize) -> &[wire::KeyValue] {
     match answer.responses.get(at).and_then(|it| it.response.as_ref()) {
         Some(Answer::Range(range)) => &range.kvs,
         _ => &[],
     }
 }
 
-fn revision(answer: &wire::TxnResponse) -> i64 {
+pub(super) fn revision(answer: &wire::TxnResponse) -> i64 {
     answer.header.as_ref().map_or(0, |header| header.revision)
 }
 
-async fn txn(
+pub(super) async fn txn(
     cluster: &Cluster,
     step: &'static str,
     request: wire::TxnRequest,
@@ -132,8 +132,7 @@ pub(super) async fn settle_base(
                 if base.sits_out != Some(header.cluster_id) {
                     // A key from before the restore would end by the lease that it had there.
                     let lease = super::session::new_id();
-                    let counted = Terms { stale: base.stale, ..*terms };
-                    super::session::grant(cluster, lease, &counted).await?;
+                    super::session::grant(cluster, lease, base.stale).await?;
                     let begun = Base { sits_out: Some(header.cluster_id), ..base };
                     change.success.push(put(&key, begun.text(), 0));
                     change.success.push(put(&quarantine, Vec::new(), lease));
@@ -168,7 +167,7 @@ fn parse_base(cluster: &Cluster, text: &[u8]) -> Result<Base, Fault> {
 
 /// Puts the number of a new session, and reads `base`.
 pub(super) async fn register(cluster: &Cluster, lease: i64, terms: &Terms) -> Result<Known, Fault> {
-    let key = super::session::key(cluster, lease);
+    let key = keys::session(&cluster.target, lease);
     let base_key = keys::base(&cluster.target);
     let request = wire::TxnRequest {
         compare: vec![created_at(&key, 0)],
@@ -222,7 +221,7 @@ impl Session {
         waits: bool,
     ) -> Result<Option<(Ticket, Stands)>, Fault> {
         let base_key = keys::base(&self.cluster.target);
-        let session_key = super::session::key(&self.cluster, self.lease);
+        let session_key = keys::session(&self.cluster.target, self.lease);
         // Refused when others of this session cancel, or `base` is widened: each time something is learnt.
         loop {
             let Known { base, base_revision, number_revision } = self.known();
@@ -425,7 +424,7 @@ impl Session {
 
     /// `cancel` of an `enqueue` that is unanswered: it changes nothing if it comes later.
     pub(super) async fn cancel(&self, key: &[u8]) -> Result<(), Fault> {
-        let session_key = super::session::key(&self.cluster, self.lease);
+        let session_key = keys::session(&self.cluster.target, self.lease);
         let request = wire::TxnRequest {
             compare: Vec::new(),
             success: vec![delete(key), put(&session_key, Record::text(&self.terms), self.lease)],

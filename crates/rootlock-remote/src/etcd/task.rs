@@ -4,7 +4,7 @@ use std::io::ErrorKind as IoErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rootlock::ErrorKind;
+use rootlock::LostReason;
 use rootlock_protocol::holder::Process;
 use rootlock_sys::{clock, process};
 use tokio::time::{sleep, timeout};
@@ -13,11 +13,10 @@ use super::Cluster;
 use super::keys::LockKeys;
 use super::session::{Opened, Session};
 use super::steps::{Blocker, Stands, Ticket};
-use crate::entry::{Entry, Waiter};
+use crate::entry::{Entry, Stop, Waiter};
 use crate::fault::Fault;
 use crate::line::Key;
 use crate::lock::{Lease, Lock};
-use rootlock::LostReason;
 
 /// How long a session is kept that nobody needs: programs that lock again and again make no new one.
 const LINGER: Duration = Duration::from_secs(2);
@@ -43,21 +42,6 @@ struct Seat {
     keys: LockKeys,
     /// The last one that was used.
     session: Option<Arc<Session>>,
-}
-
-/// Why a request is not served any more.
-enum Stop {
-    /// It is not wanted, and nothing of it is left.
-    Unwanted,
-    /// It does not wait, and the lock is held.
-    Held,
-    Fault(Fault),
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
 }
 
 pub(crate) async fn run(entry: Arc<Entry>, cluster: Arc<Cluster>) {
@@ -141,15 +125,11 @@ impl Seat {
                 }
                 Err(Stop::Unwanted) => {
                     entry.has_failed(key);
-                    let holder = entry.state().holder();
-                    waiter.settle_without(ErrorKind::Cancelled, holder);
+                    entry.settle_cancelled(&waiter);
                     return;
                 }
                 Err(Stop::Held) => {
-                    entry.has_failed(key);
-                    let holder = entry.state().holder();
-                    waiter.is_told_that_it_waits(holder.as_ref());
-                    waiter.settle_without(ErrorKind::Held, holder);
+                    entry.settle_held(key, &waiter);
                     return;
                 }
                 Err(Stop::Fault(fault)) => fault,
@@ -204,40 +184,13 @@ impl Seat {
                         let message = "the cluster was restored, and holders may not know: sitting out their leases";
                         waiter.warn(message, &fault);
                     }
-                    self.quarantine(entry, key, waiter, left).await?;
+                    if !waiter.waits {
+                        return Err(Stop::Held);
+                    }
+                    entry.state().line.is_held_up(key);
+                    entry.sit_out(key, left).await?;
                 }
             }
-        }
-    }
-
-    /// `quarantine`: leases of the cluster before may be alive.
-    async fn quarantine(
-        &self,
-        entry: &Arc<Entry>,
-        key: Key,
-        waiter: &Arc<Waiter>,
-        left: Duration,
-    ) -> Result<(), Stop> {
-        if !waiter.waits {
-            return Err(Stop::Held);
-        }
-        entry.state().line.is_held_up(key);
-        entry.tell_waiting();
-        // On the clock that stands still in sleep: what it has counted has passed for everybody.
-        let until = clock::awake() + left;
-        loop {
-            let left = until.saturating_sub(clock::awake());
-            if left.is_zero() {
-                return Ok(());
-            }
-            tokio::select! { biased;
-                () = entry.wake.notified() => {}
-                () = sleep(left) => {}
-            }
-            if !entry.is_wanted(key) {
-                return Err(Stop::Unwanted);
-            }
-            entry.tell_waiting();
         }
     }
 
@@ -476,19 +429,8 @@ async fn grant(
     moment: Duration,
 ) {
     let session = Arc::clone(&ticket.session);
-    let lease = {
-        let mut state = entry.state();
-        let refreshed = &session.refreshed;
-        let lease = state.line.granted(key).then(|| {
-            let lease = Lease::new(entry, waiter, token, moment, refreshed);
-            Arc::new(lease.by(ticket.clone()))
-        });
-        if let Some(lease) = &lease {
-            state.leases.insert(key, Arc::clone(lease));
-        }
-        lease
-    };
-    match lease {
+    let lease = || Lease::new(entry, waiter, token, moment, &session.refreshed).by(ticket.clone());
+    match entry.granted(key, lease) {
         Some(lease) => {
             let watched = Arc::downgrade(&lease);
             waiter.settle(Ok(Lock { lease: Arc::clone(&lease) }));
@@ -499,9 +441,8 @@ async fn grant(
         // Given back before its user is told.
         None => {
             remove(&ticket).await;
-            let holder = entry.state().holder();
             entry.has_failed(key);
-            waiter.settle_without(ErrorKind::Cancelled, holder);
+            entry.settle_cancelled(waiter);
         }
     }
 }

@@ -35,12 +35,7 @@ impl Target {
             }
             match name {
                 "password" => password = Some(value),
-                _ => {
-                    return Err(format!(
-                        "the URL has an unknown parameter, {name:?}; known are: password, {}",
-                        LinkParameters::NAMES
-                    ));
-                }
+                _ => return Err(LinkParameters::unknown(name, "password")),
             }
         }
         if user.is_none() && password.is_some() {

@@ -224,7 +224,7 @@ pub(super) struct LeaseTimeToLiveResponse {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WatchRequest {
-    #[prost(oneof = "WatchAction", tags = "1, 3")]
+    #[prost(oneof = "WatchAction", tags = "1")]
     pub(super) action: Option<WatchAction>,
 }
 

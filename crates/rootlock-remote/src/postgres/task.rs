@@ -4,7 +4,7 @@ use std::io::ErrorKind as IoErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rootlock::{ErrorKind, LostReason, Mode};
+use rootlock::{LostReason, Mode};
 use rootlock_sys::clock;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::heart;
 use super::session::{Session, Tried, Written};
 use super::url::Target;
-use crate::entry::{Entry, Waiter};
+use crate::entry::{Entry, Stop, Waiter};
 use crate::fault::{Failure, Fault};
 use crate::line::Key;
 use crate::lock::{Lease, Lock};
@@ -52,21 +52,6 @@ struct Locked {
     /// On the clock that counts sleep.
     since: Duration,
     heart: JoinHandle<()>,
-}
-
-/// Why a request is not served any more.
-enum Stop {
-    /// It is not wanted, and nothing of it is left but the session.
-    Unwanted,
-    /// It does not wait, and the lock is held.
-    Held,
-    Fault(Fault),
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
 }
 
 pub(crate) async fn run(entry: Arc<Entry>, target: Arc<Target>) {
@@ -203,15 +188,11 @@ impl Seat {
                 Err(Stop::Unwanted) => {
                     entry.has_failed(key);
                     self.give_back_unless_leased(entry).await;
-                    let holder = entry.state().holder();
-                    waiter.settle_without(ErrorKind::Cancelled, holder);
+                    entry.settle_cancelled(&waiter);
                     return;
                 }
                 Err(Stop::Held) => {
-                    entry.has_failed(key);
-                    let holder = entry.state().holder();
-                    waiter.is_told_that_it_waits(holder.as_ref());
-                    waiter.settle_without(ErrorKind::Held, holder);
+                    entry.settle_held(key, &waiter);
                     return;
                 }
                 Err(Stop::Fault(fault)) => fault,
@@ -260,18 +241,8 @@ impl Seat {
         token: u64,
         moment: Duration,
     ) {
-        let lease = {
-            let mut state = entry.state();
-            let lease = state
-                .line
-                .granted(key)
-                .then(|| Arc::new(Lease::new(entry, waiter, token, moment, &entry.refreshed)));
-            if let Some(lease) = &lease {
-                state.leases.insert(key, Arc::clone(lease));
-            }
-            lease
-        };
-        match lease {
+        let lease = || Lease::new(entry, waiter, token, moment, &entry.refreshed);
+        match entry.granted(key, lease) {
             Some(lease) => {
                 entry.beat_within(&waiter.terms);
                 waiter.settle(Ok(Lock { lease }));
@@ -279,9 +250,8 @@ impl Seat {
             // Given back before its user is told.
             None => {
                 self.give_back_unless_leased(entry).await;
-                let holder = entry.state().holder();
                 entry.has_failed(key);
-                waiter.settle_without(ErrorKind::Cancelled, holder);
+                entry.settle_cancelled(waiter);
             }
         }
     }
@@ -562,23 +532,9 @@ impl Seat {
         if !waiter.waits {
             return Err(Stop::Held);
         }
-        entry.tell_waiting();
-        // On the clock that stands still in sleep: what it has counted has passed for everybody.
-        let until = clock::awake() + stale;
-        loop {
-            let left = until.saturating_sub(clock::awake());
-            if left.is_zero() {
-                return Ok(());
-            }
-            tokio::select! { biased;
-                fault = session.ended() => return Err(fault.into()),
-                () = entry.wake.notified() => {}
-                () = sleep(left) => {}
-            }
-            if !entry.is_wanted(key) {
-                return Err(Stop::Unwanted);
-            }
-            entry.tell_waiting();
+        tokio::select! { biased;
+            fault = session.ended() => Err(fault.into()),
+            sat_out = entry.sit_out(key, stale) => sat_out,
         }
     }
 }

@@ -58,12 +58,7 @@ impl Target {
                 "application_name" => application = some(value),
                 "pooler" if value == "session" => session_pooler = true,
                 "pooler" => return Err("pooler must be `session`, or be left out".into()),
-                _ => {
-                    return Err(format!(
-                        "the URL has an unknown parameter, {name:?}; known are: {PARAMETERS}, {}",
-                        LinkParameters::NAMES
-                    ));
-                }
+                _ => return Err(LinkParameters::unknown(name, PARAMETERS)),
             }
         }
         let user = user
