@@ -3,13 +3,12 @@
 mod cluster;
 mod server;
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use cluster::Cluster;
 use rootlock::{ErrorKind, Event, LostReason, Mode, Options, State};
 use server::eventually;
-use server::user::{User, once, open};
+use server::user::{User, once, open, release_meets_cancel};
 
 use Mode::{Exclusive, Shared};
 
@@ -195,28 +194,5 @@ fn a_release_that_meets_a_cancel_leaves_the_lock_free() {
     let Some(cluster) = Cluster::start(1) else { return };
     let url = cluster.url("a");
     let (here, there) = (open(&url), open(&another(&url)));
-    let (user, other) = (User::new(), User::new());
-    for round in 0..200_u64 {
-        let (held, _) = user.lock(&here, Exclusive, short());
-        let waits = other.ask(&there, Exclusive, short());
-        other.waits(waits);
-        thread::scope(|scope| {
-            scope.spawn(|| user.release(held));
-            scope.spawn(|| {
-                // Every order of the two, more or less.
-                let until = Instant::now() + Duration::from_micros(round % 100 * 20);
-                while Instant::now() < until {
-                    std::hint::spin_loop();
-                }
-                other.session.cancel(waits);
-            });
-        });
-        match other.next() {
-            (_, Event::Granted(_)) => other.release(waits),
-            (_, Event::Failed(error)) => assert!(matches!(error.kind(), ErrorKind::Cancelled)),
-            event => panic!("{event:?}"),
-        }
-        let (free, _) = user.lock(&here, Exclusive, once());
-        user.release(free);
-    }
+    release_meets_cancel(&here, &there, short(), Duration::from_micros(20));
 }

@@ -2,11 +2,10 @@
 
 mod server;
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rootlock::{ErrorKind, Event, LostReason, Mode, State};
-use server::user::{User, hasty, once, open};
+use server::user::{User, hasty, once, open, release_meets_cancel};
 use server::{Server, eventually};
 
 use Mode::{Exclusive, Shared};
@@ -162,28 +161,5 @@ fn after_a_restart_the_lease_is_sat_out_and_the_token_rises() {
 fn a_release_that_meets_a_cancel_leaves_the_lock_free() {
     let Some(server) = Server::start() else { return };
     let (here, there) = (open(&server.url()), open(&server.socket_url()));
-    let (user, other) = (User::new(), User::new());
-    for round in 0..200_u64 {
-        let (held, _) = user.lock(&here, Exclusive, hasty());
-        let waits = other.ask(&there, Exclusive, hasty());
-        other.waits(waits);
-        thread::scope(|scope| {
-            scope.spawn(|| user.release(held));
-            scope.spawn(|| {
-                // Every order of the two, more or less.
-                let until = Instant::now() + Duration::from_micros(round % 100 * 10);
-                while Instant::now() < until {
-                    std::hint::spin_loop();
-                }
-                other.session.cancel(waits);
-            });
-        });
-        match other.next() {
-            (_, Event::Granted(_)) => other.release(waits),
-            (_, Event::Failed(error)) => assert!(matches!(error.kind(), ErrorKind::Cancelled)),
-            event => panic!("{event:?}"),
-        }
-        let (free, _) = user.lock(&here, Exclusive, once());
-        user.release(free);
-    }
+    release_meets_cancel(&here, &there, hasty(), Duration::from_micros(10));
 }

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rootlock::{Error, Event, LostReason, Mode, Observer, Options, Released, Request};
+use rootlock::{Error, ErrorKind, Event, LostReason, Mode, Observer, Options, Released, Request};
 use rootlock_remote::{Place, Root, Session};
 
 pub(crate) struct User {
@@ -122,4 +123,33 @@ pub(crate) fn hasty() -> Options {
 
 pub(crate) fn once() -> Options {
     Options { wait: false, ..Options::default() }
+}
+
+/// Releases a lock while another user, as of another process, cancels its wait for it; in every order of the two, more or
+/// less. In the end the lock is free.
+pub(crate) fn release_meets_cancel(here: &Root, there: &Root, options: Options, step: Duration) {
+    let (user, other) = (User::new(), User::new());
+    for round in 0..200_u32 {
+        let (held, _) = user.lock(here, Mode::Exclusive, options);
+        let waits = other.ask(there, Mode::Exclusive, options);
+        other.waits(waits);
+        thread::scope(|scope| {
+            scope.spawn(|| user.release(held));
+            scope.spawn(|| {
+                // Every order of the two, more or less.
+                let until = Instant::now() + step * (round % 100);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                other.session.cancel(waits);
+            });
+        });
+        match other.next() {
+            (_, Event::Granted(_)) => other.release(waits),
+            (_, Event::Failed(error)) => assert!(matches!(error.kind(), ErrorKind::Cancelled)),
+            event => panic!("{event:?}"),
+        }
+        let (free, _) = user.lock(here, Mode::Exclusive, once());
+        user.release(free);
+    }
 }
