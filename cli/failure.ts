@@ -1,5 +1,6 @@
 import type { LockError } from '../index'
 import type { Target } from './arguments'
+import { DENIED } from '../src/permission-model'
 import { printable } from '../src/printable'
 import { exits } from './exits'
 
@@ -101,9 +102,6 @@ export function codeOf(error: unknown): string | undefined {
   const { code, cause } = error as NodeJS.ErrnoException
   return (cause as NodeJS.ErrnoException | undefined)?.code ?? code
 }
-
-/** Node's code where its permission model forbids something. */
-const DENIED = 'ERR_ACCESS_DENIED'
 
 const lookCloser = (words: string) => `Find out what is wrong: rootlock doctor ${printable(words)}`
 

@@ -1,8 +1,9 @@
 import { basename, dirname } from 'node:path'
 
 import { fileName, path as checkedPath } from './arguments'
-import { isDenied, noFile } from './lock-error'
+import { noFile } from './lock-error'
 import { realFile } from './paths'
+import { isDenied } from './permission-model'
 
 /** The lock of a file: what `file` returns, and all that lock or inspect take. */
 export interface FileLock {

@@ -3,6 +3,7 @@ import { getSystemErrorMap, inspect } from 'node:util'
 
 import type { BindingError, BindingHolder, BindingSystemError } from './binding'
 import type { Holder } from './holder'
+import { isDenied } from './permission-model'
 import { printable } from './printable'
 
 /** The values of `LockError.code`; match the code, not the message. */
@@ -139,10 +140,6 @@ function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
   if (code === 'EROFS') return '; it is mounted read-only: lock a directory that can be written to'
   return ''
 }
-
-/** Where Node's permission model forbids a call of its own; the binding's calls are not under it. */
-export const isDenied = (error: unknown): boolean =>
-  (error as NodeJS.ErrnoException).code === 'ERR_ACCESS_DENIED'
 
 /** A path that is no file's. */
 export function noFile(cause: NodeJS.ErrnoException, path: string): LockError {

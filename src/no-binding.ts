@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import type * as Binding from '../binding'
+import { isDenied } from './permission-model'
 
 /** An attempt to load a file or package: the binding, or the error; neither if it does not exist. */
 export interface Attempt {
@@ -22,9 +23,6 @@ export interface Product {
 
 /** Node's code where addons are switched off. */
 const DISABLED = 'ERR_DLOPEN_DISABLED'
-
-/** Node's code where its permission model forbids to read. */
-const DENIED = 'ERR_ACCESS_DENIED'
 
 /** The platforms that have packages. */
 const targets = [
@@ -48,7 +46,7 @@ export function explain(
   attempts: Attempt[]
 ): Error {
   const refused = attempts.filter(isRefused)
-  const denied = attempts.filter(({ error }) => codeOf(error) === DENIED)
+  const denied = attempts.filter(({ error }) => isDenied(error))
   const text = [
     `${product.name} ${version} has no native binding for this process: ${target}, ${process.release.name} ${process.version}`,
     'Tried:',

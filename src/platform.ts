@@ -2,6 +2,8 @@
 
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 
+import { isDenied } from './permission-model'
+
 /** By napi's name: `linux-x64-musl`. */
 function platformOf({ platform, arch }: NodeJS.Process): string {
   switch (platform) {
@@ -24,7 +26,7 @@ function libc(arch: string): 'gnu' | 'musl' {
     return libcByFiles(arch)
   } catch (error) {
     // Node's permission model, where only the package may be read.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
+    if (!isDenied(error)) throw error
     return libcByReport()
   }
 }
