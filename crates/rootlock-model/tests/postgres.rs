@@ -149,13 +149,6 @@ fn whoever_has_no_timeout_is_waited_for_forever() {
     assert!(search_for_livelocks("no timeout", setup).livelocks > 0);
 }
 
-/// The server ends its session just when the quarantine is over, again and again.
-#[test]
-fn whoever_says_nothing_in_quarantine_may_sit_there_forever() {
-    let setup = Setup { variant: Variant::SilentQuarantine, ..Setup::protocol(2) };
-    assert!(search_for_livelocks("silent quarantine", setup).livelocks > 0);
-}
-
 // ---- Each rule is needed, and each claim can be refuted ----
 
 #[test]

@@ -14,9 +14,9 @@ pub struct Etcd(pub Setup);
 /// One atomic step of a client, or of the cluster for that client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Makes a lease and reads `base`; then sends `enqueue`, or begins its quarantine.
+    /// Makes a lease and reads `base`; then sends `enqueue`, or waits for the end of the quarantine, which the first one begins.
     Session(Mode, Terms),
-    /// Has sat out its quarantine: raises `base`, if nobody has, and sends `enqueue`.
+    /// The quarantine is over: raises `base`, if nobody has, and sends `enqueue`.
     Raise,
     /// Has no answer to `enqueue`, and sends it again; the first may still come.
     Retry,
@@ -180,21 +180,22 @@ impl Etcd {
             // ---- Acquire ----
             (Idle, Session(mode, terms)) if self.may_ask_for(mode, terms) => {
                 *c = Client { mode, terms, ..Client::default() };
-                if s.foreign_base && variant != Variant::NoQuarantine {
+                if !s.foreign_base || variant == Variant::NoQuarantine {
+                    self.enqueue(c);
+                    self.raise(&mut next);
+                } else {
                     let sat_out = if variant == Variant::OwnQuarantine { terms } else { s.terms };
                     c.phase = Quarantined;
-                    c.quarantine = self.timing(sat_out).stale;
+                    next.quarantine.get_or_insert(self.timing(sat_out).stale);
                     if variant == Variant::RaisesFirst {
                         self.raise(&mut next);
                     }
-                } else {
-                    self.enqueue(c);
-                    self.raise(&mut next);
                 }
             }
             (Quarantined, Raise) if c.stale => *c = Client::default(),
             (Quarantined, Raise)
-                if c.quarantine == 0 || !s.foreign_base && variant != Variant::RaisesFirst =>
+                if s.quarantine == Some(0)
+                    || !s.foreign_base && variant != Variant::RaisesFirst =>
             {
                 self.enqueue(c);
                 self.raise(&mut next);
@@ -363,6 +364,9 @@ impl Etcd {
         if !std::mem::take(&mut next.foreign_base) || self.0.variant == Variant::NoRaise {
             return;
         }
+        if !matches!(self.0.variant, Variant::AnyQuarantine | Variant::RaisesFirst) {
+            next.quarantine = None;
+        }
         let given = next.clients.iter().map(|c| c.revision).chain(next.granted);
         next.last = given.fold(next.last, u8::max);
     }
@@ -403,12 +407,20 @@ impl Etcd {
         for c in &mut next.clients {
             c.idle = 0;
         }
+        // As with any lease: longer never harms, and one that is over is gone.
+        next.quarantine = s.quarantine.map(|left| match left {
+            0 => 0,
+            _ => self.timing(s.terms).stale,
+        });
         next
     }
 
     fn restore(&self, s: &State, kept: u8) -> State {
         let mut next = *s;
         next.foreign_base = true;
+        if self.0.variant != Variant::AnyQuarantine {
+            next.quarantine = None;
+        }
         next.last = 0;
         if self.0.old_snapshots {
             next.terms = self.narrowest();
@@ -427,11 +439,11 @@ impl Etcd {
 
     fn tick(&self, s: &State) -> State {
         let mut next = *s;
+        next.quarantine = s.quarantine.map(|left| left.saturating_sub(1));
         for c in &mut next.clients[..self.0.clients] {
             c.idle += 1;
             c.age += 1;
             c.pending += 1;
-            c.quarantine = c.quarantine.saturating_sub(1);
             if c.watch == Watch::Unsynced {
                 c.watch = Watch::Synced;
                 next.told_late |= !c.missed && !s.has_key(c.blocker);
@@ -467,9 +479,6 @@ impl Etcd {
             c.pending = if beats { c.pending.min(beyond) } else { 0 };
             if c.phase != Waiting {
                 (c.blocker, c.watch, c.missed) = (0, Watch::None, false);
-            }
-            if c.phase != Quarantined {
-                c.quarantine = 0;
             }
             if !c.key && !matches!(c.phase, Enqueuing | Waiting | Looking | Confirming) {
                 c.revision = 0;

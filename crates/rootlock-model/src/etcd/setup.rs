@@ -36,6 +36,8 @@ pub enum Variant {
     RaisesFirst,
     /// Quarantine lasts for one's own T, not for the widest that `base` has seen.
     OwnQuarantine,
+    /// `base` does not say which cluster's quarantine has begun: that of an earlier restore, which a snapshot shows, counts too.
+    AnyQuarantine,
     /// A session goes on in a restored cluster.
     NoClusterCheck,
     /// Whoever says nothing is buried.

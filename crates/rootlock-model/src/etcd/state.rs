@@ -115,8 +115,6 @@ pub struct Client {
     pub age: u8,
     /// Ticks since the moment of the beat that is on its way.
     pub pending: u8,
-    /// Ticks that are left of its quarantine.
-    pub quarantine: u8,
 }
 
 impl Client {
@@ -141,6 +139,8 @@ pub struct State {
     pub last: u8,
     /// `base` names another cluster than this one.
     pub foreign_base: bool,
+    /// Ticks that are left of the quarantine that somebody has begun, as the cluster counts them.
+    pub quarantine: Option<u8>,
     /// The widest terms that `base` has seen.
     pub terms: Terms,
     /// The last token of the directory that the lock was moved from.

@@ -114,6 +114,14 @@ pub fn holes() -> Vec<Hole<Etcd>> {
             "P1's terms are the wider ones. So `base` says the widest that it has seen.",
         ),
         hole(
+            "a quarantine that does not say of which cluster it is",
+            Variant::AnyQuarantine,
+            Claim::ExclusiveInLease,
+            restores(2),
+            "The cluster is restored twice. The second snapshot shows the quarantine of the first time, which is long over. \
+             So `base` says of which cluster it is.",
+        ),
+        hole(
             "a session that goes on in a restored cluster",
             Variant::NoClusterCheck,
             Claim::ExclusiveInLease,
@@ -198,7 +206,8 @@ impl Told for Etcd {
                 let hasty = if terms == Terms::Hasty { ", on hasty terms" } else { "" };
                 if after.phase == Phase::Quarantined {
                     let raises = if next.foreign_base { "" } else { ", `raise`" };
-                    format!("`session`{hasty}{raises}, `quarantine` for {} ticks", after.quarantine)
+                    let left = next.quarantine.unwrap_or(0);
+                    format!("`session`{hasty}{raises}, `quarantine` for {left} ticks")
                 } else if s.foreign_base {
                     format!("`session`, `raise`, `enqueue`{shared}{hasty}")
                 } else {

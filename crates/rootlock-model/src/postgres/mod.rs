@@ -24,7 +24,9 @@
 //! - Of tokens only the order counts. The server's clock lifts them above the directory's, and after
 //!   that is no help: it may have been set back.
 //! - The backstop's watch is the session's own idle time: no watch can be longer.
-//! - Slices, the marker, `?sync=1`, rights and poolers that are refused are not in it.
+//! - The server counts quarantine from the beginning of its instance, on a clock that runs like all others: that
+//!   somebody sets it forward meanwhile is not in it.
+//! - Slices, the marker's own time, `?sync=1`, rights and poolers that are refused are not in it.
 
 pub mod claims;
 mod progress;

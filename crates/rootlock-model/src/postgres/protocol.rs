@@ -194,11 +194,10 @@ impl Postgres {
                 c.statement = Some(Statement::Write { waited: false });
             }
             (Writing, Quarantine) => {
-                let Some(Answer::Held(terms)) = c.answer else { return None };
+                let Some(Answer::Held(left)) = c.answer else { return None };
                 c.answer = None;
                 c.phase = Quarantined;
-                let own = variant == Variant::OwnQuarantine;
-                c.quarantine = self.timing(if own { c.terms } else { terms }).stale;
+                c.quarantine = left;
             }
             (Quarantined, WriteLedger) if c.quarantine == 0 && c.session => {
                 c.phase = Writing;
@@ -206,9 +205,6 @@ impl Postgres {
                 c.statement = Some(Statement::Write { waited: true });
             }
             (Quarantined, Beat) if c.session && c.idle > 0 => {
-                if variant == Variant::SilentQuarantine {
-                    return None;
-                }
                 // No lease counts from it, so that it is all the same when it arrives.
                 c.idle = 0;
             }
@@ -373,8 +369,13 @@ impl Postgres {
         let Setup { variant, .. } = self.0;
         let row = next.row;
         let c = &mut next.clients[i];
-        let other = row.held && !row.current && !waited && variant != Variant::NoQuarantine;
-        c.answer = Some(if other { Answer::Held(row.terms) } else { Answer::Token });
+        let told = if variant == Variant::OwnQuarantine { c.terms } else { row.terms };
+        let left = match variant {
+            Variant::NoQuarantine => 0,
+            _ => self.timing(told).stale.saturating_sub(next.since),
+        };
+        let other = row.held && !row.current && !waited && left > 0;
+        c.answer = Some(if other { Answer::Held(left) } else { Answer::Token });
         if other && variant != Variant::InstanceFirst {
             return;
         }
@@ -439,6 +440,9 @@ impl Postgres {
             next.row = s.flushed;
         }
         next.row.current = false;
+        if self.0.variant != Variant::SinceStart {
+            next.since = 0;
+        }
         for i in 0..self.0.clients {
             self.end_session(&mut next, i);
         }
@@ -447,6 +451,7 @@ impl Postgres {
 
     fn tick(&self, s: &State) -> State {
         let mut next = *s;
+        next.since += 1;
         for c in &mut next.clients[..self.0.clients] {
             c.idle += 1;
             c.age += 1;
@@ -489,6 +494,8 @@ impl Postgres {
                 c.quarantine = 0;
             }
         }
+        // No quarantine is longer. What the row says of this instance needs none.
+        s.since = if s.row.current { longest } else { s.since.min(longest) };
         if !self.keeps_flushed() {
             s.flushed = Row::default();
         }

@@ -26,8 +26,8 @@ pub enum Variant {
     InstanceFirst,
     /// Quarantine lasts for one's own T, not for the row's.
     OwnQuarantine,
-    /// Nothing is sent during quarantine.
-    SilentQuarantine,
+    /// Quarantine counts from the server's start, and a crash of its memory is none.
+    SinceStart,
     /// A release leaves `held` as it is.
     KeepsHeld,
     /// Whoever gives the server's lock back clears `held`, granted or not.

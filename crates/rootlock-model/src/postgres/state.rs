@@ -56,8 +56,8 @@ pub enum Answer {
     Cancelled,
     /// To `write_ledger`: the token is [`Client::token`].
     Token,
-    /// To `write_ledger`: held in another instance, on these terms; nothing was written.
-    Held(Terms),
+    /// To `write_ledger`: held in another instance, whose leases may last for so many ticks more; nothing was written.
+    Held(u8),
     /// To `beat`.
     Found(bool),
     /// To `release`.
@@ -155,6 +155,8 @@ pub struct State {
     pub row: Row,
     /// The row as it would be after a restart. Kept only where a commit is answered too early.
     pub flushed: Row,
+    /// Ticks since the instance began: the server counts quarantine from there. Kept only while the row speaks of another one.
+    pub since: u8,
     /// The last token of the directory that the lock was moved from.
     pub directory: u8,
     /// The highest token with which the lock was granted, by [`Mode`].

@@ -107,6 +107,14 @@ pub fn holes() -> Vec<Hole<Postgres>> {
             "P1's terms are the wider ones. So the row says the widest T of its holders.",
         ),
         hole(
+            "a quarantine that counts from the server's start",
+            Variant::SinceStart,
+            Claim::ExclusiveInLease,
+            restarts(2),
+            "After the crash of one backend the server makes its memory anew, and has started long ago. So a marker in \
+             that memory has its time too.",
+        ),
+        hole(
             "a release from quarantine clears `held`",
             Variant::ClearsUngranted,
             Claim::ExclusiveInLease,
