@@ -217,6 +217,22 @@ export class Server implements TestServer {
     return stdout.trim()
   }
 
+  /** A session of the tests' role that says nothing more after these statements, and is kept until it is ended. */
+  async silentSession(text: string): Promise<() => void> {
+    const to = ['--host', this.folder, '--port', String(this.port), '--username', ROLE]
+    const env = { ...process.env, PGOPTIONS: '-c idle_session_timeout=0' }
+    const stdio = ['pipe', 'pipe', 'inherit'] as const
+    const session = spawn(join(bin!, 'psql'), ['--no-psqlrc', '--quiet', ...to], {
+      env,
+      stdio: [...stdio]
+    })
+    let said = ''
+    session.stdout!.setEncoding('utf8').on('data', (more: string) => (said += more))
+    session.stdin!.write(`${text};\n\\echo done\n`)
+    await eventually('the session is silent', () => said.includes('done'))
+    return () => void session.kill()
+  }
+
   /** Of a root in the tests' database, on the port. */
   url(root?: string, { role = ROLE, password = PASSWORD, database = ROLE } = {}): string {
     const query = root === undefined ? '' : `?root=${root}`

@@ -194,3 +194,40 @@ needing(
     last = token
   }
 )
+
+needing(test, postgres)(
+  'a session that the server does not end, as when its clock was set back, is ended by whoever waits for it',
+  async (t) => {
+    const server = await started(t)
+    // One that may be ended for its silence, and one that may not.
+    const roots = ['true', 'false']
+    for (const ends of roots) {
+      const root = await opened(t, server.url(ends))
+      const unlock = await tryLock(root, TERMS)
+      await unlock()
+      const end = await server.silentSession(
+        `SELECT pg_advisory_lock(1920232555, id) FROM rootlock.lock WHERE root = '${ends}';
+         UPDATE rootlock.lock SET held = true, record = record ||
+           jsonb_build_object('backend', pg_backend_pid(), 'ends', ${ends}) WHERE root = '${ends}'`
+      )
+      t.teardown(end)
+    }
+    const [ended, kept] = roots.map((ends) =>
+      child(t, 'server-holder', { url: server.url(ends), options: TERMS })
+    )
+    const begun = performance.now()
+    for (const waiter of [ended!, kept!]) await waiter.says('waiting')
+    // Whoever waits looks when its slice of 30 s is over, or when somebody ends that.
+    await eventually('the lock is granted', async () => {
+      await server.sql(
+        "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+      )
+      return ended!.hasSaid('held')
+    })
+    t.true(performance.now() - begun >= TERMS.staleMs)
+    t.regex(server.log, /terminating connection due to administrator command/)
+    t.false(kept!.hasSaid('held'))
+    await server.terminateHolders()
+    await kept!.says('held')
+  }
+)

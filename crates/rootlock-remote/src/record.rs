@@ -17,8 +17,9 @@ pub(crate) static PROCESS: LazyLock<String> = LazyLock::new(|| {
 /// Text that a server keeps for us is cut to this, so that nobody's command line fills a disk.
 const MOST: usize = 1000;
 
-/// The record of a grant to this process; the server adds its own time and its session.
-pub(crate) fn of_grant(mode: Mode, terms: &Terms) -> String {
+/// The record of a grant to this process, whose session ends when it is silent, or does not; the server adds its own time
+/// and its session.
+pub(crate) fn of_grant(mode: Mode, terms: &Terms, ends: bool) -> String {
     let Process { pid, hostname, command, .. } = Process::this();
     let mode = match mode {
         Mode::Exclusive => "exclusive",
@@ -30,7 +31,8 @@ pub(crate) fn of_grant(mode: Mode, terms: &Terms) -> String {
     {
         let _ = write!(json, "{}:{},", quoted(name), quoted(value));
     }
-    let _ = write!(json, "\"pid\":{pid},\"heartbeat\":{}}}", millis(terms.heartbeat));
+    let _ =
+        write!(json, "\"pid\":{pid},\"ends\":{ends},\"heartbeat\":{}}}", millis(terms.heartbeat));
     json
 }
 

@@ -58,6 +58,11 @@ impl IdleTimeout {
         self.0.unwrap_or(0)
     }
 
+    /// Whether it does.
+    pub(crate) fn ends(self) -> bool {
+        self.0.is_some()
+    }
+
     /// One that is long enough for two who share a session.
     pub(crate) fn longest(self, other: Self) -> Self {
         Self(self.0.zip(other.0).map(|(one, other)| one.max(other)))

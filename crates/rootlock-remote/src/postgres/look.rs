@@ -19,6 +19,19 @@ pub(crate) struct Seen {
     pub(crate) holder: Option<Holder>,
     /// Its h and T.
     pub(crate) terms: Option<(Duration, Duration)>,
+    /// Its session, if that is silent and the server may end it for that.
+    pub(crate) silent: Option<Silent>,
+}
+
+/// A session that says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Silent {
+    /// The server's process.
+    pub(crate) pid: i32,
+    /// Since when, as the server calls it: another text is another silence.
+    pub(crate) since: String,
+    /// The longest T of those whose leases it carries.
+    pub(crate) stale: Duration,
 }
 
 /// A session that has a lock or waits for it.
@@ -30,6 +43,8 @@ pub(crate) struct Locker {
     /// Since it last heard from its client, if this user may know.
     pub(crate) age: Option<Duration>,
     pub(crate) application: Option<String>,
+    /// Since when it has been silent, if it is and this user may know.
+    silence: Option<String>,
 }
 
 pub(crate) async fn look(
@@ -56,6 +71,7 @@ impl Seen {
                 mode: if shared { Mode::Shared } else { Mode::Exclusive },
                 age: age.and_then(|age| Duration::try_from_secs_f64(age.max(0.0)).ok()),
                 application: text(row, "application"),
+                silence: text(row, "silence"),
             };
             match row.try_get::<_, Option<bool>>("granted") {
                 Ok(Some(true)) => seen.holders.push(locker),
@@ -64,9 +80,9 @@ impl Seen {
         }
         let (Some(row), Some(first)) = (rows.first(), seen.holders.first()) else { return seen };
         let backend = number(row, "backend");
-        let theirs = seen.holders.iter().any(|holder| Some(i64::from(holder.pid)) == backend);
+        let theirs = seen.holders.iter().find(|holder| Some(i64::from(holder.pid)) == backend);
         let pid = number(row, "pid").and_then(|pid| u32::try_from(pid).ok());
-        if let (true, Some(pid)) = (theirs, pid) {
+        if let (Some(theirs), Some(pid)) = (theirs, pid) {
             let since = number(row, "since").and_then(|since| u64::try_from(since).ok());
             seen.holder = Some(Holder {
                 pid,
@@ -85,6 +101,13 @@ impl Seen {
             let millis = |millis: i64| u64::try_from(millis).ok().map(Duration::from_millis);
             let stale = row.try_get::<_, i32>("stale_ms").ok().map(i64::from).and_then(millis);
             seen.terms = number(row, "heartbeat").and_then(millis).zip(stale);
+            let ends = text(row, "ends").as_deref() == Some("true");
+            seen.silent = theirs
+                .silence
+                .clone()
+                .zip(stale)
+                .filter(|_| ends)
+                .map(|(since, stale)| Silent { pid: theirs.pid, since, stale });
         }
         seen
     }

@@ -5,6 +5,7 @@
 //! one attempt in [`session`], and knows of no line and no lease. A task of an entry ([`task`]) has the connection;
 //! another one ([`heart`]) beats.
 
+mod backstop;
 mod cancel;
 mod connect;
 mod heart;

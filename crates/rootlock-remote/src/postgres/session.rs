@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
 use super::connect::{Connection, row};
-use super::look::{LOOK, Seen, look};
+use super::look::{LOOK, Seen, Silent, look};
 use super::url::Target;
 use super::{schema, sql};
 use crate::fault::{Failure, Fault};
@@ -144,8 +144,7 @@ impl Session {
         let params: Params<'_, 2> = [&self.id, &shared];
         let tried = self.client().query_one(&self.statements.r#try, &params);
         // In this order on the wire.
-        let (tried, written) =
-            tokio::join!(biased; answered(LOCK, tried), self.write(mode, terms, false));
+        let (tried, written) = tokio::join!(biased; answered(LOCK, tried), self.write(mode, terms, terms.idle_timeout(), false));
         let locked: bool = tried.map_err(|failure| failure.into_fault(LOCK))?.get(0);
         Ok(if locked { Tried::Locked(written?) } else { Tried::Held })
     }
@@ -154,7 +153,7 @@ impl Session {
     pub(crate) async fn wait(
         &self,
         mode: Mode,
-        place: Option<(&str, &str)>,
+        (root, name): (&str, &str),
         seen: impl FnOnce(Seen),
     ) -> Result<(), Failure> {
         let statement = match mode {
@@ -162,9 +161,7 @@ impl Session {
             Mode::Shared => &self.statements.wait_shared,
         };
         let looking = async {
-            if let Some((root, name)) = place
-                && let Ok(found) = look(self.client(), &self.statements.look, root, name).await
-            {
+            if let Ok(found) = look(self.client(), &self.statements.look, root, name).await {
                 seen(found);
             }
         };
@@ -182,16 +179,26 @@ impl Session {
             .unwrap_or_else(|_| Err(Fault::silent(LOOK)))
     }
 
+    /// The backstop: ends that session, if it is still as silent. Whether it did.
+    pub(crate) async fn end(&self, silent: &Silent) -> Result<bool, Fault> {
+        let id = i64::from(self.id);
+        let params: Params<'_, 3> = [&silent.pid, &silent.since, &id];
+        let sent = answered(LOCK, self.client().query_opt(sql::END, &params));
+        let row = sent.await.map_err(|failure| failure.into_fault(LOCK))?;
+        Ok(row.is_some_and(|row| row.get(0)))
+    }
+
     /// `write_ledger`. The clock is read before it is sent.
     pub(crate) async fn write(
         &self,
         mode: Mode,
         terms: &Terms,
+        timeout: IdleTimeout,
         waited: bool,
     ) -> Result<Written, Fault> {
         let shared = mode == Mode::Shared;
         let stale = crate::terms::millis(terms.stale);
-        let record = record::of_grant(mode, terms);
+        let record = record::of_grant(mode, terms, timeout.ends());
         let moment = clock::since_boot();
         let Instance { name, since } = &self.instance;
         let params: Params<'_, 7> = [&self.id, name, &waited, &stale, &shared, &record, since];

@@ -135,19 +135,43 @@ pub(crate) const UNLOCK: &str = "\
 SELECT CASE WHEN $2 THEN pg_advisory_unlock_shared(1920232555, $1)
   ELSE pg_advisory_unlock(1920232555, $1) END, set_config('rootlock.locked', 'false', false)";
 
+/// Since when a session `a` has been silent, in its own words; nothing if it is not, or if this user may not know.
+macro_rules! silence {
+    () => {
+        "CASE WHEN a.state = 'idle' THEN extract(epoch FROM a.backend_start)::text || '/' ||
+   extract(epoch FROM a.state_change)::text END"
+    };
+}
+
+/// The backstop: ends a session that has the lock and has been silent ever since. `$1` its process, `$2` its silence, `$3` id.
+pub(crate) const END: &str = concat!(
+    "\
+SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+WHERE a.pid = $1 AND ",
+    silence!(),
+    " = $2 AND EXISTS (
+  SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
+   AND l.classid = 1920232555 AND l.objid = $3::int8::oid AND l.objsubid = 2)"
+);
+
 /// Who has a lock, and the record of the last grant. `$1` root, `$2` name.
-pub(crate) const LOOK: &str = "\
+pub(crate) const LOOK: &str = concat!(
+    "\
 WITH it AS (SELECT * FROM rootlock.lock WHERE root = $1 AND name = $2),
  locks AS (SELECT l.pid, l.mode = 'ShareLock' AS shared, l.granted,
-   extract(epoch FROM clock_timestamp() - a.state_change) AS age, a.application_name AS application
+   extract(epoch FROM clock_timestamp() - a.state_change) AS age, a.application_name AS application,
+   ",
+    silence!(),
+    " AS silence
   FROM it JOIN pg_locks l ON l.locktype = 'advisory' AND l.classid = 1920232555 AND l.objid = it.id::int8::oid
    AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid)
 SELECT it.token, it.stale_ms, it.record->>'pid' AS pid, it.record->>'host' AS host,
   it.record->>'command' AS command, it.record->>'process' AS process, it.record->>'since' AS since,
-  it.record->>'heartbeat' AS heartbeat, it.record->>'backend' AS backend,
-  locks.pid AS locker, locks.shared, locks.granted, locks.age::float8 AS age, locks.application
-FROM it LEFT JOIN locks ON true ORDER BY locks.granted DESC, locks.pid";
+  it.record->>'heartbeat' AS heartbeat, it.record->>'backend' AS backend, it.record->>'ends' AS ends,
+  locks.pid AS locker, locks.shared, locks.granted, locks.age::float8 AS age, locks.application, locks.silence
+FROM it LEFT JOIN locks ON true ORDER BY locks.granted DESC, locks.pid"
+);
 
 /// For a person.
 pub(crate) const FACTS: &str = "\
@@ -180,6 +204,7 @@ mod tests {
             FIND_LOCK,
             RELEASE,
             UNLOCK,
+            END,
             LOOK,
             PROVE,
             UNPROVE,

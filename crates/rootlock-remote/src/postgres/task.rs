@@ -9,7 +9,9 @@ use rootlock_sys::clock;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::backstop::Backstop;
 use super::heart;
+use super::look::Seen;
 use super::session::{Session, Tried, Written};
 use super::url::Target;
 use crate::entry::{Entry, Stop, Waiter};
@@ -42,6 +44,7 @@ struct Seat {
     session: Option<Arc<Session>>,
     timeout: Option<IdleTimeout>,
     locked: Option<Locked>,
+    backstop: Backstop,
 }
 
 /// The session has the server's lock.
@@ -55,7 +58,8 @@ struct Locked {
 }
 
 pub(crate) async fn run(entry: Arc<Entry>, target: Arc<Target>) {
-    let mut seat = Seat { target, session: None, timeout: None, locked: None };
+    let mut seat =
+        Seat { target, session: None, timeout: None, locked: None, backstop: Backstop::default() };
     loop {
         seat.forget_if_ended(&entry);
         seat.end_leases(&entry).await;
@@ -305,7 +309,8 @@ impl Seat {
             let answer = match written.take() {
                 Some(written) => written,
                 None => {
-                    let writing = session.write(waiter.mode, &waiter.terms, waited);
+                    let timeout = self.timeout.unwrap_or_else(|| waiter.terms.idle_timeout());
+                    let writing = session.write(waiter.mode, &waiter.terms, timeout, waited);
                     self.unless_given_up(entry, *key, writing).await?
                 }
             };
@@ -411,7 +416,7 @@ impl Seat {
     ) -> Result<(), Stop> {
         let root = Arc::clone(&self.target);
         let place = (root.root.as_str(), entry.name.as_str());
-        let see = |seen: super::look::Seen| entry.state().holder = seen.holder;
+        let see = |seen: Seen| entry.state().holder = seen.holder;
         if !waiter.waits {
             if let Ok(seen) = session.look(place.0, place.1).await {
                 see(seen);
@@ -419,35 +424,40 @@ impl Seat {
             return Err(Stop::Held);
         }
         entry.state().line.waits(*key);
-        let mut first = true;
         loop {
-            let tell = |seen| {
-                see(seen);
-                entry.tell_waiting();
-            };
-            let slice =
-                session.wait(waiter.mode, std::mem::take(&mut first).then_some(place), tell);
-            let mut slice = std::pin::pin!(slice);
-            let answer = loop {
-                tokio::select! { biased;
-                    answer = &mut slice => break answer,
-                    () = entry.wake.notified() => {}
-                }
-                if entry.is_wanted(*key) {
-                    // Somebody has joined, who waits too.
+            self.end_silent(session, waiter).await;
+            let mut looked = None;
+            let answer = {
+                let tell = |seen: Seen| {
+                    looked = Some((seen.silent.clone(), clock::since_boot()));
+                    see(seen);
                     entry.tell_waiting();
-                    continue;
+                };
+                let mut slice = std::pin::pin!(session.wait(waiter.mode, place, tell));
+                loop {
+                    tokio::select! { biased;
+                        answer = &mut slice => break answer,
+                        () = entry.wake.notified() => {}
+                    }
+                    if entry.is_wanted(*key) {
+                        // Somebody has joined, who waits too.
+                        entry.tell_waiting();
+                        continue;
+                    }
+                    if let Some((next, next_waiter)) = entry.pass_on(*key, waiter) {
+                        (*key, *waiter) = (next, next_waiter);
+                        continue;
+                    }
+                    let cancelled = self.cancel(entry, session, slice.as_mut()).await;
+                    if cancelled.is_ok() || self.found_locked(session).await? {
+                        self.has_locked(entry, session, waiter, clock::since_boot());
+                    }
+                    return Err(Stop::Unwanted);
                 }
-                if let Some((next, next_waiter)) = entry.pass_on(*key, waiter) {
-                    (*key, *waiter) = (next, next_waiter);
-                    continue;
-                }
-                let cancelled = self.cancel(entry, session, slice.as_mut()).await;
-                if cancelled.is_ok() || self.found_locked(session).await? {
-                    self.has_locked(entry, session, waiter, clock::since_boot());
-                }
-                return Err(Stop::Unwanted);
             };
+            if let Some((silent, at)) = looked {
+                self.backstop.sees(silent, at);
+            }
             match answer {
                 Ok(()) => {
                     entry.follow(key, waiter);
@@ -464,6 +474,17 @@ impl Seat {
                 }
                 Err(Failure::Fault(fault)) => return Err(fault.into()),
             }
+        }
+    }
+
+    /// The backstop: between two slices, ends a session that the server should have ended.
+    async fn end_silent(&mut self, session: &Session, waiter: &Waiter) {
+        let Some(silent) = self.backstop.due(&waiter.terms, clock::since_boot()) else { return };
+        // Whoever may not end it waits for the server.
+        if let Ok(true) = session.end(silent).await {
+            let words = format!("{} was silent for longer than its lease", silent.pid);
+            let fault = Fault::away("backstop", IoErrorKind::TimedOut, words);
+            waiter.warn("the server's clock was set back, and it keeps a session that it should have ended: ended it", &fault);
         }
     }
 
