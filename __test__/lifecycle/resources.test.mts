@@ -2,11 +2,12 @@ import { getEventListeners, setMaxListeners } from 'node:events'
 import { readdirSync } from 'node:fs'
 
 import test, { type ExecutionContext } from 'ava'
-import { inspect, openRoot, tryLock, tryRLock } from 'rootlock'
+import { file, inspect, openRoot, tryLock, tryRLock } from 'rootlock'
 
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { nativeThreads } from '../helpers/native-threads.mjs'
 import { linux, needing } from '../helpers/needing.mjs'
+import { openFiles } from '../helpers/open-files.mjs'
 import { temporaryRoot } from '../helpers/temporary-root.mjs'
 
 const serial = needing(test.serial, linux)
@@ -112,4 +113,35 @@ serial('a thousand locks held at once need one thread', async (t) => {
   await eventually('one is left', () => nativeThreads().length === 1)
   t.deepEqual(nativeThreads(), [TIMER])
   await Promise.all(locks.map((unlock) => unlock()))
+})
+
+const NAMES = 500
+
+serial('locks of many names, one after the other, have few files open', async (t) => {
+  const root = await temporaryRoot(t)
+  const opened = await openRoot(root)
+  const ways = {
+    path: (name: string) => tryLock(root, { fileName: name }),
+    file: (name: string) => tryLock(file(`${root}/${name}`)),
+    root: (name: string) => tryLock(opened, { fileName: name })
+  }
+  for (const [way, lock] of Object.entries(ways)) {
+    for (let each = 0; each < NAMES; each++) {
+      await (
+        await lock(`${way}-${each}`)
+      )()
+    }
+    const open = openFiles().filter(([, path]) => path.startsWith(root))
+    // Those of the names that were used last.
+    t.true(open.length < 100, `${way}: ${open.length}`)
+  }
+  // They are locks all the same, and found again.
+  const locks = await Promise.all(
+    Array.from({ length: NAMES }, (_, each) => ways.root(`held-${each}`))
+  )
+  for (let each = 0; each < NAMES; each++) {
+    await t.throwsAsync(tryLock(opened, { fileName: `held-${each}`, wait: false }))
+  }
+  await Promise.all(locks.map((unlock) => unlock()))
+  await opened.close()
 })

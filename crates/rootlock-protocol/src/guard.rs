@@ -41,6 +41,9 @@ const SPIN: Duration = Duration::from_micros(50);
 /// The longest pause between two tries of a bounded wait.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often in a row it may have been removed between opening and locking it.
+const MOST_REMOVALS: u32 = 1000;
+
 /// A guard not written for this long may look abandoned to a program that cleans up old files.
 const OLD: Nanos = 3_600_000_000_000;
 
@@ -110,7 +113,7 @@ impl Guard {
         patience: Patience<'_>,
     ) -> Result<Entered<'a>, Fault> {
         let fault = |call| Fault::io(call, &names.guard);
-        loop {
+        for _ in 0..MOST_REMOVALS {
             let Some(mut open) = self.open_slot(patience) else { return Ok(Entered::Busy) };
             if open.is_none() {
                 *open = open_guard(dir, names)?;
@@ -133,6 +136,8 @@ impl Guard {
             flock::unlock(&file).map_err(fault("flock"))?;
             named.map_err(fault("stat"))?;
         }
+        let words = "each time that it was opened, somebody had removed it before it was locked";
+        Err(fault("stat")(io::Error::other(words)))
     }
 
     /// Whether the guard is missing at the moment.

@@ -37,6 +37,13 @@ pub struct Ledger {
     pub last: Option<Record>,
     /// The slot to write next.
     next_slot: usize,
+    /// Both slots have a record, so that none has been lost since.
+    whole: bool,
+}
+
+/// The wall clock as tokens go by it: one gone mad must leave room above.
+pub(crate) fn tokens_clock(wall_micros: u64) -> u64 {
+    wall_micros.min(MAX_TOKEN / 2)
 }
 
 impl Ledger {
@@ -69,7 +76,8 @@ impl Ledger {
         // The older record counts only when the newer one is torn.
         for index in [newer, 1 - newer] {
             if let Some(last) = Record::decode(slots[index]) {
-                return Self { last: Some(last), next_slot: 1 - index };
+                let whole = Record::decode(slots[1 - index]).is_some();
+                return Self { last: Some(last), next_slot: 1 - index, whole };
             }
         }
         Self::default()
@@ -84,13 +92,10 @@ impl Ledger {
     /// microseconds, so that tokens rise even if the ledger was lost. `None` when the last one
     /// leaves no room for a greater one, which no real ledger reaches.
     pub fn next_token(&self, wall_micros: u64) -> Option<u64> {
-        // A clock gone mad must leave room above.
-        let wall = wall_micros.min(MAX_TOKEN / 2);
-        let next = match &self.last {
-            Some(last) => wall.max(last.last + 1),
-            // The ledger may just have been lost, and the tokens of a run were ahead of the clock.
-            None => wall + AHEAD,
-        };
+        let wall = tokens_clock(wall_micros);
+        // A record may just have been lost, and its tokens were ahead of the clock.
+        let clock = if self.whole { wall } else { wall + AHEAD };
+        let next = self.last.as_ref().map_or(clock, |last| clock.max(last.last + 1));
         (next < MAX_TOKEN).then_some(next)
     }
 
@@ -342,11 +347,15 @@ mod tests {
 
     #[test]
     fn tokens_rise_with_the_ledger_and_with_the_clock() {
-        let five = Ledger::decode(&ledger([Some(record(5)), None]));
+        let five = Ledger::decode(&ledger([Some(record(5)), Some(record(4))]));
         assert_eq!(five.next_token(0), Some(6), "a clock that was set back");
         assert_eq!(five.next_token(1000), Some(1000));
         let lost = Ledger::default().next_token(1000);
         assert_eq!(lost, Some(1000 + AHEAD), "a ledger that was lost");
+        for slots in [[Some(record(5)), None], [None, Some(record(5))]] {
+            let half = Ledger::decode(&ledger(slots)).next_token(1000);
+            assert_eq!(half, Some(1000 + AHEAD), "a record that was lost, or that there never was");
+        }
         assert_eq!(five.next_token(u64::MAX), Some(MAX_TOKEN / 2), "a clock gone mad");
     }
 

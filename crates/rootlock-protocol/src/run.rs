@@ -12,9 +12,9 @@ use rootlock_sys::{Mode, Nanos, clock};
 
 use crate::fault::Fault;
 use crate::grant::{Grant, Moment, Wanted, wall_millis};
+use crate::ledger::tokens_clock;
 use crate::lock_dir::LockDir;
 use crate::lockfile::LockFile;
-use crate::record::MAX_TOKEN;
 use crate::terms::Terms;
 
 /// How long a run may go on: well below any heartbeat, so that nobody has watched the lock file for
@@ -123,8 +123,8 @@ impl Paused {
 pub(crate) fn last_token(mode: Mode, token: u64, wall_micros: u64) -> u64 {
     match mode {
         Mode::Exclusive => {
-            let reach = wall_micros.saturating_add(RUN.as_micros() as u64);
-            token.max(reach.min(MAX_TOKEN - 1))
+            let reach = tokens_clock(wall_micros) + RUN.as_micros() as u64;
+            token.max(reach)
         }
         // Readers do not hand the lock over to each other.
         Mode::Shared => token,
@@ -134,6 +134,7 @@ pub(crate) fn last_token(mode: Mode, token: u64, wall_micros: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::MAX_TOKEN;
 
     fn at(micros: u64) -> Moment {
         let time = Duration::from_micros(micros);
@@ -149,6 +150,8 @@ mod tests {
         let last = |token, wall| last_token(Mode::Exclusive, token, wall);
         assert_eq!(last(1_000, 1_000), 2_000);
         assert_eq!(last(9_000, 1_000), 9_000, "a clock that was set back");
+        let mad = last(1_000, u64::MAX);
+        assert_eq!(mad, MAX_TOKEN / 2 + 1_000, "a clock gone mad leaves room");
         assert_eq!(last(MAX_TOKEN - 1, u64::MAX), MAX_TOKEN - 1, "no room for more");
         assert_eq!(last_token(Mode::Shared, 1_000, 1_000), 1_000, "none for readers");
     }

@@ -40,9 +40,12 @@ pub fn lock(file: &File, mode: Mode) -> io::Result<()> {
     })
 }
 
-/// Releases the kernel lock. Explicit, rather than left to `close`: a child that was just forked
+/// Releases the kernel lock; in a fork nothing, because the lock is its parent's. Explicit, rather than left to `close`: a child that was just forked
 /// shares the open file until it execs, and would keep the lock alive for that long.
 pub fn unlock(file: &File) -> io::Result<()> {
+    if platform::is_fork() {
+        return Ok(());
+    }
     loop {
         match FileExt::unlock(file) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

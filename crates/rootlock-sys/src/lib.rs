@@ -13,6 +13,7 @@
 //! | [`Interruptible`], [`Interrupt`] | ends a blocked [`flock::lock`] of another thread |
 //! | [`clock`] | the clock that stands still in sleep, the one that counts it, the wall clock |
 //! | [`waiters`] | whether another process waits |
+//! | [`is_fork`] | whether this process shares its parent's open files, and has none of its threads |
 //! | [`process`] | who this process is; whether a recorded one has certainly ended |
 #![allow(unsafe_code, reason = "the one crate that talks to the operating system")]
 #![allow(missing_docs, reason = "inner crate: what each does stands in the table")]
@@ -47,8 +48,8 @@ pub mod skewed_clock;
 
 pub use file_system::{FileSystem, Reach};
 pub use platform::{
-    Dir, Interrupt, Interruptible, close, copy_access, process, read_at, set_times, share_access,
-    stat, waiters, write_at,
+    Dir, Interrupt, Interruptible, close, copy_access, is_fork, process, read_at, set_times,
+    share_access, stat, waiters, write_at,
 };
 
 #[cfg(shuttle)]

@@ -14,7 +14,7 @@ use rootlock_protocol::grant::{Grant, Moment, Wanted};
 use rootlock_protocol::lockfile::LockFile;
 use rootlock_protocol::{LockDir, Terms};
 use rootlock_sys::sync::{self, Mutex};
-use rootlock_sys::{FileId, Locality, clock};
+use rootlock_sys::{FileId, Locality, clock, is_fork};
 
 use crate::entry::{self, LockEntry, Waiter};
 use crate::events::{Details, Events, Level, LostReason};
@@ -193,7 +193,12 @@ impl Lease {
     }
 
     fn report(&self, why: &str) {
+        let now = clock::since_boot();
         match &mut *sync::lock(&self.phase) {
+            // The first beat of a grant within a run comes early, for the record's sake: nothing is at stake yet.
+            Phase::Held(held) if now.saturating_sub(held.refreshed) < self.terms.heartbeat / 2 => {
+                return;
+            }
             Phase::Held(held) if !held.reported => held.reported = true,
             _ => return,
         }
@@ -278,7 +283,12 @@ impl Lease {
     /// caller may ask before the timer has run. Therefore this also checks the clock and, if the
     /// lease has ended by it, the file: a takeover puts another file in its place. The same file
     /// still being there is no refresh; the beat and the expiry decide, with their grace.
+    ///
+    /// In a fork it is lost: nothing beats there.
     pub(crate) fn lost(self: &Arc<Self>) -> Option<LostReason> {
+        if is_fork() {
+            return Some(LostReason::HeartbeatFailed);
+        }
         let unrefreshed = match &*sync::lock(&self.phase) {
             Phase::Held(held) => clock::since_boot().saturating_sub(held.refreshed),
             Phase::Lost(reason) => return Some(*reason),
@@ -307,6 +317,10 @@ impl Lease {
     /// because a beat after the release would refresh another holder's lease. Only the first call
     /// does it.
     pub(crate) fn release(self: &Arc<Self>) -> Released {
+        if is_fork() {
+            // The lock is the parent's; and a thread that is not here may have a mutex.
+            return Released::Done(Ok(()));
+        }
         {
             let mut phase = sync::lock(&self.phase);
             match &*phase {

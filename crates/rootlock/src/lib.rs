@@ -23,6 +23,9 @@
 //! lost its lock and wakes up again may still write before it learns of the loss: only a resource
 //! that compares [`Lock::token`]s stops that.
 //!
+//! A process that has used this crate and forks may execute another program. A fork that goes on in the same program has no lock
+//! of its parent's, leaves the parent's locks alone, and can't lock: every request fails.
+//!
 //! # Layout
 //! From the outside in: [`Session`], [`Root`] and [`Lock`] are the face. `session` is generic over a
 //! [`Backend`]: `directory` is the one in this crate, `rootlock-remote` has another. `requests` and `queue` are
@@ -49,6 +52,7 @@ mod mailbox;
 mod options;
 mod pool;
 mod queue;
+mod recent;
 mod requests;
 mod root;
 pub mod session;

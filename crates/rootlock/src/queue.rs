@@ -48,9 +48,9 @@ pub(crate) const GIVE_UP: Duration = Duration::from_millis(100);
 /// again at once) while another one waits; as in parking_lot's eventual fairness.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A process that asks again this soon has given no other a chance: the kernel wakes the next one
+/// A process that asks again this soon may have given no other a chance: the kernel wakes the next one
 /// in its queue, but gives the lock to the first that asks.
-const AT_ONCE: Duration = Duration::from_micros(200);
+const AT_ONCE: Duration = Duration::from_millis(2);
 
 /// How long to stay away after a turn, so that the process that was woken goes first.
 const STEP_BACK: Duration = Duration::from_micros(200);

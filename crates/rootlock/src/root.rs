@@ -10,9 +10,12 @@ use crate::error::{Error, Operation};
 use crate::events::{Details, Events, Level, LostReason};
 use crate::located::Located;
 use crate::options::Request;
+use crate::pool;
+use crate::recent::Recent;
 use crate::{Holder, Lock};
 use rootlock_protocol::Names;
 use rootlock_sys::Reach;
+use rootlock_sys::is_fork;
 use rootlock_sys::sync::{self, Condvar, Mutex};
 use rootlock_sys::{Dir, FileId, Locality};
 
@@ -31,8 +34,7 @@ struct Inner {
     /// As the caller gave it.
     path: Arc<Path>,
     locality: Locality,
-    /// The lock files used through this root; they keep their guards open.
-    entries: Mutex<Vec<Arc<LockEntry>>>,
+    recent: Mutex<Recent>,
 }
 
 /// Mounts known to be local, so that a path on one can be opened without fear of blocking.
@@ -55,6 +57,7 @@ impl Root {
     /// not permitted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
+        refuse_forks(Operation::Open, path)?;
         Self::of(path, Dir::open(path))
     }
 
@@ -91,7 +94,7 @@ impl Root {
                 id,
                 path: Arc::from(path),
                 locality,
-                entries: Mutex::default(),
+                recent: Mutex::default(),
             }),
         }
     }
@@ -126,6 +129,7 @@ impl Root {
         events: Arc<dyn Events>,
     ) -> Result<Acquired, Error> {
         request.options.check(self.path())?;
+        refuse_forks(Operation::Acquire, self.path())?;
         let entry = self.entry(request.file_name)?;
         let Request { mode, options, notify_waiting, has_logger, .. } = request;
         if has_logger {
@@ -164,17 +168,34 @@ impl Root {
     }
 
     pub(crate) fn entry(&self, file_name: &str) -> Result<Arc<LockEntry>, Error> {
-        let Inner { dir, mount, id, locality, entries, .. } = &*self.inner;
-        let mut entries = sync::lock(entries);
-        if let Some(entry) = entries.iter().find(|entry| &*entry.files.names.lock == file_name) {
-            return Ok(Arc::clone(entry));
+        let Inner { dir, mount, id, locality, recent, .. } = &*self.inner;
+        let mut recent = sync::lock(recent);
+        if let Some(entry) = recent.find(file_name) {
+            return Ok(entry);
         }
         let invalid = |what| Error::invalid(Operation::Acquire, &self.inner.path, what);
         let names = Names::new(file_name).map_err(invalid)?;
         let entry = LockEntry::of(dir, *mount, *id, names, *locality);
-        entries.push(Arc::clone(&entry));
+        let oldest = recent.add(Arc::clone(&entry));
+        // Closed outside the mutex; over a network, on another thread, because closing asks the server.
+        drop(recent);
+        match locality {
+            Locality::Local => drop(oldest),
+            // If the pool has no thread, dropping the job closes it here.
+            Locality::Remote => drop(oldest.map(|oldest| pool::run(move || drop(oldest)))),
+        }
         Ok(entry)
     }
+}
+
+/// A fork that runs its parent's program shares the parent's open files, whose locks would not keep the two apart.
+fn refuse_forks(operation: Operation, path: &Path) -> Result<(), Error> {
+    if !is_fork() {
+        return Ok(());
+    }
+    let why = "this process was forked from one that uses rootlock: only a program that it executes can lock";
+    let error = std::io::Error::new(std::io::ErrorKind::Unsupported, why);
+    Err(Error::io(operation, path, "fork", error))
 }
 
 impl fmt::Debug for Root {

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["directory"],
     &["dir_cache", "diagnose", "inspect"],
     &["root"],
+    &["recent"],
     // Names no directory: a server has sessions too.
     &["session"],
     &["backend"],

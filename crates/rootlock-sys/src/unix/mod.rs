@@ -2,6 +2,7 @@
 
 mod access;
 mod dir;
+mod fork;
 mod interrupt;
 
 pub mod clock;
@@ -18,6 +19,7 @@ use rustix::io::retry_on_intr;
 
 pub use access::{copy_access, share_access};
 pub use dir::Dir;
+pub use fork::is_fork;
 pub use interrupt::{Interrupt, Interruptible};
 
 use super::{FileId, Nanos, Stat, TimesSet};

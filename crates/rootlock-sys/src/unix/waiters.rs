@@ -138,6 +138,10 @@ fn set(
     start: i64,
     length: i64,
 ) -> io::Result<()> {
+    if kind == libc::F_UNLCK && super::is_fork() {
+        // They are its parent's.
+        return Ok(());
+    }
     let mut lock = bytes(kind, start, length);
     // SAFETY: the descriptor is open for the call, and the pointer is to a local.
     match unsafe { libc::fcntl(guard.as_raw_fd(), call, &raw mut lock) } {

@@ -34,6 +34,11 @@ pub use interrupt::{Interrupt, Interruptible};
 
 use super::{FileId, Nanos, Stat, TimesSet};
 
+/// There is no fork(2).
+pub const fn is_fork() -> bool {
+    false
+}
+
 /// The identity and times of an open file.
 pub fn stat(file: &File) -> io::Result<Stat> {
     const OTHER: u32 =
