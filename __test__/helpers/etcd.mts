@@ -104,10 +104,10 @@ export class Cluster implements TestServer {
   }
 
   /** Calls the first member that answers, by the gateway that speaks JSON. */
-  async call<T>(path: string, body: object): Promise<T> {
+  async call<T>(path: string, body: object, token?: string): Promise<T> {
     for (const member of this.members) {
       try {
-        return await member.call<T>(path, body)
+        return await member.call<T>(path, body, token)
       } catch {
         // The next one.
       }
@@ -218,7 +218,9 @@ export class Member {
   async isUp(): Promise<void> {
     await eventually('the member answers', async () => {
       if (this.#process?.exitCode !== null) throw new Error(`it has ended: ${this.log}`)
-      return this.call('kv/range', { key: base64('up') }).catch(() => undefined)
+      // One that has users says so.
+      const answers = ({ message }: Error) => message.includes('user name is empty')
+      return this.call('kv/range', { key: base64('up') }).catch(answers)
     })
   }
 
@@ -252,9 +254,11 @@ export class Member {
     await inTime('the member stops', ended)
   }
 
-  async call<T>(path: string, body: object): Promise<T> {
+  /** @param token a user's, where there are users */
+  async call<T>(path: string, body: object, token?: string): Promise<T> {
     const answer = await fetch(`http://127.0.0.1:${this.client}/v3/${path}`, {
       method: 'POST',
+      headers: token === undefined ? {} : { authorization: token },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(2_000)
     })

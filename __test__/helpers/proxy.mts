@@ -56,6 +56,11 @@ export class Link {
     for (const pair of this.#pairs) for (const socket of pair) socket.pause()
   }
 
+  /** Lets nothing more through on the connections that there are, and tells nobody: as a router that has forgotten them. */
+  strand(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.pause()
+  }
+
   /** What was stopped arrives now. */
   restore(): void {
     this.#state = 'up'

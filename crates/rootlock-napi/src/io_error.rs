@@ -23,8 +23,9 @@ pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
     }
     use io::ErrorKind::{
         AlreadyExists, ConnectionRefused, ConnectionReset, DirectoryNotEmpty, FileTooLarge,
-        InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, OutOfMemory,
-        PermissionDenied, ReadOnlyFilesystem, ResourceBusy, StorageFull, TimedOut, Unsupported,
+        InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound,
+        OutOfMemory, PermissionDenied, ReadOnlyFilesystem, ResourceBusy, StorageFull, TimedOut,
+        Unsupported,
     };
     Some(match error.kind() {
         AlreadyExists => "EEXIST",
@@ -34,6 +35,7 @@ pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
         DirectoryNotEmpty => "ENOTEMPTY",
         FileTooLarge => "EFBIG",
         InvalidFilename => "ENAMETOOLONG",
+        InvalidData if cfg!(feature = "remote") => "EBADMSG",
         InvalidInput => "EINVAL",
         IsADirectory => "EISDIR",
         NotADirectory => "ENOTDIR",

@@ -141,8 +141,10 @@ pub(crate) fn some(text: String) -> Option<String> {
 }
 
 pub(crate) fn decode(text: &str, what: &str) -> Result<String, String> {
+    let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let encoded = text.split('%').skip(1).all(is_escape);
     match percent_decode_str(text).decode_utf8() {
-        Ok(text) if !text.contains('\0') => Ok(text.into_owned()),
+        Ok(text) if encoded && !text.contains('\0') => Ok(text.into_owned()),
         _ => Err(format!("the URL's {what} is not percent-encoded UTF-8 text")),
     }
 }
@@ -150,7 +152,11 @@ pub(crate) fn decode(text: &str, what: &str) -> Result<String, String> {
 pub(crate) fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
     // [::1]:5432
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let number = rest.strip_prefix(':').map(port).transpose()?;
+        let number = match rest.strip_prefix(':') {
+            Some(number) => Some(port(number)?),
+            None if rest.is_empty() => None,
+            None => return Err("between ']' and the URL's port there must be a ':'".into()),
+        };
         return Ok((address.to_owned(), number));
     }
     match text.split_once(':') {

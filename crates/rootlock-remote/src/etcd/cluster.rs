@@ -3,13 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use rootlock_sys::sync;
+use rootlock_sys::{clock, sync};
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::client::Grpc;
@@ -33,19 +33,44 @@ pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// Pings show that a connection is gone that would be silent for hours otherwise. Members refuse more than one in 5 s.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
+/// How long nobody asks again for a token that was refused.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// The longest answer: a line of thousands, or what others put among its keys.
+const LONGEST: usize = 64 << 20;
+
+/// The name of the step that watches, in errors.
+pub(super) const AWAIT: &str = "await";
+
 /// A cluster.
 pub(crate) struct Cluster {
     pub(crate) target: Target,
     members: Vec<Member>,
     /// The member that is called.
     current: AtomicUsize,
+    /// The highest revision that the answer to a transaction has shown.
+    seen: AtomicI64,
+    /// A later one showed a lower revision, and `base` does not say so yet.
+    gone_back: AtomicBool,
     /// What the user's name and password were answered with.
-    token: Mutex<Option<MetadataValue<Ascii>>>,
+    token: Mutex<Option<Token>>,
+    /// Whoever asks for a token; and when one was refused last, and why.
+    login: tokio::sync::Mutex<Option<(Duration, Fault)>>,
 }
+
+type Token = MetadataValue<Ascii>;
 
 struct Member {
     host: Host,
-    channel: Channel,
+    channels: Mutex<Channels>,
+}
+
+/// Connections that are made when they are needed.
+#[derive(Clone)]
+struct Channels {
+    calls: Channel,
+    /// A member, or what is before it, may limit the streams of a connection: watches leave no room for beats.
+    watches: Channel,
 }
 
 /// Why a call failed.
@@ -101,11 +126,53 @@ impl Cluster {
     pub(crate) fn new(target: Target, runtime: &Runtime) -> Result<Self, String> {
         let _inside = runtime.enter();
         let members = target.hosts.iter().map(|host| {
-            let channel = channel(&target.link, host)?;
-            Ok(Member { host: host.clone(), channel })
+            let channels = Mutex::new(channels(&target.link, host)?);
+            Ok(Member { host: host.clone(), channels })
         });
         let members = members.collect::<Result<_, String>>()?;
-        Ok(Self { target, members, current: AtomicUsize::new(0), token: Mutex::default() })
+        Ok(Self {
+            target,
+            members,
+            current: AtomicUsize::new(0),
+            seen: AtomicI64::new(0),
+            gone_back: AtomicBool::new(false),
+            token: Mutex::default(),
+            login: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(super) fn seen(&self) -> i64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
+    /// A transaction that was sent when that was the highest revision has shown this one. Whether revisions have gone back: then it
+    /// is another history, of a cluster that was restored.
+    pub(super) fn sees(&self, revision: i64, known: i64) -> bool {
+        let goes_back = revision != 0 && revision < known;
+        if goes_back {
+            self.gone_back.store(true, Ordering::Release);
+            self.seen.store(revision, Ordering::Release);
+        } else {
+            self.seen.fetch_max(revision, Ordering::AcqRel);
+        }
+        goes_back
+    }
+
+    pub(super) fn has_gone_back(&self) -> bool {
+        self.gone_back.load(Ordering::Acquire)
+    }
+
+    /// `base` says so now.
+    pub(super) fn has_told_that(&self) {
+        self.gone_back.store(false, Ordering::Release);
+    }
+
+    /// That one's connections may be dead without anybody having been told: the next calls make new ones.
+    pub(super) fn reconnect(&self, at: usize) {
+        let member = &self.members[at];
+        if let Ok(channels) = channels(&self.target.link, &member.host) {
+            *sync::lock(&member.channels) = channels;
+        }
     }
 
     /// How many there are.
@@ -136,6 +203,22 @@ impl Cluster {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
+        self.call_telling(step, method, request, patience, &mut false).await
+    }
+
+    /// The same; says whether a member may have got the request that did not answer it.
+    pub(super) async fn call_telling<Q, A>(
+        &self,
+        step: &'static str,
+        method: Method<Q, A>,
+        request: Q,
+        patience: Duration,
+        unanswered: &mut bool,
+    ) -> Result<A, Failed>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
         let mut first = None;
         for _ in 0..self.members.len() {
             let at = self.current();
@@ -144,7 +227,9 @@ impl Cluster {
                 Err(failed) => failed,
             };
             match &failed {
-                Failed::Fault(fault) if fault.passes => {}
+                Failed::Fault(fault) if fault.passes => {
+                    *unanswered |= fault.kind() != ErrorKind::ConnectionRefused;
+                }
                 _ => return Err(failed),
             }
             self.turn_from(at);
@@ -169,13 +254,14 @@ impl Cluster {
         let calling = async {
             let mut renewed = false;
             loop {
-                let authorized = self.authorized(at, step, request.clone()).await?;
+                let token = self.token_at(at, step).await?;
+                let authorized = authorized(request.clone(), token.as_ref());
                 match self.unary(at, method, authorized).await {
                     Ok(answer) => return Ok(answer),
                     // Tokens expire, and are for one member if they are simple.
                     Err(status) if self.is_unknown_token(&status) && !renewed => {
                         renewed = true;
-                        *self.token() = None;
+                        self.forget(token.as_ref());
                     }
                     Err(status) => return Err(self.judge(step, at, &status)),
                 }
@@ -194,7 +280,7 @@ impl Cluster {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let mut grpc = Grpc::new(self.members[at].channel.clone());
+        let mut grpc = grpc(self.members[at].channels().calls);
         grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let codec = ProstCodec::<Q, A>::default();
         grpc.unary(request, PathAndQuery::from_static(method.0), codec)
@@ -214,16 +300,18 @@ impl Cluster {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let mut grpc = Grpc::new(self.members[at].channel.clone());
+        let channels = self.members[at].channels();
+        let mut grpc = grpc(if step == AWAIT { channels.watches } else { channels.calls });
         let opening = async {
-            let requests = self.authorized(at, step, requests).await?;
+            let token = self.token_at(at, step).await?;
+            let requests = authorized(requests, token.as_ref());
             let ready = grpc.ready().await.map_err(|error| Status::from_error(error.into()));
             ready.map_err(|status| self.judge(step, at, &status))?;
             let codec = ProstCodec::<Q, A>::default();
             let opened = grpc.streaming(requests, PathAndQuery::from_static(method.0), codec).await;
             opened.map(tonic::Response::into_inner).map_err(|status| {
                 if self.is_unknown_token(&status) {
-                    *self.token() = None;
+                    self.forget(token.as_ref());
                 }
                 self.judge(step, at, &status)
             })
@@ -231,8 +319,16 @@ impl Cluster {
         timeout(ANSWER, opening).await.unwrap_or_else(|_| Err(self.silent(step, at).into()))
     }
 
-    fn token(&self) -> MutexGuard<'_, Option<MetadataValue<Ascii>>> {
+    fn token(&self) -> MutexGuard<'_, Option<Token>> {
         sync::lock(&self.token)
+    }
+
+    /// A token that was refused. Somebody may have another one by now.
+    fn forget(&self, refused: Option<&Token>) {
+        let mut token = self.token();
+        if token.as_ref() == refused {
+            *token = None;
+        }
     }
 
     fn is_unknown_token(&self, status: &Status) -> bool {
@@ -240,35 +336,38 @@ impl Cluster {
         self.target.user.is_some() && (is_old || status.code() == Code::Unauthenticated)
     }
 
-    /// A request that a member without a leader refuses, with the user's token.
-    async fn authorized<T>(
-        &self,
-        at: usize,
-        step: &'static str,
-        request: T,
-    ) -> Result<Request<T>, Failed> {
-        let mut request = Request::new(request);
-        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
-        let Some(user) = &self.target.user else { return Ok(request) };
-        let known = self.token().clone();
-        let token = match known {
-            Some(token) => token,
-            None => {
-                let password = self.target.password.as_ref().map(|it| it.0.clone());
-                let question = wire::AuthenticateRequest {
-                    name: user.clone(),
-                    password: password.unwrap_or_default(),
-                };
-                let answer = self.unary(at, &AUTHENTICATE, Request::new(question)).await;
-                let answer = answer.map_err(|status| self.judge(step, at, &status))?;
-                let token = answer.token.parse().map_err(|_| {
-                    Fault::new(step, ErrorKind::InvalidData, "the member's token can't be sent")
-                })?;
-                self.token().insert(token).clone()
+    /// The user's token, if there is a user. One call asks for it, and all others wait for that: a cluster takes long to compare
+    /// a password.
+    async fn token_at(&self, at: usize, step: &'static str) -> Result<Option<Token>, Failed> {
+        let Some(user) = &self.target.user else { return Ok(None) };
+        let known = || self.token().clone();
+        if let Some(token) = known() {
+            return Ok(Some(token));
+        }
+        let mut refused = self.login.lock().await;
+        if let Some(token) = known() {
+            return Ok(Some(token));
+        }
+        if let Some((when, fault)) = &*refused
+            && clock::awake().saturating_sub(*when) < REFUSED
+        {
+            return Err(fault.clone().into());
+        }
+        let password = self.target.password.as_ref().map(|it| it.0.clone()).unwrap_or_default();
+        let question = wire::AuthenticateRequest { name: user.clone(), password };
+        let answer = self.unary(at, &AUTHENTICATE, Request::new(question)).await;
+        let answer = answer.map_err(|status| self.judge(step, at, &status).into_fault(step));
+        let token = answer.and_then(|answer| {
+            let words = "the member's token can't be sent";
+            answer.token.parse().map_err(|_| Fault::new(step, ErrorKind::InvalidData, words))
+        });
+        match token {
+            Ok(token) => Ok(Some(self.token().insert(token).clone())),
+            Err(fault) => {
+                *refused = (!fault.passes).then(|| (clock::awake(), fault.clone()));
+                Err(fault.into())
             }
-        };
-        request.metadata_mut().insert("token", token);
-        Ok(request)
+        }
     }
 
     fn silent(&self, step: &'static str, at: usize) -> Fault {
@@ -331,6 +430,11 @@ impl Cluster {
                         "{host} closes the connection: start a member of etcd there, and if it is one, see whether it wants \
                          TLS (sslmode) or a client certificate (sslcert, sslkey)"
                     ),
+                    "Unexpected EOF decoding stream." => {
+                        format!(
+                            "{host} answers, but not as a member of etcd: correct host and port"
+                        )
+                    }
                     said => format!("{host}: {said}"),
                 };
                 Fault::away(step, ErrorKind::ConnectionReset, words).into()
@@ -341,6 +445,26 @@ impl Cluster {
             }
         }
     }
+}
+
+impl Member {
+    fn channels(&self) -> Channels {
+        sync::lock(&self.channels).clone()
+    }
+}
+
+fn grpc(channel: Channel) -> Grpc<Channel> {
+    Grpc::new(channel).max_decoding_message_size(LONGEST)
+}
+
+/// A request that a member without a leader refuses, with the user's token.
+fn authorized<T>(request: T, token: Option<&Token>) -> Request<T> {
+    let mut request = Request::new(request);
+    request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    if let Some(token) = token {
+        request.metadata_mut().insert("token", token.clone());
+    }
+    request
 }
 
 impl Debug for Cluster {
@@ -359,6 +483,10 @@ fn connecting(status: &Status) -> Option<&Fault> {
         source = error.source();
     }
     None
+}
+
+fn channels(link: &Link, host: &Host) -> Result<Channels, String> {
+    Ok(Channels { calls: channel(link, host)?, watches: channel(link, host)? })
 }
 
 fn channel(link: &Link, host: &Host) -> Result<Channel, String> {

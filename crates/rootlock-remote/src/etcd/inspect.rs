@@ -1,5 +1,6 @@
 //! What a person wants to know of a lock and its cluster, and whether the cluster keeps locks at all.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use rootlock::{LockOwner, LockState, Mode, State};
 
 use super::cluster::{ANSWER, Cluster, Failed, LEASE_TIME_TO_LIVE, OPEN, RANGE, STATUS};
 use super::keys::{self, Base, LockKeys, Record};
+use super::session::{grant, new_id};
 use super::steps::{created_at, delete, found, op, put, range, revision, txn, under};
 use super::wire::{self, Answer, Operation};
 use crate::fault::Fault;
@@ -17,6 +19,12 @@ const PROVE: &str = "prove_exclusion";
 
 /// Since then, no live lease is revoked by a leader that has stood still.
 const OLDEST: (u32, u32, u32) = (3, 5, 13);
+
+/// How often the proof is tried: an answer may get lost.
+const PROOFS: u32 = 3;
+
+/// How long its key may be there.
+const PROOF: Duration = Duration::from_secs(10);
 
 /// A lock and its cluster, without taking it.
 pub(crate) async fn ask(cluster: &Cluster, name: &str) -> Result<Found, Fault> {
@@ -87,8 +95,9 @@ fn state(
 
 /// The version, and what else is worth knowing of the members.
 async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
-    let mut version = None;
+    let mut version: Option<String> = None;
     let mut members = Vec::new();
+    let mut ids = BTreeSet::new();
     let (mut first, mut forbidden) = (None, None);
     for at in 0..cluster.size() {
         match cluster.call_at(at, OPEN, &STATUS, wire::StatusRequest {}, ANSWER).await {
@@ -96,7 +105,12 @@ async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
                 let size = status.db_size / (1 << 20);
                 let leader = if status.leader == 0 { ", without a leader" } else { "" };
                 members.push(format!("{} with {size} MiB{leader}", status.version));
-                version.get_or_insert(status.version);
+                ids.extend(status.header.map(|header| header.cluster_id));
+                // Any of them may be the leader.
+                if version.as_ref().is_none_or(|version| number(&status.version) < number(version))
+                {
+                    version = Some(status.version);
+                }
             }
             // Only administrators are told.
             Err(Failed::Fault(fault)) if fault.kind() == ErrorKind::PermissionDenied => {
@@ -108,6 +122,10 @@ async fn facts(cluster: &Cluster) -> Result<(String, String), Fault> {
                 first.get_or_insert(fault);
             }
         }
+    }
+    if ids.len() > 1 {
+        let words = "the URL names members of different clusters: two could have one lock; name those of one";
+        return Err(Fault::new(OPEN, ErrorKind::InvalidInput, words));
     }
     if version.is_none() && forbidden.is_some() {
         return Ok(("etcd".into(), "its version is told only to administrators".into()));
@@ -140,23 +158,35 @@ pub(crate) async fn prove(cluster: &Cluster) -> Result<(), Fault> {
         );
         return Err(Fault::new(PROVE, ErrorKind::Unsupported, words));
     }
+    for _ in 0..PROOFS {
+        if keeps_to_transactions(cluster).await? {
+            return Ok(());
+        }
+    }
+    let words = "this server does not keep to its transactions: two might get a lock at once";
+    Err(Fault::new(PROVE, ErrorKind::Unsupported, words))
+}
+
+/// One attempt. What is sent again because it was not answered makes it fail.
+async fn keeps_to_transactions(cluster: &Cluster) -> Result<bool, Fault> {
+    let fault = |failed: Failed| failed.into_fault(PROVE);
+    let id = new_id();
     let proof = format!("{}/proof/", cluster.target.prefix).into_bytes();
-    let mut key = proof.clone();
-    key.extend(format!("{}-{:?}", std::process::id(), std::thread::current().id()).bytes());
+    let key = [&proof[..], format!("{id:x}").as_bytes()].concat();
+    // It ends by itself, also when this process does before it can delete its key.
+    grant(cluster, id, PROOF).await?;
     let putting = wire::TxnRequest {
         compare: vec![created_at(&key, 0)],
         success: vec![
-            put(&key, Vec::new(), 0),
+            put(&key, Vec::new(), id),
             op(Operation::Range(under(proof, wire::DESCEND, 2))),
         ],
         failure: Vec::new(),
     };
     let deleting = wire::TxnRequest { success: vec![delete(&key)], ..Default::default() };
     let run = async |request: &wire::TxnRequest| {
-        let answer = txn(cluster, PROVE, request.clone()).await;
-        answer.map_err(|failed| failed.into_fault(PROVE))
+        txn(cluster, PROVE, request.clone()).await.map_err(fault)
     };
-    run(&deleting).await?;
     let (first, second) = (run(&putting).await?, run(&putting).await?);
     let removed = run(&deleting).await?;
     let sees_itself =
@@ -165,11 +195,7 @@ pub(crate) async fn prove(cluster: &Cluster) -> Result<(), Fault> {
         removed.responses.first().and_then(|it| it.response.as_ref()),
         Some(Answer::Delete(answer)) if answer.deleted == 1
     );
-    if first.succeeded && sees_itself && !second.succeeded && was_there {
-        return Ok(());
-    }
-    let words = "this server does not keep to its transactions: two might get a lock at once";
-    Err(Fault::new(PROVE, ErrorKind::Unsupported, words))
+    Ok(first.succeeded && sees_itself && !second.succeeded && was_there)
 }
 
 #[cfg(test)]

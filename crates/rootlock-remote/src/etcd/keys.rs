@@ -60,6 +60,15 @@ impl LockKeys {
         format!("{}{lease:x}-{number}", self.of_mode(mode)).into_bytes()
     }
 
+    /// Whether a key under the lock's is one that a session has put there, and that ends with it.
+    pub(super) fn is_ours(&self, key: &[u8], lease: i64) -> bool {
+        let name = self.mode(key).and_then(|_| key.get(self.all.len() + 2..));
+        let parts = name.and_then(|name| std::str::from_utf8(name).ok()?.split_once('-'));
+        parts.is_some_and(|(session, number)| {
+            i64::from_str_radix(session, 16).is_ok() && number.parse::<u64>().is_ok() && lease != 0
+        })
+    }
+
     /// How the owner of a key has the lock, or wants it.
     pub(super) fn mode(&self, key: &[u8]) -> Option<Mode> {
         match key.strip_prefix(self.all.as_bytes())? {
@@ -104,6 +113,11 @@ impl Base {
     pub(super) fn raised(self, cluster: u64, revision: i64) -> Self {
         let highest = self.micros.saturating_add(revision.unsigned_abs());
         Self { cluster, micros: highest.max(now_micros()), sits_out: None, ..self }
+    }
+
+    /// The same of no cluster: for one that was restored under the id that it had.
+    pub(super) fn disowned(self) -> Self {
+        Self { cluster: 0, sits_out: None, ..self }
     }
 
     pub(super) fn token(&self, create_revision: i64) -> Option<u64> {
@@ -246,6 +260,30 @@ mod tests {
         assert_eq!(record.terms, Some((TERMS.heartbeat, TERMS.stale)));
         let base = Base::new(0xabc, TERMS.stale);
         assert_eq!(Base::parse(&base.text()), Some(base));
+    }
+
+    #[test]
+    fn only_what_a_session_has_put_is_taken_for_a_place_in_line() {
+        let target = Target::parse("etcd://localhost/p").expect("a URL");
+        let keys = LockKeys::of(&target, "a");
+        for mode in [Mode::Exclusive, Mode::Shared] {
+            let own = keys.own(mode, 0x7f3, 4);
+            assert!(keys.is_ours(&own, 0x7f3) && keys.mode(&own) == Some(mode));
+            assert!(!keys.is_ours(&own, 0), "nothing ends it");
+        }
+        for foreign in [
+            "p/lock/a/",
+            "p/lock/a/foo",
+            "p/lock/a/x/",
+            "p/lock/a/x/zz",
+            "p/lock/a/x/7f3-",
+            "p/lock/a/base",
+            "p/lock/a/x/7f3-4/x",
+            "p/lock/b/x/7f3-4",
+        ] {
+            assert!(!keys.is_ours(foreign.as_bytes(), 1), "{foreign}");
+        }
+        assert!(!keys.is_ours(b"p/lock/a/x/\xff-1", 1));
     }
 
     #[test]

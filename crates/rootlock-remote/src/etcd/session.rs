@@ -204,6 +204,16 @@ impl Session {
         }
     }
 
+    /// A transaction that was sent when that revision was the highest has shown this one.
+    pub(super) fn sees(&self, revision: i64, known: i64) {
+        if self.cluster.sees(revision, known) {
+            self.end("revisions have gone back: the cluster was restored");
+            let cluster = Arc::clone(&self.cluster);
+            // If nobody hears it, whoever opens the next session says it again.
+            self.spawn(async move { super::steps::disown_base(&cluster).await });
+        }
+    }
+
     fn leases(&self) -> Vec<Arc<Lease>> {
         sync::lock(&self.leases).values().cloned().collect()
     }
@@ -243,14 +253,20 @@ impl Session {
         self.runtime.spawn(job);
     }
 
+    /// How long a member gets at least to answer a beat before the next one is asked.
+    fn least_patience(&self) -> Duration {
+        (self.terms.heartbeat / 4).max(BEAT_ANSWER)
+    }
+
     /// One beat, until a member answers: whether the lease lives.
-    async fn beat(&self, stream: &mut Option<BeatStream>) -> bool {
+    async fn beat(&self, stream: &mut Option<BeatStream>, patience: &mut Duration) -> bool {
         let (mut look, mut put_off) = (Duration::ZERO, false);
+        let (least, most) = (self.least_patience(), self.terms.patience() / 2);
+        let mut unanswered = 0;
         loop {
             let moment = clock::since_boot();
-            let patience = (self.terms.heartbeat / 4).max(BEAT_ANSWER);
             let asking = async {
-                match timeout(patience, keep_alive(&self.cluster, self.lease, stream)).await {
+                match timeout(*patience, keep_alive(&self.cluster, self.lease, stream)).await {
                     Ok(answer) => answer,
                     Err(_) => Err(Fault::silent(BEAT).into()),
                 }
@@ -271,6 +287,8 @@ impl Session {
                 Ok(answer) if answer.ttl > 0 => {
                     self.hears(answer.header.as_ref());
                     self.refreshed.raise(moment);
+                    let took = clock::since_boot().saturating_sub(moment);
+                    *patience = (took * 2).min(most).max(least);
                     self.beaten.notify_waiters();
                     return !self.is_over();
                 }
@@ -281,6 +299,12 @@ impl Session {
                 Err(_) => {
                     let at = stream.take().map_or_else(|| self.cluster.current(), |old| old.at);
                     self.cluster.turn_from(at);
+                    unanswered += 1;
+                    // Once all have been asked: the way may be long, or the connections dead.
+                    if unanswered % self.cluster.size() == 0 {
+                        *patience = (*patience * 2).min(most).max(least);
+                        self.cluster.reconnect(at);
+                    }
                     // A member that refuses at once is not asked all the time.
                     let looks_at = clock::since_boot() + BEAT_ANSWER;
                     sleep(BEAT_ANSWER.min(self.terms.heartbeat / 4)).await;
@@ -312,6 +336,9 @@ impl Drop for Session {
 /// The beats of a session, for as long as somebody has it.
 async fn beats(session: Weak<Session>, now: Arc<Notify>) {
     let mut stream = None;
+    let Some(mut patience) = session.upgrade().map(|session| session.least_patience()) else {
+        return;
+    };
     loop {
         let Some(due) = session.upgrade().map(|session| {
             let beaten = clock::since_boot().saturating_sub(session.refreshed.get());
@@ -324,7 +351,7 @@ async fn beats(session: Weak<Session>, now: Arc<Notify>) {
             () = sleep(due) => {}
         }
         let Some(session) = session.upgrade() else { return };
-        if session.is_over() || !session.beat(&mut stream).await {
+        if session.is_over() || !session.beat(&mut stream, &mut patience).await {
             return;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rootlock::{Holder, Mode};
 use tokio_stream::StreamExt;
 
-use super::cluster::{ANSWER, Cluster, Failed, LEASE_TIME_TO_LIVE, RANGE, TXN, WATCH};
+use super::cluster::{ANSWER, AWAIT, Cluster, Failed, LEASE_TIME_TO_LIVE, RANGE, TXN, WATCH};
 use super::keys::{self, Base, LockKeys, Record};
 use super::session::{Known, SESSION, Session};
 use super::wire::{self, Answer, Operation, Value};
@@ -15,7 +15,6 @@ use crate::fault::Fault;
 use crate::terms::Terms;
 
 const ENQUEUE: &str = "enqueue";
-const AWAIT: &str = "await";
 const LOOK: &str = "look";
 const RELEASE: &str = "release";
 
@@ -26,6 +25,8 @@ pub(crate) struct Ticket {
     pub(super) key: Vec<u8>,
     /// Its create revision.
     pub(super) revision: i64,
+    /// One of the attempts to put it was not answered, and may arrive yet: after the key is deleted it would put it again.
+    pub(super) may_return: bool,
 }
 
 /// Who is before somebody in line, and nearest.
@@ -112,9 +113,16 @@ pub(super) async fn settle_base(
     let (key, quarantine) = (keys::base(&cluster.target), keys::quarantine(&cluster.target));
     let fault = |failed: Failed| failed.into_fault(SESSION);
     for _ in 0..4 {
+        if cluster.has_gone_back() {
+            disown_base(cluster).await?;
+        }
         let request =
             wire::TxnRequest { success: vec![get(&key), get(&quarantine)], ..Default::default() };
+        let known = cluster.seen();
         let answer = txn(cluster, SESSION, request).await.map_err(fault)?;
+        if cluster.sees(revision(&answer), known) {
+            continue;
+        }
         let Some(header) = answer.header.clone() else { return Err(Fault::silent(SESSION)) };
         let mut change = wire::TxnRequest::default();
         match found(&answer, 0).first() {
@@ -152,6 +160,34 @@ pub(super) async fn settle_base(
         txn(cluster, SESSION, change).await.map_err(fault)?;
     }
     Err(Fault::away(SESSION, ErrorKind::ResourceBusy, "somebody keeps changing the key base"))
+}
+
+/// The revisions have gone back: the cluster was restored under the id that it had. `base` says so to everybody, who then do as in
+/// any restored cluster.
+pub(super) async fn disown_base(cluster: &Cluster) -> Result<(), Fault> {
+    let key = keys::base(&cluster.target);
+    let fault = |failed: Failed| failed.into_fault(SESSION);
+    let request = wire::TxnRequest { success: vec![get(&key)], ..Default::default() };
+    let answer = txn(cluster, SESSION, request).await.map_err(fault)?;
+    let id = answer.header.as_ref().map_or(0, |header| header.cluster_id);
+    let base = match found(&answer, 0).first() {
+        Some(kv) => Some((kv, parse_base(cluster, &kv.value)?)).filter(|(_, it)| it.cluster == id),
+        None => None,
+    };
+    let Some((kv, base)) = base else {
+        cluster.has_told_that();
+        return Ok(());
+    };
+    let change = wire::TxnRequest {
+        compare: vec![changed_at(&key, kv.mod_revision)],
+        success: vec![put(&key, base.disowned().text(), 0)],
+        failure: Vec::new(),
+    };
+    // If somebody else was first, it is looked at again.
+    if txn(cluster, SESSION, change).await.map_err(fault)?.succeeded {
+        cluster.has_told_that();
+    }
+    Ok(())
 }
 
 fn parse_base(cluster: &Cluster, text: &[u8]) -> Result<Base, Fault> {
@@ -198,9 +234,21 @@ impl Session {
         step: &'static str,
         request: wire::TxnRequest,
     ) -> Result<wire::TxnResponse, Fault> {
-        match txn(&self.cluster, step, request).await {
+        self.txn_telling(step, request, &mut false).await
+    }
+
+    /// The same; says whether an attempt was not answered.
+    async fn txn_telling(
+        &self,
+        step: &'static str,
+        request: wire::TxnRequest,
+        unanswered: &mut bool,
+    ) -> Result<wire::TxnResponse, Fault> {
+        let known = self.cluster.seen();
+        match self.cluster.call_telling(step, TXN, request, ANSWER, unanswered).await {
             Ok(answer) => {
                 self.hears(answer.header.as_ref());
+                self.sees(revision(&answer), known);
                 if self.is_over() { Err(self.ended().await) } else { Ok(answer) }
             }
             Err(Failed::NoLease) => {
@@ -212,13 +260,14 @@ impl Session {
     }
 
     /// `enqueue`: nothing if it does not wait, and somebody has the lock or waits for it. Asked again with the same key,
-    /// it puts nothing twice.
+    /// it puts nothing twice. Says whether an attempt was not answered.
     pub(super) async fn enqueue(
         self: &Arc<Self>,
         lock: &LockKeys,
         key: &[u8],
         mode: Mode,
         waits: bool,
+        unanswered: &mut bool,
     ) -> Result<Option<(Ticket, Stands)>, Fault> {
         let base_key = keys::base(&self.cluster.target);
         let session_key = keys::session(&self.cluster.target, self.lease);
@@ -251,7 +300,11 @@ impl Session {
                 };
                 request.compare.push(nobody);
             }
-            let answer = self.txn(ENQUEUE, request).await?;
+            let answer = self.txn_telling(ENQUEUE, request, unanswered).await?;
+            let ticket = |revision| {
+                let (session, key, may_return) = (Arc::clone(self), key.to_vec(), *unanswered);
+                Ticket { session, key, revision, may_return }
+            };
             if answer.succeeded {
                 let revision = revision(&answer);
                 if widens {
@@ -261,15 +314,11 @@ impl Session {
                         }
                     });
                 }
-                let ticket = Ticket { session: Arc::clone(self), key: key.to_vec(), revision };
                 let before = found(&answer, 1).iter().find(|kv| kv.create_revision < revision);
-                let stands =
-                    before.map_or(Stands::First, |kv| Stands::Behind(Blocker::of(kv, revision)));
-                return Ok(Some((ticket, stands)));
+                return Ok(Some((ticket(revision), Stands::behind(before, lock, revision)?)));
             }
             if let Some(kv) = found(&answer, 2).first() {
-                let revision = kv.create_revision;
-                let ticket = Ticket { session: Arc::clone(self), key: key.to_vec(), revision };
+                let ticket = ticket(kv.create_revision);
                 let stands = self.look(lock, &ticket, mode).await?;
                 return Ok(Some((ticket, stands)));
             }
@@ -315,9 +364,7 @@ impl Session {
         if own.is_none_or(|kv| kv.create_revision != ticket.revision) {
             return Ok(Stands::Gone);
         }
-        let before = found(&answer, 1).first();
-        let seen_at = revision(&answer);
-        Ok(before.map_or(Stands::First, |kv| Stands::Behind(Blocker::of(kv, seen_at))))
+        Stands::behind(found(&answer, 1).first(), lock, revision(&answer))
     }
 
     /// Whether a key is still there, as of the revision.
@@ -390,7 +437,10 @@ impl Session {
 
     /// `release`, and `cancel` of what was answered.
     pub(super) async fn release(&self, ticket: &Ticket) -> Result<(), Fault> {
-        self.remove(&ticket.key, ticket.revision).await
+        match ticket.may_return {
+            true => self.cancel(&ticket.key).await,
+            false => self.remove(&ticket.key, ticket.revision).await,
+        }
     }
 
     /// `bury`: a waiter has seen that whoever put this key has ended.
@@ -405,6 +455,7 @@ impl Session {
         let answer = answer.map_err(|failed| failed.into_fault(LOOK))?;
         let mut buried = false;
         for kv in &answer.kvs {
+            must_be_ours(kv, lock)?;
             if Record::parse(&kv.value).is_some_and(|record| record.process.is_gone()) {
                 self.remove(&kv.key, kv.create_revision).await?;
                 buried = true;
@@ -430,10 +481,42 @@ impl Session {
             success: vec![delete(key), put(&session_key, Record::text(&self.terms), self.lease)],
             failure: Vec::new(),
         };
-        let answer = self.txn(RELEASE, request).await?;
+        let answer = match self.txn(RELEASE, request).await {
+            // Nothing can be put, so nothing comes back either: at least the key can go.
+            Err(fault) if fault.kind() == ErrorKind::StorageFull => {
+                let request = wire::TxnRequest { success: vec![delete(key)], ..Default::default() };
+                let _ = self.txn(RELEASE, request).await;
+                return Err(fault);
+            }
+            answer => answer?,
+        };
         let revision = revision(&answer);
         self.learn(|known| known.number_revision = known.number_revision.max(revision));
         Ok(())
+    }
+}
+
+/// Whoever waited for a key that no session ends would wait forever.
+fn must_be_ours(kv: &wire::KeyValue, lock: &LockKeys) -> Result<(), Fault> {
+    if lock.is_ours(&kv.key, kv.lease) {
+        return Ok(());
+    }
+    let words = format!(
+        "somebody else has put the key {:?} among those of the lock: delete it, or use another prefix",
+        String::from_utf8_lossy(&kv.key)
+    );
+    Err(Fault::new(LOOK, ErrorKind::InvalidData, words))
+}
+
+impl Stands {
+    fn behind(
+        before: Option<&wire::KeyValue>,
+        lock: &LockKeys,
+        seen_at: i64,
+    ) -> Result<Self, Fault> {
+        let Some(kv) = before else { return Ok(Self::First) };
+        must_be_ours(kv, lock)?;
+        Ok(Self::Behind(Blocker::of(kv, seen_at)))
     }
 }
 

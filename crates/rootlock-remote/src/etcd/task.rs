@@ -99,14 +99,10 @@ async fn remove_within(time: Duration, ticket: &Ticket) {
     }
 }
 
-/// Repeats a step until it is answered, or the session is over, and with it all keys.
+/// Repeats a step until it is answered, or the session is over, and with it all keys. Also what is refused: rights come back.
 async fn until_answered(session: Arc<Session>, step: impl AsyncFn() -> Result<(), Fault>) {
     let mut pause = BACKOFF.0;
-    while let Err(fault) = step().await {
-        // What does not pass would not at the next attempt either: the session's end must do.
-        if !fault.passes || session.is_over() {
-            return;
-        }
+    while step().await.is_err() && !session.is_over() {
         sleep(pause).await;
         pause = (pause * 2).min(BACKOFF.1);
     }
@@ -141,7 +137,6 @@ impl Seat {
                 waiter.settle_fault(&fault);
                 return;
             }
-            entry.state().line.is_held_up(key);
             away.pause(entry, key, &waiter, &fault).await;
         }
     }
@@ -213,6 +208,9 @@ impl Seat {
             entry.follow(key, waiter);
             if !first {
                 // Its key is gone, and the session is not.
+                if ticket.may_return {
+                    remove(&ticket).await;
+                }
                 let fault =
                     Fault::away("look", IoErrorKind::NotFound, "somebody has deleted the key");
                 waiter.warn("lost the place in line, and waits at its end", &fault);
@@ -242,12 +240,16 @@ impl Seat {
         away: &mut Away,
     ) -> Result<(Ticket, Stands), Stop> {
         let own = self.keys.own(waiter.mode, session.lease, session.next_number());
+        let mut unanswered = false;
         loop {
-            let asking = session.enqueue(&self.keys, &own, waiter.mode, waiter.waits);
-            let mut asking = std::pin::pin!(asking);
-            let answer = tokio::select! { biased;
-                answer = &mut asking => Some(answer),
-                () = entry.unwanted(key) => timeout(GIVE_UP, asking).await.ok(),
+            let answer = {
+                let asking =
+                    session.enqueue(&self.keys, &own, waiter.mode, waiter.waits, &mut unanswered);
+                let mut asking = std::pin::pin!(asking);
+                tokio::select! { biased;
+                    answer = &mut asking => Some(answer),
+                    () = entry.unwanted(key) => timeout(GIVE_UP, asking).await.ok(),
+                }
             };
             let fault = match answer {
                 Some(Ok(Some((ticket, stands)))) if entry.is_wanted(key) => {
@@ -413,9 +415,16 @@ impl Away {
         if pause > BACKOFF.0 && !std::mem::replace(&mut self.warned, true) {
             waiter.warn("the server is away, trying again", fault);
         }
-        tokio::select! { biased;
-            () = entry.unwanted(key) => {}
-            () = sleep(pause) => {}
+        entry.state().line.is_held_up(key);
+        let over = sleep(pause);
+        let mut over = std::pin::pin!(over);
+        while entry.is_wanted(key) {
+            // Whoever does not wait is refused meanwhile.
+            entry.tell_waiting();
+            tokio::select! { biased;
+                () = entry.wake.notified() => {}
+                () = &mut over => return,
+            }
         }
     }
 }

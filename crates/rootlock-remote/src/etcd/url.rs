@@ -48,14 +48,18 @@ impl Target {
         let hosts: Vec<Host> =
             hosts.into_iter().map(|(host, port)| Host::Tcp(host, port.unwrap_or(PORT))).collect();
         let mut link = link.link(&hosts)?;
-        // Nobody can ask whether a member encrypts.
+        // Nobody can ask whether a member encrypts. Whoever has a certificate wants it used.
         if link.tls == Tls::Prefer {
-            link.tls = Tls::Disable;
+            link.tls = if link.identity.is_some() { Tls::VerifyFull } else { Tls::Disable };
         }
         let prefix = decode(parts.path.trim_end_matches('/'), "prefix")?;
         let prefix = some(prefix).unwrap_or_else(|| "rootlock".into());
         if prefix.len() > 200 {
             return Err("the prefix must be 1 to 200 bytes".into());
+        }
+        if prefix.split('/').skip(1).any(|part| part == "lock") {
+            let why = "the keys of locks are there, of the root whose prefix ends before it";
+            return Err(format!("only the first part of the prefix may be `lock`: {why}"));
         }
         let password = password.map(Secret);
         Ok(Self { shown: redact(url), hosts, user, password, prefix, link })
@@ -88,6 +92,8 @@ mod tests {
         assert_eq!(parsed("etcd://localhost/x").link.tls, Tls::Disable);
         assert_eq!(parsed("etcd://a/x").link.tls, Tls::VerifyFull);
         assert_eq!(parsed("etcd://localhost/x?sslrootcert=r.pem").link.tls, Tls::VerifyFull);
+        assert_eq!(parsed("etcd://localhost/x?sslcert=c&sslkey=k").link.tls, Tls::VerifyFull);
+        assert_eq!(parsed("etcd://localhost/lock/locks").prefix, "lock/locks");
     }
 
     #[test]
@@ -98,6 +104,11 @@ mod tests {
             ("etcd://a:x/x", "1 to 65535"),
             ("etcd://a/x?root=y", "known are: password"),
             ("etcd://a/x?sslcert=c.pem", "belong together"),
+            ("etcd://[::1]2380/x", "':'"),
+            ("etcd://a:s3cret%ZZ@b/x", "percent-encoded"),
+            ("etcd://a:s3cret%4@b/x", "percent-encoded"),
+            ("etcd://a/team/lock/store", "first part"),
+            ("etcd://a/team/lock", "first part"),
             (&format!("etcd://a/{}", "x".repeat(201)), "200 bytes"),
         ] {
             let error = Target::parse(url).expect_err(url);
