@@ -196,6 +196,35 @@ needing(
 )
 
 needing(test, postgres)(
+  'with sync=1, a holder that is left alone with an old primary loses its lock by itself',
+  async (t) => {
+    const primary = await started(t)
+    const url = primary.url('store')
+    const replicated = `${url}&sync=1`
+    t.regex(await refusal(t, replicated), /sync=1 needs a synchronous standby/)
+    const standby = await primary.standby()
+    t.teardown(() => standby.remove())
+    await primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'", 'postgres')
+    await primary.sql('SELECT pg_reload_conf()')
+    await eventually('the standby confirms', async () => {
+      const state = await primary.sql('SELECT sync_state FROM pg_stat_replication')
+      return state === 'sync'
+    })
+    const root = await opened(t, url)
+    const careless = await tryLock(root, { ...TERMS, fileName: 'other' })
+    const careful = await tryLock(await opened(t, replicated), TERMS)
+    const begun = performance.now()
+    await eventually('beats have come', () => performance.now() - begun > TERMS.staleMs)
+    t.false(careful.signal.aborted)
+    // Nobody can tell whether another standby has been promoted.
+    await standby.stop('immediate')
+    await eventually('it is lost', () => careful.signal.aborted)
+    t.is((careful.signal.reason as LockError).reason, 'heartbeat-failed')
+    t.false(careless.signal.aborted)
+  }
+)
+
+needing(test, postgres)(
   'a session that the server does not end, as when its clock was set back, is ended by whoever waits for it',
   async (t) => {
     const server = await started(t)

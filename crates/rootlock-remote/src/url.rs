@@ -172,7 +172,7 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
 }
 
 /// The parameters that may be shown.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 13] = [
     "root",
     "host",
     "port",
@@ -180,6 +180,7 @@ const SHOWN: [&str; 12] = [
     "dbname",
     "application_name",
     "pooler",
+    "sync",
     "sslmode",
     "sslrootcert",
     "sslcert",

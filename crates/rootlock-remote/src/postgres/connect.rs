@@ -158,6 +158,13 @@ impl Connection {
                 ),
             ));
         }
+        if target.replicated && text("replicated") != "t" {
+            return Err(Fault::new(
+                CONNECT,
+                ErrorKind::Unsupported,
+                "sync=1 needs a synchronous standby, and the server has none: set its synchronous_standby_names, or leave sync out",
+            ));
+        }
         settings.map_err(|error| judge(CONNECT, &error))?;
         Ok(())
     }

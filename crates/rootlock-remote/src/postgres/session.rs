@@ -101,7 +101,8 @@ impl Session {
             schema::make_tables(&connection).await?;
             let instance = instance(&connection).await?;
             let id = find_row(&connection.client, root, name).await?;
-            let statements = Statements::prepare(&connection.client).await;
+            let beat = if target.replicated { sql::BEAT_REPLICATED } else { sql::BEAT };
+            let statements = Statements::prepare(&connection.client, beat).await;
             Ok::<_, Fault>((instance, id, statements.map_err(|error| fault(CONNECT, &error))?))
         };
         let (instance, id, statements) =
@@ -260,7 +261,7 @@ impl Session {
 }
 
 impl Statements {
-    async fn prepare(client: &Client) -> Result<Self, tokio_postgres::Error> {
+    async fn prepare(client: &Client, beat: &str) -> Result<Self, tokio_postgres::Error> {
         let (times, r#try, wait, wait_shared, write, beat, release, unlock, look, find_lock) = tokio::try_join!(
             client.prepare(sql::TIMES),
             client.prepare_typed(sql::TRY, &[Type::INT4, Type::BOOL]),
@@ -278,7 +279,7 @@ impl Statements {
                     Type::INT8
                 ]
             ),
-            client.prepare_typed(sql::BEAT, &[Type::INT8]),
+            client.prepare_typed(beat, &[Type::INT8]),
             client.prepare_typed(sql::RELEASE, &[Type::INT4]),
             client.prepare_typed(sql::UNLOCK, &[Type::INT4, Type::BOOL]),
             client.prepare_typed(sql::LOOK, &[Type::TEXT, Type::TEXT]),

@@ -48,7 +48,8 @@ SELECT set_config('search_path', 'pg_catalog, pg_temp', false),
 pub(crate) const SERVER: &str = "\
 SELECT pg_backend_pid() AS pid, current_setting('server_version_num') AS number,
   version() AS version, pg_is_in_recovery() AS standby,
-  current_setting('transaction_read_only') AS read_only";
+  current_setting('transaction_read_only') AS read_only,
+  coalesce(current_setting('synchronous_standby_names', true), '') <> '' AS replicated";
 
 /// A server that can notices within half a second that somebody who waits is gone.
 pub(crate) const CHECK_CLIENT: &str = "SET client_connection_check_interval = 500";
@@ -116,6 +117,13 @@ pub(crate) const BEAT: &str = "\
 SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
   AND classid = 1920232555 AND objid = $1::int8::oid AND objsubid = 2
   AND EXISTS (SELECT FROM rootlock.lock WHERE id = $1::int8::int4)";
+
+/// The same, and a commit for a synchronous standby to confirm.
+pub(crate) const BEAT_REPLICATED: &str = "\
+UPDATE rootlock.lock SET held = held WHERE id = $1::int8::int4 AND EXISTS (SELECT FROM pg_locks
+  WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+  AND classid = 1920232555 AND objid = $1::int8::oid AND objsubid = 2)
+RETURNING 1";
 
 /// The same after a wait that was ended; notes it for `WRITE`. `$1` id.
 pub(crate) const FIND_LOCK: &str = "\
@@ -201,6 +209,7 @@ mod tests {
             WAIT,
             WAIT_SHARED,
             BEAT,
+            BEAT_REPLICATED,
             FIND_LOCK,
             RELEASE,
             UNLOCK,

@@ -20,11 +20,13 @@ pub(crate) struct Target {
     pub(crate) application: String,
     /// The user says that what is in between keeps a session together.
     pub(crate) session_pooler: bool,
+    /// Each beat is a commit that a synchronous standby confirms.
+    pub(crate) replicated: bool,
 }
 
 const PORT: u16 = 5432;
 
-const PARAMETERS: &str = "root, host, port, user, password, dbname, application_name, pooler";
+const PARAMETERS: &str = "root, host, port, user, password, dbname, application_name, pooler, sync";
 
 impl Target {
     /// Reads a URL, or says what is expected. No message repeats what could be a password.
@@ -42,7 +44,7 @@ impl Target {
         let (mut root, mut ports) = (None, None);
         let mut link = LinkParameters::default();
         let mut application = None;
-        let mut session_pooler = false;
+        let (mut session_pooler, mut replicated) = (false, false);
         for parameter in parts.parameters() {
             let (name, value) = parameter?;
             if link.take(name, &value)? {
@@ -58,6 +60,8 @@ impl Target {
                 "application_name" => application = some(value),
                 "pooler" if value == "session" => session_pooler = true,
                 "pooler" => return Err("pooler must be `session`, or be left out".into()),
+                "sync" if value == "1" => replicated = true,
+                "sync" => return Err("sync must be 1, or be left out".into()),
                 _ => return Err(LinkParameters::unknown(name, PARAMETERS)),
             }
         }
@@ -105,6 +109,7 @@ impl Target {
             link,
             application: application.unwrap_or_else(|| "rootlock".into()),
             session_pooler,
+            replicated,
         })
     }
 
@@ -187,6 +192,7 @@ mod tests {
             ("postgres://a@h/x?root=", "1 to 200"),
             ("postgres://a@h/%ff", "percent-encoded"),
             ("postgres://a@h/x?connect_timeout=0", "at least 1"),
+            ("postgres://a@h/x?sync=on", "must be 1"),
             ("postgres://a@h/x#root", "%23"),
         ] {
             let error = Target::parse(url).expect_err(url);
