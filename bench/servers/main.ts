@@ -178,6 +178,7 @@ for (const members of [1, 3]) {
       await rates({
         "etcd's Go Mutex": go('pairs', PAIRS),
         'a put and a delete in Go': go('writes', PAIRS),
+        "rootlock's two transactions in Go": go('steps', PAIRS),
         rootlock: ours('pairs', PAIRS)
       })
       await turns({ "etcd's Go Mutex": go('turns', TURNS), rootlock: ours('turns', TURNS) })

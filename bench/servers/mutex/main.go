@@ -2,6 +2,7 @@
 //
 //	mutex pairs ENDPOINTS PREFIX COUNT        the rate of a free lock
 //	mutex writes ENDPOINTS PREFIX COUNT       the rate of a put and a delete: what any lock costs there
+//	mutex steps ENDPOINTS PREFIX COUNT        the rate of the two transactions that rootlock makes of a lock and its release
 //	mutex turns ENDPOINTS PREFIX COUNT HOLD   when each grant and release was, in microseconds of CLOCK_MONOTONIC
 package main
 
@@ -49,6 +50,33 @@ func main() {
 		_, err = client.Delete(ctx, os.Args[3])
 		must(err)
 	}
+	steps := func() func() {
+		// What each enqueue compares, and about as much as a record has.
+		known := []string{os.Args[3] + "/base", os.Args[3] + "/session"}
+		var compare []clientv3.Cmp
+		for _, key := range known {
+			answer, err := client.Put(ctx, key, "x")
+			must(err)
+			compare = append(compare, clientv3.Compare(clientv3.ModRevision(key), "=", answer.Header.Revision))
+		}
+		record := strings.Repeat("v", 200)
+		line := os.Args[3] + "/lock/a/"
+		number := 0
+		return func() {
+			number++
+			key := fmt.Sprintf("%sx/%x-%d", line, int64(session.Lease()), number)
+			absent := clientv3.Compare(clientv3.CreateRevision(key), "=", 0)
+			put, err := client.Txn(ctx).If(append(compare, absent)...).Then(
+				clientv3.OpPut(key, record, clientv3.WithLease(session.Lease())),
+				clientv3.OpGet(line, clientv3.WithPrefix(), clientv3.WithLimit(2),
+					clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend)),
+			).Commit()
+			must(err)
+			own := clientv3.Compare(clientv3.CreateRevision(key), "=", put.Header.Revision)
+			_, err = client.Txn(ctx).If(own).Then(clientv3.OpDelete(key)).Commit()
+			must(err)
+		}
+	}
 	rate := func(what func()) {
 		for i := 0; i < 20; i++ {
 			what()
@@ -64,6 +92,8 @@ func main() {
 		rate(cycle)
 	case "writes":
 		rate(write)
+	case "steps":
+		rate(steps())
 	case "turns":
 		hold, err := time.ParseDuration(os.Args[5] + "ms")
 		must(err)
