@@ -64,6 +64,7 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
     about: 'jest and vitest, with fake timers and modules that are loaded anew',
     run: packaging('test-runners')
   },
+  pm2: { about: 'apps that pm2 reloads, stops and kills', run: packaging('pm2') },
   electron: {
     about: 'a real Electron, though an old one; needs pip, a C compiler, Xvfb and its libraries',
     run: packaging('electron')
