@@ -43,13 +43,18 @@ locked.then(({ token, signal }) => {
 })
 `
 
-/** Counts in a file, which loses steps if two do so at once. */
+const INSTANCES = 4
+
+/** Counts in a file when all instances are there; without a lock they would lose steps. */
 const counter = `
-const { readFileSync, writeFileSync } = require('node:fs')
+const { appendFileSync, readFileSync, writeFileSync } = require('node:fs')
+const { setTimeout: pause } = require('node:timers/promises')
 const { withLock } = require('rootlock')
 
 setInterval(() => {}, 1e6)
 async function main() {
+  appendFileSync('ready', '.')
+  while (readFileSync('ready').length < ${INSTANCES}) await pause(1)
   for (let step = 0; step < 100; step++) {
     await withLock('store', async () => {
       const count = Number(readFileSync('count', 'utf8'))
@@ -223,7 +228,6 @@ test('cluster mode: a reload hands the lock to the new instances, one after the 
 for (const mode of ['fork', 'cluster']) {
   test(`${mode} mode: instances count without losing a step`, async (t) => {
     const manager = await Manager.start(t)
-    const INSTANCES = 4
     const config = { name: 'counter', script: 'counter.cjs', exec_mode: mode, instances: INSTANCES }
     await write(manager.home, { 'pm2.json': config })
     await manager.pm2('start', 'pm2.json')
