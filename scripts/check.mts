@@ -54,6 +54,12 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
   arm64: { about: 'the suite on an emulated processor', run: script('emulated', 'arm64') },
   armv7: { about: 'the contract on an emulated processor', run: script('emulated', 'armv7') },
   'arm64-musl': { about: 'both of them', run: script('emulated', 'arm64-musl') },
+  ppc64: { about: 'the same, on another one', run: script('emulated', 'ppc64') },
+  riscv64: { about: 'and another', run: script('emulated', 'riscv64') },
+  s390x: {
+    about: 'and one whose numbers begin with the high byte',
+    run: script('emulated', 's390x')
+  },
   musl: { about: 'the contract on a musl Node', run: script('musl') },
   install: { about: 'every package manager installs the package', run: packaging('install') },
   peers: {
@@ -64,6 +70,7 @@ const CHECKS: Record<string, { about: string; run: Check }> = {
     about: 'jest and vitest, with fake timers and modules that are loaded anew',
     run: packaging('test-runners')
   },
+  pm2: { about: 'apps that pm2 reloads, stops and kills', run: packaging('pm2') },
   electron: {
     about: 'a real Electron, though an old one; needs pip, a C compiler, Xvfb and its libraries',
     run: packaging('electron')

@@ -44,6 +44,27 @@ export const ARMV7: Target = {
   binding: 'rootlock.linux-arm-gnueabihf.node'
 }
 
+export const S390X: Target = {
+  triple: 's390x-unknown-linux-gnu',
+  packages: ['gcc-s390x-linux-gnu', 'libc6-dev-s390x-cross', 'libstdc++6-s390x-cross'],
+  linker: 's390x-linux-gnu-gcc',
+  binding: 'rootlock.linux-s390x-gnu.node'
+}
+
+export const PPC64: Target = {
+  triple: 'powerpc64le-unknown-linux-gnu',
+  packages: ['gcc-powerpc64le-linux-gnu', 'libc6-dev-ppc64el-cross', 'libstdc++6-ppc64el-cross'],
+  linker: 'powerpc64le-linux-gnu-gcc',
+  binding: 'rootlock.linux-ppc64-gnu.node'
+}
+
+export const RISCV64: Target = {
+  triple: 'riscv64gc-unknown-linux-gnu',
+  packages: ['gcc-riscv64-linux-gnu', 'libc6-dev-riscv64-cross'],
+  linker: 'riscv64-linux-gnu-gcc',
+  binding: 'rootlock.linux-riscv64-gnu.node'
+}
+
 export const ARM64_MUSL: Target = {
   triple: 'aarch64-unknown-linux-musl',
   packages: [],

@@ -14,7 +14,7 @@ export function debianCargo(
   folder: string,
   env: NodeJS.ProcessEnv
 ): string {
-  debian('rustc-web', 'rust-web-src')
+  debian('rustc-web', 'rust-web-src', 'cargo-web')
   return execFileSync(command, [...args, '--locked', '-Zbuild-std=std,panic_unwind'], {
     env: {
       ...process.env,

@@ -46,8 +46,16 @@ function libcByReport(): 'gnu' | 'musl' {
   }
 }
 
+/** musl's names of the processors that have another one in Node. */
+const MUSL: Record<string, string> = {
+  arm64: 'aarch64',
+  loong64: 'loongarch64',
+  ppc64: 'powerpc64le',
+  x64: 'x86_64'
+}
+
 function libcByFiles(arch: string): 'gnu' | 'musl' {
-  if (!existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)) return 'gnu'
+  if (!existsSync(`/lib/ld-musl-${MUSL[arch] ?? arch}.so.1`)) return 'gnu'
   const executable = openSync(process.execPath, 'r')
   try {
     return interpreter(executable).includes('/ld-musl-') ? 'musl' : 'gnu'
@@ -56,21 +64,23 @@ function libcByFiles(arch: string): 'gnu' | 'musl' {
   }
 }
 
-/** From the program headers (elf(5), 64 bits, little endian): patchelf puts the name at the very end. */
+/** From the program headers (elf(5), 64 bits): patchelf puts the name at the very end. */
 function interpreter(executable: number): string {
   const INTERPRETER = 3
   const read = (length: number, position: number) => {
-    const bytes = Buffer.alloc(length)
+    const bytes = new DataView(new ArrayBuffer(length))
     readSync(executable, bytes, 0, length, position)
     return bytes
   }
   const header = read(64, 0)
-  const size = header.readUInt16LE(54)
-  const entries = read(size * header.readUInt16LE(56), Number(header.readBigUInt64LE(32)))
-  for (let at = 0; at < entries.length; at += size) {
-    if (entries.readUInt32LE(at) !== INTERPRETER) continue
-    const [position, length] = [entries.readBigUInt64LE(at + 8), entries.readBigUInt64LE(at + 32)]
-    return read(Number(length), Number(position)).toString('latin1')
+  const littleEndian = header.getUint8(5) === 1
+  const offset = (of: DataView, at: number) => Number(of.getBigUint64(at, littleEndian))
+  const size = header.getUint16(54, littleEndian)
+  const entries = read(size * header.getUint16(56, littleEndian), offset(header, 32))
+  for (let at = 0; at < entries.byteLength; at += size) {
+    if (entries.getUint32(at, littleEndian) !== INTERPRETER) continue
+    const name = read(offset(entries, at + 32), offset(entries, at + 8))
+    return Buffer.from(name.buffer).toString('latin1')
   }
   return ''
 }

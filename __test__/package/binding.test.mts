@@ -106,6 +106,46 @@ test('a platform without a package is named, along with those that have one', as
   t.regex(message, /build from source/)
 })
 
+/** An executable that says that musl loads it; its numbers are of 64 bits. */
+function executable(interpreter: string, littleEndian: boolean): Uint8Array {
+  const [HEADER, ENTRY, INTERPRETER] = [64, 56, 3]
+  const words = new DataView(new ArrayBuffer(HEADER + ENTRY + interpreter.length))
+  words.setUint8(5, littleEndian ? 1 : 2)
+  words.setBigUint64(32, BigInt(HEADER), littleEndian)
+  words.setUint16(54, ENTRY, littleEndian)
+  words.setUint16(56, 1, littleEndian)
+  words.setUint32(HEADER, INTERPRETER, littleEndian)
+  words.setBigUint64(HEADER + 8, BigInt(HEADER + ENTRY), littleEndian)
+  words.setBigUint64(HEADER + 32, BigInt(interpreter.length), littleEndian)
+  const bytes = new Uint8Array(words.buffer)
+  bytes.set(Buffer.from(interpreter), HEADER + ENTRY)
+  return bytes
+}
+
+for (const [processor, named, littleEndian] of [
+  ['arm64', 'aarch64', true],
+  ['loong64', 'loongarch64', true],
+  ['ppc64', 'powerpc64le', true],
+  ['riscv64', 'riscv64', true],
+  ['s390x', 's390x', false],
+  ['x64', 'x86_64', true]
+] as const) {
+  test(`an executable for musl is recognised on ${processor}`, async (t) => {
+    const at = await withoutBinding(t)
+    const loader = `/lib/ld-musl-${named}.so.1`
+    const program = join(at, 'program')
+    await writeFile(program, executable(loader, littleEndian))
+    const [path, there] = [program, loader].map((text) => JSON.stringify(text))
+    const { message } = await load(
+      at,
+      `${elsewhere('linux', processor)}
+      require('node:fs').existsSync = (path) => path === ${there}
+      process.execPath = ${path}`
+    )
+    t.true(message.includes(`for this process: linux-${processor}-musl, `), message)
+  })
+}
+
 test('a binding that does not load is named with the system’s reason', async (t) => {
   const at = await withoutBinding(t)
   await writeFile(await installed(at, target), 'cut short')

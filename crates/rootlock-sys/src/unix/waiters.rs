@@ -12,6 +12,7 @@ use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 
+#[cfg(target_os = "linux")]
 use super::clock;
 use crate::Nanos;
 
