@@ -39,9 +39,6 @@ const REFUSED: Duration = Duration::from_secs(1);
 /// The longest answer: a line of thousands, or what others put among its keys.
 const LONGEST: usize = 64 << 20;
 
-/// The name of the step that watches, in errors.
-pub(super) const AWAIT: &str = "await";
-
 /// A cluster.
 pub(crate) struct Cluster {
     pub(crate) target: Target,
@@ -288,7 +285,7 @@ impl Cluster {
             .map(tonic::Response::into_inner)
     }
 
-    /// Opens a stream with this member.
+    /// Opens a stream of calls with this member.
     pub(super) async fn stream_at<Q, A>(
         &self,
         at: usize,
@@ -300,8 +297,32 @@ impl Cluster {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let channels = self.members[at].channels();
-        let mut grpc = grpc(if step == AWAIT { channels.watches } else { channels.calls });
+        self.open(self.members[at].channels().calls, at, step, method, requests).await
+    }
+
+    /// Opens a stream of watches.
+    pub(super) async fn watch_at(
+        &self,
+        at: usize,
+        step: &'static str,
+        requests: impl Stream<Item = wire::WatchRequest> + Send + 'static,
+    ) -> Result<Streaming<wire::WatchResponse>, Failed> {
+        self.open(self.members[at].channels().watches, at, step, &WATCH, requests).await
+    }
+
+    async fn open<Q, A>(
+        &self,
+        channel: Channel,
+        at: usize,
+        step: &'static str,
+        method: &Method<Q, A>,
+        requests: impl Stream<Item = Q> + Send + 'static,
+    ) -> Result<Streaming<A>, Failed>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut grpc = grpc(channel);
         let opening = async {
             let token = self.token_at(at, step).await?;
             let requests = authorized(requests, token.as_ref());

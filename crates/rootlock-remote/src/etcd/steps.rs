@@ -7,7 +7,7 @@ use std::time::Duration;
 use rootlock::{Holder, Mode};
 use tokio_stream::StreamExt;
 
-use super::cluster::{ANSWER, AWAIT, Cluster, Failed, LEASE_TIME_TO_LIVE, RANGE, TXN, WATCH};
+use super::cluster::{ANSWER, Cluster, Failed, LEASE_TIME_TO_LIVE, RANGE, TXN};
 use super::keys::{self, Base, LockKeys, Record};
 use super::session::{Known, SESSION, Session};
 use super::wire::{self, Answer, Operation, Value};
@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::terms::Terms;
 
 const ENQUEUE: &str = "enqueue";
+const AWAIT: &str = "await";
 const LOOK: &str = "look";
 const RELEASE: &str = "release";
 
@@ -413,7 +414,7 @@ impl Session {
             self.cluster.turn_from(at);
             failed.into_fault(AWAIT)
         };
-        let opening = self.cluster.stream_at(at, AWAIT, &WATCH, requests);
+        let opening = self.cluster.watch_at(at, AWAIT, requests);
         let mut events = opening.await.map_err(fault)?;
         loop {
             let Ok(Some(told)) = events.message().await else {
