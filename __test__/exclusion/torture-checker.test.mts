@@ -260,6 +260,27 @@ const cases: Record<string, Case> = {
       ...hold(22, 30, 'p2.1', 6)
     ]
   },
+  'a frozen holder has the greater token when the clock was set and the ledger spoilt': {
+    events: [
+      at(1, { who: 'driver', what: 'step clock', by: -3_600 }),
+      at(2, { who: 'driver', what: 'scribble' }),
+      ask(99, 'p1.1'),
+      granted(100, 'p1.1', 9),
+      driver(150, 'freeze', 'p1.1'),
+      ...hold(700, 710, 'p2.1', 2),
+      driver(900, 'thaw', 'p1.1'),
+      lost(905, 'p1.1')
+    ]
+  },
+  'a live holder has it': {
+    events: [
+      at(1, { who: 'driver', what: 'step clock', by: -3_600 }),
+      at(2, { who: 'driver', what: 'scribble' }),
+      ...hold(10, 30, 'p1.1', 9),
+      ...hold(20, 40, 'p2.1', 2)
+    ],
+    violates: [LIVING]
+  },
   'a token that falls when only the ledger was spoilt': {
     events: [
       at(1, { who: 'driver', what: 'scribble' }),

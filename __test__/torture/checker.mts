@@ -79,6 +79,8 @@ class Check {
   readonly #takeovers: readonly number[]
   /** Whether somebody set file times or the wall clock: nobody can tell how old a file is. */
   readonly #timesLie: boolean
+  /** Whether tokens may fall: the wall clock makes up for a lost ledger, but not if it is set back too. */
+  readonly #tokensFall: boolean
   readonly #preempted = new Set<Hold>()
   readonly #violations: Violation[] = []
   readonly #tally: Tally
@@ -102,6 +104,7 @@ class Check {
       .filter((event) => event.what === 'log' && event.message.startsWith('took over'))
       .map(({ at }) => at)
     this.#timesLie = count('touch') + count('step clock') > 0
+    this.#tokensFall = count('scribble') > 0 && count('step clock') > 0
     this.#tally = {
       grants: count('granted'),
       refused: count('refused'),
@@ -140,10 +143,19 @@ class Check {
       for (const other of running) {
         if (hold.until <= hold.granted) continue
         if (hold.mode === 'shared' && other.mode === 'shared') continue
-        this.#met(...order(other, hold))
+        this.#met(...this.#order(other, hold))
       }
       running.push(hold)
     }
+  }
+
+  /**
+   * The holder of the earlier grant first: it is the one that was preempted. Tokens tell, because
+   * a process may be late to say that it was granted the lock; where they don't, what it said must do.
+   */
+  #order(said: Hold, later: Hold): [Hold, Hold] {
+    const byTime = isForeign(said) || isForeign(later) || this.#tokensFall
+    return byTime || said.token <= later.token ? [said, later] : [later, said]
   }
 
   /** The holder of an earlier grant, and one that was granted the lock in the meantime. */
@@ -263,9 +275,7 @@ class Check {
 
   /** A grant that was made before another request began has a smaller token. */
   #tokens(): void {
-    const whats = new Set(this.#events.map(({ what }) => what))
-    // The wall clock makes up for a lost ledger, but not if it is set back too.
-    if (whats.has('scribble') && whats.has('step clock')) return
+    if (this.#tokensFall) return
     const ours = this.#holds.filter((hold) => !isForeign(hold))
     const byToken = new Map<number, Hold>()
     for (const hold of ours) {
@@ -444,12 +454,6 @@ class Check {
 
 function isForeign({ who }: Hold): boolean {
   return who === 'flock'
-}
-
-/** The holder of the earlier grant first: it is the one that was preempted. */
-function order(one: Hold, other: Hold): [Hold, Hold] {
-  if (isForeign(one) || isForeign(other)) return [one, other]
-  return one.token <= other.token ? [one, other] : [other, one]
 }
 
 function name({ who, id, token }: Hold): string {
