@@ -48,12 +48,25 @@ pub(crate) const GIVE_UP: Duration = Duration::from_millis(100);
 /// again at once) while another one waits; as in parking_lot's eventual fairness.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A process that asks again this soon may have given no other a chance: the kernel wakes the next one
+/// A process that asks again this soon has given no other a chance: the kernel wakes the next one
 /// in its queue, but gives the lock to the first that asks.
-const AT_ONCE: Duration = Duration::from_millis(2);
+const AT_ONCE: Duration = Duration::from_micros(200);
+
+/// On a busy machine the one that was woken may not have run by then: until this time is over, it is
+/// looked for where that can be known.
+const SOON: Duration = Duration::from_millis(2);
 
 /// How long to stay away after a turn, so that the process that was woken goes first.
 const STEP_BACK: Duration = Duration::from_micros(200);
+
+/// When a newcomer may try the lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Try {
+    /// Since when it would be this process's turn.
+    pub(crate) since: Duration,
+    /// No other has had a chance since the last one.
+    pub(crate) at_once: bool,
+}
 
 /// What a request wants, as far as the order of requests depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,14 +243,16 @@ impl<P: Clone> Queue<P> {
     // Asking.
 
     /// Whether a newcomer may try the lock at once: it would overtake nobody, and this process does
-    /// not have the lock. Returns since when it would be this process's turn.
-    pub(crate) fn may_try(&self, now: Duration) -> Option<Duration> {
+    /// not have the lock.
+    pub(crate) fn may_try(&self, now: Duration) -> Option<Try> {
         if !self.queued.is_empty() || !self.granting.is_empty() || self.holder.is_some() {
             return None;
         }
         match self.turns.last {
-            Some((since, ended)) if now.saturating_sub(ended) < AT_ONCE => Some(since),
-            _ => Some(now),
+            Some((since, ended)) if now.saturating_sub(ended) < SOON => {
+                Some(Try { since, at_once: now.saturating_sub(ended) < AT_ONCE })
+            }
+            _ => Some(Try { since: now, at_once: false }),
         }
     }
 

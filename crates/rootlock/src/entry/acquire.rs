@@ -11,6 +11,7 @@ use crate::error::FaultExt;
 use crate::events::Events;
 use crate::lease::Lease;
 use crate::options::Options;
+use crate::queue::Try;
 use crate::{Error, Lock, Mode, Operation};
 use crate::{pool, queue};
 use rootlock_protocol::Fault;
@@ -74,8 +75,11 @@ impl LockEntry {
     /// If a newcomer may try the lock, since when it would be this process's turn.
     fn own_turn_since(&self) -> Option<Duration> {
         let now = clock::awake();
-        let since = sync::lock(&self.state).queue.may_try(now)?;
-        let since = queue::turn(since, now, || self.others_wait());
+        let Try { since, at_once } = sync::lock(&self.state).queue.may_try(now)?;
+        let since = queue::turn(since, now, || match self.others_wait() {
+            None if !at_once => Some(false),
+            known => known,
+        });
         if since.is_none() {
             sync::lock(&self.state).queue.step_back(now);
         }
