@@ -9,6 +9,8 @@ import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
+import type { ExecutionContext } from 'ava'
+
 import { eventually, inTime } from './eventually.mjs'
 import { tool, type Missing } from './needing.mjs'
 import { addon, freePort, type Locks, type TestServer } from './test-server.mjs'
@@ -152,6 +154,16 @@ export class Cluster implements TestServer {
     await pause(300)
     member.kill('SIGCONT')
   }
+}
+
+/** A cluster of a test's own. */
+export async function ownCluster(
+  t: ExecutionContext,
+  ...args: Parameters<typeof Cluster.start>
+): Promise<Cluster> {
+  const started = await Cluster.start(...args)
+  t.teardown(() => started.remove())
+  return started
 }
 
 /** What a member says that is up, where there are users. */

@@ -221,14 +221,13 @@ export class Server implements TestServer {
   async silentSession(text: string): Promise<() => void> {
     const to = ['--host', this.folder, '--port', String(this.port), '--username', ROLE]
     const env = { ...process.env, PGOPTIONS: '-c idle_session_timeout=0' }
-    const stdio = ['pipe', 'pipe', 'inherit'] as const
     const session = spawn(join(bin!, 'psql'), ['--no-psqlrc', '--quiet', ...to], {
       env,
-      stdio: [...stdio]
+      stdio: ['pipe', 'pipe', 'inherit']
     })
     let said = ''
-    session.stdout!.setEncoding('utf8').on('data', (more: string) => (said += more))
-    session.stdin!.write(`${text};\n\\echo done\n`)
+    session.stdout.setEncoding('utf8').on('data', (more: string) => (said += more))
+    session.stdin.write(`${text};\n\\echo done\n`)
     await eventually('the session is silent', () => said.includes('done'))
     return () => void session.kill()
   }

@@ -53,7 +53,7 @@ export class Link {
   /** Lets nothing through, and tells nobody: as a cable that is pulled out. */
   stop(): void {
     this.#state = 'stopped'
-    for (const pair of this.#pairs) for (const socket of pair) socket.pause()
+    this.strand()
   }
 
   /** Lets nothing more through on the connections that there are, and tells nobody: as a router that has forgotten them. */

@@ -3,9 +3,10 @@
 import { randomUUID } from 'node:crypto'
 
 import test, { type ExecutionContext } from 'ava'
-import { openRoot, type Root } from 'rootlock'
+import { openRoot, tryLock, type LockOptions, type Root, type UnlockFunc } from 'rootlock'
 
 import { Cluster, etcd } from './etcd.mjs'
+import { eventually } from './eventually.mjs'
 import { needing, type Missing } from './needing.mjs'
 import { postgres, Server } from './postgres.mjs'
 import type { TestServer } from './test-server.mjs'
@@ -62,4 +63,11 @@ export async function opened(t: ExecutionContext, url: string): Promise<Root> {
   const root = await openRoot(url)
   t.teardown(() => root.close())
   return root
+}
+
+/** Asks again and again, until the lock is granted. */
+export function eventuallyLocked(root: Root, options?: LockOptions): Promise<UnlockFunc> {
+  return eventually('the lock is granted', async () =>
+    tryLock(root, options).catch(() => undefined)
+  ) as Promise<UnlockFunc>
 }

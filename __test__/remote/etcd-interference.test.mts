@@ -7,24 +7,18 @@ import test, { type ExecutionContext } from 'ava'
 import { inspect, LockError, openRoot, tryLock, tryRLock } from 'rootlock'
 
 import { child } from '../helpers/child.mjs'
-import { base64, Cluster, etcd } from '../helpers/etcd.mjs'
+import { base64, Cluster, etcd, ownCluster } from '../helpers/etcd.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { needing } from '../helpers/needing.mjs'
 import { Link } from '../helpers/proxy.mjs'
-import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
+import { eventuallyLocked, freshUrl, opened, servers } from '../helpers/server-root.mjs'
 
 const { onEtcd } = servers()
 
 const alone = needing(test.serial, etcd)
 
 const TERMS = { heartbeatMs: 500, staleMs: 3_000 }
-
-async function cluster(t: ExecutionContext, ...args: Parameters<typeof Cluster.start>) {
-  const started = await Cluster.start(...args)
-  t.teardown(() => started.remove())
-  return started
-}
 
 /** A link to each member, and the URL by them. */
 async function linked(t: ExecutionContext, server: Cluster, url: string) {
@@ -41,16 +35,8 @@ async function passes(milliseconds: number): Promise<void> {
 
 const code = (error: LockError) => (error.cause as NodeJS.ErrnoException).code
 
-async function lockedAtLast(lock: () => Promise<() => Promise<void>>): Promise<void> {
-  await eventually('the lock is granted', async () => {
-    const unlock = await lock().catch(() => undefined)
-    await unlock?.()
-    return unlock
-  })
-}
-
 alone('a request that arrives after its lock was released puts nothing back', async (t) => {
-  const server = await cluster(t, 3)
+  const server = await ownCluster(t, 3)
   const { links, url } = await linked(t, server, server.url())
   const root = await opened(t, url)
   // Its session goes on.
@@ -74,7 +60,7 @@ alone('a request that arrives after its lock was released puts nothing back', as
 })
 
 async function withUser(t: ExecutionContext, ...more: string[]) {
-  const server = await cluster(t, 1, more)
+  const server = await ownCluster(t, 1, more)
   const users = [
     ['root', 'root'],
     ['app', 'store']
@@ -136,7 +122,7 @@ alone('what could not be deleted for want of rights is when they are back', asyn
 })
 
 onEtcd('while the cluster is away, one attempt fails, and a wait is told', async (t) => {
-  const server = await cluster(t)
+  const server = await ownCluster(t)
   const url = server.url()
   const root = await opened(t, url)
   const holder = child(t, 'server-holder', { url, options: TERMS })
@@ -160,7 +146,7 @@ onEtcd('while the cluster is away, one attempt fails, and a wait is told', async
 })
 
 onEtcd('members of different clusters are refused', async (t, server) => {
-  const other = await cluster(t)
+  const other = await ownCluster(t)
   const url = server.url().replace('etcd://', `etcd://127.0.0.1:${other.ports[0]},`)
   const error = await t.throwsAsync(openRoot(url), { instanceOf: LockError })
   t.regex(error.message, /members of different clusters/)
@@ -213,7 +199,7 @@ onEtcd('a line that others have made long can be read', async (t, server) => {
 })
 
 alone('a cluster that was set back under its own id is noticed by whoever knew it', async (t) => {
-  const server = await cluster(t)
+  const server = await ownCluster(t)
   const member = server.members[0]!
   const root = await opened(t, server.url())
   const terms = { heartbeatMs: 1_000, staleMs: 4_000 }
@@ -257,7 +243,7 @@ onEtcd(
 )
 
 alone('a limit of streams leaves room for beats and releases', async (t) => {
-  const server = await cluster(t, 1, ['--max-concurrent-streams=20'])
+  const server = await ownCluster(t, 1, ['--max-concurrent-streams=20'])
   const root = await opened(t, server.url())
   const locks = await Promise.all(
     Array.from({ length: 60 }, (_, each) => tryLock(root, { ...TERMS, fileName: `held-${each}` }))
@@ -265,5 +251,6 @@ alone('a limit of streams leaves room for beats and releases', async (t) => {
   await passes(TERMS.staleMs + TERMS.heartbeatMs)
   t.is(locks.filter(({ signal }) => signal.aborted).length, 0)
   await inTime('all are released', Promise.all(locks.map((unlock) => unlock())))
-  await lockedAtLast(() => tryLock(root, { ...TERMS, fileName: 'held-0', wait: false }))
+  const again = await eventuallyLocked(root, { ...TERMS, fileName: 'held-0', wait: false })
+  await again()
 })

@@ -3,38 +3,23 @@
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import test, { type ExecutionContext } from 'ava'
-import {
-  inspect,
-  LockError,
-  openRoot,
-  tryLock,
-  tryLockSync,
-  tryRLock,
-  type Root,
-  type UnlockFunc
-} from 'rootlock'
+import test from 'ava'
+import { inspect, LockError, openRoot, tryLock, tryLockSync, tryRLock, type Root } from 'rootlock'
 
 import { certificates, openssl } from '../helpers/certificates.mjs'
 import { child, program } from '../helpers/child.mjs'
 import { run } from '../helpers/command.mjs'
-import { base64, Cluster, etcd } from '../helpers/etcd.mjs'
+import { base64, Cluster, etcd, ownCluster } from '../helpers/etcd.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { needing } from '../helpers/needing.mjs'
-import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
+import { eventuallyLocked, freshUrl, opened, servers } from '../helpers/server-root.mjs'
 import { freePort } from '../helpers/test-server.mjs'
 
 const { onEtcd } = servers()
 
 /** Longer than an election. */
 const TERMS = { heartbeatMs: 1_000, staleMs: 6_000 }
-
-async function cluster(t: ExecutionContext, ...args: Parameters<typeof Cluster.start>) {
-  const started = await Cluster.start(...args)
-  t.teardown(() => started.remove())
-  return started
-}
 
 /** The line for a root's locks. */
 async function lineOf(server: Cluster, url: string) {
@@ -150,7 +135,7 @@ test('no member there', async (t) => {
 })
 
 onEtcd('a new request fails when the cluster is away, one attempt too', async (t) => {
-  const server = await cluster(t)
+  const server = await ownCluster(t)
   const root = await opened(t, server.url())
   await (
     await tryLock(root)
@@ -167,15 +152,6 @@ onEtcd('a new request fails when the cluster is away, one attempt too', async (t
     await inTime('it is locked', eventuallyLocked(root))
   )()
 })
-
-async function eventuallyLocked(root: Root): Promise<UnlockFunc> {
-  let unlock: UnlockFunc | undefined
-  await eventually('the lock is granted', async () => {
-    unlock = await tryLock(root).catch(() => undefined)
-    return unlock
-  })
-  return unlock!
-}
 
 onEtcd('a lease is whole seconds, and recovery can not be refused', async (t, server) => {
   const root = await opened(t, freshUrl(server))
@@ -214,7 +190,7 @@ onEtcd('what can not be read in base is refused, and nothing is locked', async (
 const alone = needing(test.serial, etcd)
 
 alone('a member that ends or stands still loses nobody the lock or the place', async (t) => {
-  const three = await cluster(t, 3)
+  const three = await ownCluster(t, 3)
   const url = three.url()
   const root = await opened(t, url)
   const unlock = await tryLock(root, TERMS)
@@ -238,7 +214,7 @@ alone('a member that ends or stands still loses nobody the lock or the place', a
 })
 
 alone('after a restore, leases of the cluster before are sat out, and tokens rise', async (t) => {
-  const server = await cluster(t)
+  const server = await ownCluster(t)
   const url = server.url()
   const root = await opened(t, url)
   const terms = { heartbeatMs: 1_000, staleMs: 4_000 }
@@ -274,7 +250,7 @@ alone('after a restore, leases of the cluster before are sat out, and tokens ris
 })
 
 alone('after a restore, those who do not wait get the lock when old leases are over', async (t) => {
-  const server = await cluster(t)
+  const server = await ownCluster(t)
   const root = await opened(t, server.url())
   const terms = { heartbeatMs: 1_000, staleMs: 3_000 }
   await (
@@ -287,18 +263,14 @@ alone('after a restore, those who do not wait get the lock when old leases are o
   await member.restore(snapshot)
   await server.begin()
   const begun = performance.now()
-  let unlock: UnlockFunc | undefined
-  await eventually('one attempt is enough', async () => {
-    unlock = await tryLock(root, { ...terms, wait: false }).catch(() => undefined)
-    return unlock
-  })
+  const unlock = await eventuallyLocked(root, { ...terms, wait: false })
   const took = performance.now() - begun
   t.true(took > terms.staleMs - 500, `${took} ms`)
-  await unlock!()
+  await unlock()
 })
 
 alone('users, their passwords and what they may do', async (t) => {
-  const server = await cluster(t)
+  const server = await ownCluster(t)
   const user = async (name: string, password: string, ...roles: string[]) => {
     await server.call('auth/user/add', { name, password })
     for (const role of roles) await server.call('auth/user/grant', { user: name, role })

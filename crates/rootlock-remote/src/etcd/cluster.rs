@@ -285,19 +285,14 @@ impl Cluster {
             .map(tonic::Response::into_inner)
     }
 
-    /// Opens a stream of calls with this member.
-    pub(super) async fn stream_at<Q, A>(
+    /// Opens a stream of beats with this member.
+    pub(super) async fn beat_at(
         &self,
         at: usize,
         step: &'static str,
-        method: &Method<Q, A>,
-        requests: impl Stream<Item = Q> + Send + 'static,
-    ) -> Result<Streaming<A>, Failed>
-    where
-        Q: Message + 'static,
-        A: Message + Default + 'static,
-    {
-        self.open(self.members[at].channels().calls, at, step, method, requests).await
+        requests: impl Stream<Item = wire::LeaseKeepAliveRequest> + Send + 'static,
+    ) -> Result<Streaming<wire::LeaseKeepAliveResponse>, Failed> {
+        self.open(self.members[at].channels().calls, at, step, &LEASE_KEEP_ALIVE, requests).await
     }
 
     /// Opens a stream of watches.

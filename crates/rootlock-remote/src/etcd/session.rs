@@ -15,9 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::cluster::{
-    ANSWER, Cluster, Failed, LEASE_GRANT, LEASE_KEEP_ALIVE, LEASE_REVOKE, LEASE_TIME_TO_LIVE,
-};
+use super::cluster::{ANSWER, Cluster, Failed, LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE};
 use super::keys::Base;
 use super::wire;
 use crate::fault::Fault;
@@ -380,7 +378,7 @@ async fn keep_alive(
         // The first one goes along: some members answer the opening of a stream only with its first answer.
         send.send(wire::LeaseKeepAliveRequest { id }).await.map_err(|_| broken())?;
         let requests = ReceiverStream::new(requests);
-        let answers = cluster.stream_at(at, BEAT, &LEASE_KEEP_ALIVE, requests).await?;
+        let answers = cluster.beat_at(at, BEAT, requests).await?;
         *stream = Some(BeatStream { at, send, answers });
     } else if let Some(stream) = stream {
         let request = wire::LeaseKeepAliveRequest { id };
