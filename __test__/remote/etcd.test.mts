@@ -196,7 +196,7 @@ alone('a member that ends or stands still loses nobody the lock or the place', a
   const unlock = await tryLock(root, TERMS)
   const waiter = child(t, 'server-holder', { url, options: TERMS })
   await waiter.says('waiting')
-  for (const how of ['SIGSTOP', 'SIGKILL'] as const) {
+  for (const how of ['SIGKILL', 'SIGSTOP'] as const) {
     const leads = await Promise.all(three.members.map((member) => member.isLeader()))
     const leader = three.members[leads.indexOf(true)]!
     if (how === 'SIGKILL') await leader.stop('immediate')
@@ -205,8 +205,10 @@ alone('a member that ends or stands still loses nobody the lock or the place', a
     await eventually('more than a lease has passed', () => performance.now() - begun > 7_500)
     t.false(unlock.signal.aborted, how)
     t.false(waiter.hasSaid('held'), how)
-    if (how === 'SIGKILL') leader.begin()
-    else leader.kill('SIGCONT')
+    // One that stood still for longer than a lease may end it when it goes on, before it hears of the new leader
+    // (docs/protocol-etcd.md); so it stays as it is.
+    if (how === 'SIGSTOP') break
+    leader.begin()
     for (const member of three.members) await member.isUp()
   }
   await unlock()
