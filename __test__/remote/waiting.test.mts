@@ -113,12 +113,45 @@ onServers('a wait goes on when the server is back', async (t, server) => {
   const root = await opened(t, url)
   const holder = child(t, 'server-holder', { url, options: { heartbeatMs: 200, staleMs: 1_000 } })
   const { token } = await holder.says('held')
-  const lock = tryLock(root)
-  await mustBlock(lock)
+  let waits = false
+  const lock = tryLock(root, { onWait: () => (waits = true) })
+  lock.catch(() => {})
+  await eventually('it waits', () => waits)
   await server.stop()
   await holder.says('lost')
   await mustBlock(lock)
   await server.begin()
+  const unlock = await inTime('the lock is granted', lock)
+  t.true(unlock.token > token)
+  await unlock()
+})
+
+onPostgres('a call that blocks goes on if its session ends before it waits', async (t, server) => {
+  const url = freshUrl(server)
+  const root = await opened(t, url)
+  // By another process, so that this one has no session yet.
+  const before = child(t, 'server-holder', { url })
+  const { token } = await before.says('held')
+  before.tell('unlock')
+  await before.says('unlocked')
+  const name = new URL(url).searchParams.get('root')!
+  const inTheWay = server
+    .sql(
+      `BEGIN; SELECT id FROM rootlock.lock WHERE root = '${name}' FOR UPDATE; SELECT pg_sleep(600)`
+    )
+    .catch(() => {})
+  const ofTheRow = "query = 'SELECT pg_sleep(600)'"
+  const count = (where: string) =>
+    server.sql(`SELECT count(*) FROM pg_stat_activity WHERE ${where}`).then(Number)
+  await eventually('the row is locked', async () => (await count(ofTheRow)) === 1)
+  const lock = tryLock(root)
+  lock.catch(() => {})
+  const session = "application_name = 'rootlock' AND wait_event_type = 'Lock'"
+  await eventually('it has connected', async () => (await count(session)) === 1)
+  await server.terminateHolders()
+  await mustBlock(lock)
+  await server.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ofTheRow}`)
+  await inTheWay
   const unlock = await inTime('the lock is granted', lock)
   t.true(unlock.token > token)
   await unlock()

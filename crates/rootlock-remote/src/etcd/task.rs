@@ -198,6 +198,7 @@ impl Seat {
         away: &mut Away,
     ) -> Result<(Ticket, u64, Duration), Stop> {
         let session = self.open(entry, *key, waiter).await?;
+        away.reached |= session.refreshed.get() >= away.called;
         loop {
             let (ticket, stands) = self.enqueue(entry, *key, waiter, &session, away).await?;
             let first = match stands {
@@ -387,21 +388,31 @@ fn is_wanted(entry: &Arc<Entry>, key: &mut Key, waiter: &mut Arc<Waiter>) -> boo
 /// The cluster is away: pauses that get longer, and one message.
 struct Away {
     since: Duration,
+    /// The same moment, on the clock that counts sleep.
+    called: Duration,
+    /// The cluster has answered since then: what fails from there on is a cluster that has gone away.
+    reached: bool,
     pause: Option<Duration>,
     warned: bool,
 }
 
 impl Away {
     fn new() -> Self {
-        Self { since: clock::awake(), pause: None, warned: false }
+        Self {
+            since: clock::awake(),
+            called: clock::since_boot(),
+            reached: false,
+            pause: None,
+            warned: false,
+        }
     }
 
     /// Whether a request goes on after such a fault.
     fn puts_up_with(&self, fault: &Fault, waiter: &Waiter) -> bool {
-        let has_waited = waiter.waits && waiter.has_waited();
+        let goes_on = waiter.waits && (self.reached || waiter.has_waited());
         let may_pass = fault.kind() != IoErrorKind::ConnectionRefused
             && clock::awake().saturating_sub(self.since) < PATIENCE;
-        fault.passes && (has_waited || may_pass)
+        fault.passes && (goes_on || may_pass)
     }
 
     fn is_back(&mut self) {

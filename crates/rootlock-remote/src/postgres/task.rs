@@ -180,7 +180,7 @@ impl Seat {
     async fn serve(&mut self, entry: &Arc<Entry>, key: Key, waiter: Arc<Waiter>) {
         let (mut key, mut waiter) = (key, waiter);
         let mut pause = BACKOFF.0;
-        let (mut warned, mut cancelled) = (false, 0);
+        let (mut warned, mut cancelled, mut reached) = (false, 0, false);
         loop {
             let is_kept = self.session.is_some();
             let served = self.acquire(entry, &mut key, &mut waiter).await;
@@ -201,6 +201,8 @@ impl Seat {
                 }
                 Err(Stop::Fault(fault)) => fault,
             };
+            // It has connected: what fails from here on is a server that has gone away.
+            reached |= self.session.is_some();
             // Whoever tries again does not wait at the server meanwhile.
             entry.follow(&mut key, &mut waiter);
             self.abandon(entry);
@@ -209,7 +211,8 @@ impl Seat {
                 cancelled += 1;
                 continue;
             }
-            if !fault.passes || !(is_kept || waiter.waits && waiter.has_waited()) {
+            let goes_on = waiter.waits && (reached || waiter.has_waited());
+            if !fault.passes || !(is_kept || goes_on) {
                 entry.has_failed(key);
                 waiter.settle_fault(&fault);
                 return;
