@@ -9,11 +9,13 @@ import { absolutePath } from './binding'
 const windows = process.platform === 'win32'
 
 /**
- * The path for the binding: Windows resolves paths as text, and has a current directory for each drive.
+ * The path for the binding: Windows resolves paths as text, and has a current directory for each drive. What ends
+ * in a separator stays the name of a directory.
  * Elsewhere the binding opens them from the process's current directory, so that a later `chdir` does not move them.
  */
 export function given(path: string): string {
-  return windows && path !== '' ? resolve(path) : path
+  if (!windows || path === '') return path
+  return /[\\/]$/.test(path) ? within(resolve(path), '') : resolve(path)
 }
 
 /** How messages name it. */

@@ -129,8 +129,13 @@ test('what is no file is refused, with what the system says', async (t) => {
     ['', 'ENOENT'],
     [join(root, 'missing', 'file'), 'ENOENT'],
     [`${join(root, 'missing')}${sep}`, 'ENOENT'],
-    [`${root}/missing/..`, 'ENOENT'],
-    [`${root}/missing/.`, 'ENOENT']
+    // Windows resolves them as text: the root, and a file that does not exist.
+    ...(process.platform === 'win32'
+      ? []
+      : ([
+          [`${root}/missing/..`, 'ENOENT'],
+          [`${root}/missing/.`, 'ENOENT']
+        ] as const))
   ] as const) {
     const error = t.throws<LockError>(
       () => file(path),

@@ -36,6 +36,10 @@ pub(crate) type WaitId = u64;
 /// How long after a stop the thread is interrupted again; then after twice as long, and so on.
 const NUDGE: Duration = Duration::from_millis(1);
 
+/// A thread that is about to block has done so after this time, but for a machine that stands still just then.
+/// The signal is not lost on it, and whether to repeat it need not be looked at so soon.
+const BLOCKED: Duration = Duration::from_millis(1);
+
 /// After this many nudges, an eighth of a second, the thread is abandoned: it hangs in a call that
 /// no signal ends.
 const NUDGES: u32 = 7;
@@ -144,6 +148,8 @@ struct Wait {
     /// It has not looked at the queue yet.
     fresh: bool,
     doing: Doing,
+    /// Since when it is blocked, if it is.
+    since: Duration,
     /// How often it was interrupted since it was asked to look at the queue again; `None` if it was
     /// not asked, or has answered.
     stopping: Option<u32>,
@@ -560,8 +566,14 @@ impl<P: Clone> Queue<P> {
         }
         self.waits += 1;
         let id = self.waits;
-        let doing = Doing::Running;
-        self.wait = Some(Wait { id, fresh: true, doing, stopping: None, skip_queue: false });
+        self.wait = Some(Wait {
+            id,
+            fresh: true,
+            doing: Doing::Running,
+            since: Duration::ZERO,
+            stopping: None,
+            skip_queue: false,
+        });
         Some(Effect::StartWait(id))
     }
 
@@ -612,24 +624,24 @@ impl<P: Clone> Queue<P> {
 
     /// Whether the thread of a wait first joins the kernel's queue, or lets a writer go first; `None`
     /// when it is to look at this queue again instead.
-    pub(crate) fn queues_up(&mut self, id: WaitId) -> Option<bool> {
+    pub(crate) fn queues_up(&mut self, id: WaitId, now: Duration) -> Option<bool> {
         let first = self.first();
         let wait = self.current(id).filter(|wait| wait.stopping.is_none())?;
         if wait.skip_queue || first.is_some_and(Wants::goes_ahead) {
             return Some(false);
         }
-        wait.doing = Doing::QueueingUp;
+        (wait.doing, wait.since) = (Doing::QueueingUp, now);
         Some(true)
     }
 
     /// Whether the thread of a wait blocks for the lock, rather than looking at the queue again.
-    pub(crate) fn locks(&mut self, id: WaitId, file: FileId, mode: Mode) -> bool {
+    pub(crate) fn locks(&mut self, id: WaitId, file: FileId, mode: Mode, now: Duration) -> bool {
         // Whom it queued up for may have left meanwhile.
         let serves = self.first().is_some_and(|first| first.mode == mode);
         let Some(wait) = self.current(id).filter(|wait| serves && wait.stopping.is_none()) else {
             return false;
         };
-        wait.doing = Doing::Locking(file, mode);
+        (wait.doing, wait.since) = (Doing::Locking(file, mode), now);
         true
     }
 
@@ -638,6 +650,15 @@ impl<P: Clone> Queue<P> {
         if let Some(wait) = self.current(id) {
             wait.doing = Doing::Running;
         }
+    }
+
+    /// Whether the thread of a wait is in the kernel, as good as certainly.
+    pub(crate) fn is_blocked(&self, id: WaitId, now: Duration) -> bool {
+        self.wait.as_ref().is_some_and(|wait| {
+            wait.id == id
+                && matches!(wait.doing, Doing::QueueingUp | Doing::Locking(..))
+                && now.saturating_sub(wait.since) >= BLOCKED
+        })
     }
 
     /// The time after an interrupt has passed.

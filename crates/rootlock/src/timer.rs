@@ -85,6 +85,15 @@ pub(crate) fn set(
     due: Duration,
     then: impl FnOnce(Moment) -> Option<Arc<dyn Task>> + Send + 'static,
 ) -> io::Result<TimerKey> {
+    set_with_slack(due, Duration::ZERO, then)
+}
+
+/// The same for what may be late by so much if that saves waking the thread, which wakes for others.
+pub(crate) fn set_with_slack(
+    due: Duration,
+    slack: Duration,
+    then: impl FnOnce(Moment) -> Option<Arc<dyn Task>> + Send + 'static,
+) -> io::Result<TimerKey> {
     let mut state = sync::lock(&TIMER.state);
     if !state.running {
         thread::Builder::new().name("rootlock-timer".into()).stack_size(STACK).spawn(run)?;
@@ -97,7 +106,7 @@ pub(crate) fn set(
     if state.fresh.len() > FRESH {
         state.sort();
     }
-    if due < state.wakes_at {
+    if due.saturating_add(slack) < state.wakes_at {
         state.wakes_at = due;
         TIMER.wake.notify_one();
     }
@@ -188,6 +197,39 @@ fn act(due: Vec<(Duration, Due)>, now: Duration) {
         let again = tasks.clone();
         if pool::run(move || tasks.into_iter().for_each(Task::run)).is_err() {
             again.into_iter().for_each(|task| task.has_no_thread(now));
+        }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_timer_with_slack_is_run_with_others_or_without_never_before_it_is_due() {
+        for others in [true, false] {
+            let (sender, receiver) = mpsc::channel();
+            let tell = |due: Duration, slack| {
+                let sender = sender.clone();
+                let then = move |moment: Moment| {
+                    sender.send((due, moment.now)).expect("somebody listens");
+                    None
+                };
+                set_with_slack(due, slack, then).expect("there is a thread");
+            };
+            let now = clock::awake();
+            let after = |millis| now + Duration::from_millis(millis);
+            if others {
+                tell(after(20), Duration::ZERO);
+            }
+            tell(after(1), Duration::from_secs(1));
+            drop(sender);
+            let run: Vec<_> = receiver.iter().collect();
+            assert_eq!(run.len(), if others { 2 } else { 1 });
+            assert!(run.iter().all(|(due, now)| now >= due), "{run:?}");
+            assert!(run.is_sorted(), "{run:?}");
         }
     }
 }

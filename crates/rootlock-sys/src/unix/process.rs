@@ -137,7 +137,7 @@ pub const REPORTS_LOCKS: bool = cfg!(any(target_os = "linux", target_os = "andro
 /// The same, with those that wait for it; each process once.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
-    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let locks = read_whole("/proc/locks").ok()?;
     let inode = file.index.to_string();
     let device =
         format!("{:02x}:{:02x}", rustix::fs::major(file.volume), rustix::fs::minor(file.volume));
@@ -165,6 +165,17 @@ pub fn kernel_locks(file: FileId) -> Option<Vec<KernelLock>> {
         }
     }
     Some(found)
+}
+
+/// A file of `/proc` in as few calls as it takes: for each of `/proc/locks` the kernel stops all locking, and
+/// `read_to_string` would begin with 32 bytes, because such files have no size.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn read_whole(path: &str) -> std::io::Result<String> {
+    use std::io::Read;
+
+    let mut text = String::with_capacity(1 << 14);
+    fs::File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -150,20 +150,24 @@ impl LockEntry {
     }
 
     fn interrupt(self: &Arc<Self>, id: WaitId, again_after: Duration) {
-        let interrupt = {
+        let now = clock::awake();
+        let (interrupt, is_blocked) = {
             let state = sync::lock(&self.state);
             let own = state.interrupts.iter().find(|(wait, _)| *wait == id);
-            own.map(|(_, interrupt)| Arc::clone(interrupt))
+            (own.map(|(_, interrupt)| Arc::clone(interrupt)), state.queue.is_blocked(id, now))
         };
         if let Some(interrupt) = interrupt {
             interrupt.fire();
         }
         let entry = Arc::clone(self);
-        // Without the timer, one signal must do.
-        let _ = timer::set(clock::awake() + again_after, move |_| {
+        let nudge = move |_| {
             entry.tell(|queue| queue.nudge(id));
             None
-        });
+        };
+        // The timer's thread would take the processor that this one needs to wake up on.
+        let slack = if is_blocked { look::FIRST_LOOK } else { Duration::ZERO };
+        // Without the timer, one signal must do.
+        let _ = timer::set_with_slack(now + again_after, slack, nudge);
     }
 
     fn give_up_later(self: &Arc<Self>, key: Key) -> Vec<Effect> {

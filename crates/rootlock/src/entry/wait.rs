@@ -122,7 +122,7 @@ enum Blocked {
 }
 
 fn block(entry: &Arc<LockEntry>, id: WaitId, call: impl FnOnce() -> io::Result<bool>) -> Blocked {
-    let queues_up = sync::lock(&entry.state).queue.queues_up(id);
+    let queues_up = sync::lock(&entry.state).queue.queues_up(id, clock::awake());
     match queues_up {
         None => return Blocked::Stopped,
         Some(false) => return Blocked::Skipped,
@@ -155,7 +155,7 @@ fn attempt(
         }
         None => LockFile::open(&entry.files.dir, &entry.files.names)?,
     };
-    let locks = sync::lock(&entry.state).queue.locks(id, file.id(), mode);
+    let locks = sync::lock(&entry.state).queue.locks(id, file.id(), mode, clock::awake());
     if !locks {
         return Ok(Some(file));
     }

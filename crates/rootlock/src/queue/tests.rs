@@ -423,7 +423,7 @@ impl World {
                         self.tell_cancelled();
                         return;
                     }
-                    Next::Wait(Wants { mode, .. }) => match self.queue.queues_up(id) {
+                    Next::Wait(Wants { mode, .. }) => match self.queue.queues_up(id, self.now) {
                         None => At::Queue,
                         Some(true) => At::QueueingUp(mode),
                         Some(false) => At::Open(mode),
@@ -434,7 +434,7 @@ impl World {
                 self.queue.runs(id);
                 if interrupted { At::Queue } else { At::Open(mode) }
             }
-            At::Open(mode) if self.queue.locks(id, FILE, mode) => At::Lock(mode),
+            At::Open(mode) if self.queue.locks(id, FILE, mode, self.now) => At::Lock(mode),
             At::Open(_) => At::Queue,
             At::Lock(mode) => {
                 let granted = self.kernel.take(mode);
