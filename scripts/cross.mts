@@ -83,7 +83,7 @@ export function musl(libraries: string): Target {
   }
 }
 
-/** Builds the binding, puts it where the loader looks, and returns the crates' test programs. */
+/** Builds both bindings, puts them where the loader looks, and returns the crates' test programs. */
 export function cross({
   triple,
   packages,
@@ -107,10 +107,17 @@ export function cross({
   const [cargo, build] = linker
     ? (['/usr/bin/cargo', 'build'] as const)
     : (['cargo-zigbuild', 'zigbuild'] as const)
-  debianCargo([cargo, build, '-p', 'rootlock-napi', '--target', triple], FOLDER, env)
-  // Renamed into place: a process that has the old one loaded would crash if it changed.
-  copyFileSync(`${FOLDER}/${triple}/debug/${library}`, `${binding}.new`)
-  renameSync(`${binding}.new`, binding)
+  const features = {
+    [binding]: [],
+    [binding.replace('rootlock', 'rootlock-remote')]: ['--features', 'remote']
+  }
+  for (const [name, wanted] of Object.entries(features)) {
+    const built = ['-p', 'rootlock-napi', ...wanted, '--target', triple]
+    debianCargo([cargo, build, ...built], FOLDER, env)
+    // Renamed into place: a process that has the old one loaded would crash if it changed.
+    copyFileSync(`${FOLDER}/${triple}/debug/${library}`, `${name}.new`)
+    renameSync(`${name}.new`, name)
+  }
   const tests = [...CRATES, '--target', triple, '--no-run', '--message-format=json']
   return (
     debianCargo([cargo, 'test', ...tests], FOLDER, env)

@@ -13,10 +13,9 @@ export interface Count {
 const TESTS = '.build/__test__'
 
 /** The crates whose tests are run wherever the lock is: all but the border, which has none, and the model. */
-export const CRATES = ['rootlock', 'rootlock-protocol', 'rootlock-sys'].flatMap((name) => [
-  '-p',
-  name
-])
+export const CRATES = ['rootlock', 'rootlock-protocol', 'rootlock-remote', 'rootlock-sys'].flatMap(
+  (name) => ['-p', name]
+)
 
 type Read = (line: string, count: Count) => void
 

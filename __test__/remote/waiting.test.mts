@@ -4,6 +4,7 @@ import { inspect, LockError, tryLock, tryRLock, type UnlockFunc } from 'rootlock
 
 import { child } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
+import { Link } from '../helpers/proxy.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
 
@@ -162,26 +163,54 @@ onServers(
   async (t, server) => {
     const url = freshUrl(server)
     const root = await opened(t, url)
-    const unlock = await tryLock(root)
+    const holder = child(t, 'server-holder', { url })
+    await holder.says('held')
     const controller = new AbortController()
-    const waits = [
-      tryLock(root, { signal: controller.signal }),
-      tryRLock(root, { timeoutMs: 2_000 })
+    let waiting = 0
+    const onWait = () => waiting++
+    const [aborted, limited, short] = [
+      tryLock(root, { signal: controller.signal, onWait }),
+      tryRLock(root, { timeoutMs: 4_000, onWait }),
+      tryRLock(root, { timeoutMs: 300, onWait })
     ]
-    for (const wait of waits) wait.catch(() => {})
-    await mustBlock(Promise.race(waits))
+    for (const wait of [aborted, limited, short]) wait.catch(() => {})
+    await eventually('they wait', () => waiting === 3)
+    const held = await t.throwsAsync<LockError>(inTime('the limit ends it', short))
+    t.is(held.reason, 'held')
     await server.stop()
     try {
-      await mustBlock(waits[0]!)
-      const begun = performance.now()
+      await mustBlock(aborted)
       controller.abort()
-      await t.throwsAsync(waits[0]!, { instanceOf: LockError, message: /./ })
-      t.true(performance.now() - begun < 1_000)
-      await t.throwsAsync(inTime('the limit ends it', waits[1]!), { instanceOf: LockError })
+      const error = await t.throwsAsync<LockError>(inTime('the abort ends it', aborted))
+      t.is(error.reason, 'aborted')
+      // Nobody knows whether it is held.
+      const away = await t.throwsAsync<LockError>(inTime('the limit ends it', limited))
+      t.is(away.reason, 'system', away.message)
+      t.regex(away.message, /ECONNREFUSED/)
     } finally {
       await server.begin()
     }
-    await unlock()
+  }
+)
+
+onServers(
+  'a limit of a call that nobody answers does not say that the lock is held',
+  async (t, server) => {
+    const links = await Promise.all(server.ports.map((port) => Link.open(port)))
+    t.teardown(() => {
+      for (const link of links) link.close()
+    })
+    const url = server.urlBy(
+      links.map(({ port }) => port),
+      freshUrl(server)
+    )
+    const root = await opened(t, url)
+    for (const link of links) link.stop()
+    const error = await t.throwsAsync<LockError>(
+      inTime('the limit ends it', tryLock(root, { timeoutMs: 500 }))
+    )
+    t.is(error.reason, 'system', error.message)
+    t.regex(error.message, /ETIMEDOUT: the server does not answer/)
   }
 )
 

@@ -67,8 +67,12 @@ impl Fault {
     }
 
     pub(crate) fn to_error(&self, operation: Operation, path: &Path) -> Error {
+        Error::new(operation, path, self.to_kind())
+    }
+
+    pub(crate) fn to_kind(&self) -> ErrorKind {
         let error = io::Error::new(self.kind, self.words.clone());
-        Error::new(operation, path, ErrorKind::Io { call: self.call, error })
+        ErrorKind::Io { call: self.call, error }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Error {
     kind: ErrorKind,
     holder: Option<Box<Holder>>,
     refusal: Option<Box<Refusal>>,
+    /// Why it was not known whether the lock is held, if that was what the wait was for.
+    unknown: Option<Box<ErrorKind>>,
 }
 
 /// The operation that failed.
@@ -66,7 +68,7 @@ pub struct Refusal {
 impl Error {
     /// An error without a holder.
     pub fn new(operation: Operation, path: &Path, kind: ErrorKind) -> Self {
-        Self { operation, path: path.to_owned(), kind, holder: None, refusal: None }
+        Self { operation, path: path.to_owned(), kind, holder: None, refusal: None, unknown: None }
     }
 
     /// An error of a system call made for a lock, even one made by another thread.
@@ -90,10 +92,18 @@ impl Error {
         self
     }
 
-    /// The same of a wait that was cancelled because it took too long: the lock was held for so long.
+    /// The same of a wait for an answer, when nobody knows whether the lock is held.
+    #[must_use]
+    pub fn while_unknown(mut self, why: Option<ErrorKind>) -> Self {
+        self.unknown = why.map(Box::new);
+        self
+    }
+
+    /// The same of a wait that was cancelled because it took too long: the lock was held for so long, as far
+    /// as is known.
     pub(crate) fn of_limit(mut self) -> Self {
         if matches!(self.kind, ErrorKind::Cancelled) {
-            self.kind = ErrorKind::Held;
+            self.kind = self.unknown.take().map_or(ErrorKind::Held, |why| *why);
         }
         self
     }

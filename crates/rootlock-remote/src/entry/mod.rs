@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use rootlock::{ErrorKind, Holder, LostReason, Mode};
+use rootlock::{Holder, LostReason, Mode};
 use rootlock_sys::{clock, sync};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) heartbeat: Duration,
     /// The holder that the server named last.
     pub(crate) holder: Option<Holder>,
+    /// Why the server could not be asked the last time.
+    away: Option<Fault>,
     /// The task runs.
     pub(crate) running: bool,
 }
@@ -95,6 +97,7 @@ impl Entry {
                 releasing: Vec::new(),
                 heartbeat: Duration::MAX,
                 holder: None,
+                away: None,
                 running: false,
             }),
             wake: Notify::new(),
@@ -123,12 +126,9 @@ impl Entry {
     }
 
     pub(crate) fn cancel(&self, key: Key) {
-        let (cancelled, holder) = {
-            let mut state = self.state();
-            (state.line.cancel(key), state.holder())
-        };
+        let cancelled = self.state().line.cancel(key);
         match cancelled {
-            Cancelled::Gone(waiter) => waiter.settle_without(ErrorKind::Cancelled, holder),
+            Cancelled::Gone(waiter) => self.settle_cancelled(&waiter),
             Cancelled::Served => self.wake.notify_one(),
             Cancelled::Nothing => {}
         }
@@ -194,13 +194,25 @@ impl Entry {
         self.has_failed(key);
         let holder = self.state().holder();
         waiter.is_told_that_it_waits(holder.as_ref());
-        waiter.settle_without(ErrorKind::Held, holder);
+        waiter.settle_held(holder);
     }
 
-    /// A request that was served was not wanted any more, and nothing of it is left.
+    /// A request was not wanted any more, and nothing of it is left.
     pub(crate) fn settle_cancelled(&self, waiter: &Waiter) {
-        let holder = self.state().holder();
-        waiter.settle_without(ErrorKind::Cancelled, holder);
+        let (holder, unknown) = {
+            let state = self.state();
+            (state.holder(), state.unknown(waiter))
+        };
+        waiter.settle_cancelled(holder, unknown.as_ref());
+    }
+
+    /// The server can't be asked.
+    pub(crate) fn is_away(&self, fault: &Fault) {
+        self.state().away = Some(fault.clone());
+    }
+
+    pub(crate) fn is_back(&self) {
+        self.state().away = None;
     }
 
     /// The server has granted a request: its lease, if it is still wanted.
@@ -270,7 +282,7 @@ impl Entry {
         };
         for waiter in refused {
             waiter.is_told_that_it_waits(holder.as_ref());
-            waiter.settle_without(ErrorKind::Held, holder.clone());
+            waiter.settle_held(holder.clone());
         }
         for waiter in waiting {
             waiter.is_told_that_it_waits(holder.as_ref());
@@ -298,18 +310,17 @@ impl Entry {
 
     /// A request that waits at the server is not wanted any more: whether the wait goes on for the next.
     pub(crate) fn pass_on(&self, key: Key, waiter: &Arc<Waiter>) -> Option<(Key, Arc<Waiter>)> {
-        let (next, holder) = {
+        let next = {
             let mut state = self.state();
             let served = state.line.served();
             if let Some((now, _, waiter)) = served.filter(|(now, ..)| *now != key) {
                 // It fell back in line.
                 return Some((now, waiter));
             }
-            let next = state.line.pass_wait_on(key, |next| next.waits_like(waiter));
-            (next, state.holder())
+            state.line.pass_wait_on(key, |next| next.waits_like(waiter))
         };
         let (next, _, next_waiter) = next?;
-        waiter.settle_without(ErrorKind::Cancelled, holder);
+        self.settle_cancelled(waiter);
         Some((next, next_waiter))
     }
 
@@ -339,6 +350,15 @@ impl Entry {
 }
 
 impl State {
+    /// Why it is not known whether the lock is held, if it is not.
+    fn unknown(&self, waiter: &Waiter) -> Option<Fault> {
+        if !self.leases.is_empty() {
+            return None;
+        }
+        let silent = || (!waiter.has_waited()).then(|| Fault::silent("connect"));
+        self.away.clone().or_else(silent)
+    }
+
     /// Of the lock, as far as known: this process, else whom the server named.
     pub(crate) fn holder(&self) -> Option<Holder> {
         self.leases.values().next().map(|lease| lease.holder()).or_else(|| self.holder.clone())

@@ -71,9 +71,16 @@ impl Waiter {
         self.settle(Err(fault.to_error(Operation::Acquire, &self.path)));
     }
 
-    pub(crate) fn settle_without(&self, kind: ErrorKind, holder: Option<Holder>) {
-        let error = Error::new(Operation::Acquire, &self.path, kind);
+    pub(crate) fn settle_held(&self, holder: Option<Holder>) {
+        let error = Error::new(Operation::Acquire, &self.path, ErrorKind::Held);
         self.settle(Err(error.with_holder(holder)));
+    }
+
+    /// `unknown` says why it is not known whether the lock is held.
+    pub(crate) fn settle_cancelled(&self, holder: Option<Holder>, unknown: Option<&Fault>) {
+        let error = Error::new(Operation::Acquire, &self.path, ErrorKind::Cancelled);
+        let error = error.with_holder(holder).while_unknown(unknown.map(Fault::to_kind));
+        self.settle(Err(error));
     }
 
     pub(crate) fn warn(&self, message: &str, fault: &Fault) {

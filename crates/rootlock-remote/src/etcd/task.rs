@@ -252,6 +252,9 @@ impl Seat {
                     () = entry.unwanted(key) => timeout(GIVE_UP, asking).await.ok(),
                 }
             };
+            if matches!(answer, Some(Ok(_))) {
+                away.is_back(entry);
+            }
             let fault = match answer {
                 Some(Ok(Some((ticket, stands)))) if entry.is_wanted(key) => {
                     return Ok((ticket, stands));
@@ -355,7 +358,7 @@ impl Seat {
                 };
                 match looked {
                     Some(Ok(stands)) => {
-                        away.is_back();
+                        away.is_back(entry);
                         break stands;
                     }
                     Some(Err(fault)) if session.is_over() => return Err(fault.into()),
@@ -415,8 +418,9 @@ impl Away {
         fault.passes && (goes_on || may_pass)
     }
 
-    fn is_back(&mut self) {
+    fn is_back(&mut self, entry: &Entry) {
         self.pause = None;
+        entry.is_back();
     }
 
     async fn pause(&mut self, entry: &Arc<Entry>, key: Key, waiter: &Arc<Waiter>, fault: &Fault) {
@@ -426,6 +430,7 @@ impl Away {
         if pause > BACKOFF.0 && !std::mem::replace(&mut self.warned, true) {
             waiter.warn("the server is away, trying again", fault);
         }
+        entry.is_away(fault);
         entry.state().line.is_held_up(key);
         let over = sleep(pause);
         let mut over = std::pin::pin!(over);

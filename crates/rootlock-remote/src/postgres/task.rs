@@ -221,6 +221,7 @@ impl Seat {
                 // It may have been over for long.
                 continue;
             }
+            entry.is_away(&fault);
             if !std::mem::replace(&mut warned, true) {
                 waiter.warn("the server is away, trying again", &fault);
             }
@@ -276,6 +277,7 @@ impl Seat {
             self.give_back(entry).await;
         }
         let session = self.connect(entry, *key).await?;
+        entry.is_back();
         let mut written = match &self.locked {
             Some(locked) => {
                 // A hand-over, or another reader.
