@@ -20,9 +20,11 @@ test('run --file holds the lock of a file, which status and doctor show', async 
   t.regex((await run(t, 'doctor', '--file', path)).out, /holds the lock/)
   const second = await run(t, 'run', '-n', '--file', path, '--', ...node('0'))
   t.is(second.code, 75)
-  t.regex(second.err, new RegExp(`rootlock status --file ${path}\n`))
+  t.true(second.err.endsWith(`rootlock status --file ${path}\n`), second.err)
   running.kill('SIGTERM')
-  t.is((await running.ends()).code, 0)
+  const { code } = await running.ends()
+  // Windows has no signals: it ends the command, which can't pass one on.
+  t.is(code, process.platform === 'win32' ? null : 0)
   const names = ['data.json', 'data.json.lock', 'data.json.lock.guard']
   t.deepEqual((await readdir(root)).toSorted(), names)
 })

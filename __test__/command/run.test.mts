@@ -186,7 +186,7 @@ test('wrong usage exits with 64, says what is wrong and what to do, and runs not
     [['run', '--file-name', 'a/b', root, '--', 'true'], /plain file name/],
     [['run', '--file', 'x', root, '--', 'true'], /a directory or --file, but got both: x and /],
     [['status', '--file', 'x', '--file-name', 'y'], /got both: x and y\n.*--file-name NAME DIR/],
-    [['status', '--file', 'a:b'], /"path" is out of range/],
+    [['status', '--file', './a:b'], /"path" is out of range/],
     [['status'], /status needs a directory/],
     [['run', '', '--', 'true'], /run needs a directory, but its name is empty/],
     [['status', ''], /status needs a directory, but its name is empty/],

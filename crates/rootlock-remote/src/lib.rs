@@ -7,8 +7,9 @@
 //! From the outside in: [`Remote`] is the engine that a [`Session`] takes. `root` is an opened URL, `lock` a held
 //! lock. `entry/` is one lock as this process sees it: `line` (pure) says who is next, a task of Tokio's, which is the
 //! engine's, does at the server what it says. `server` knows which engines there are: `postgres/` and `etcd/`. `terms` is
-//! the arithmetic of a lease, `url` what their URLs have in common, `net/` the connection, `fault` what an error means.
+//! the arithmetic of a lease, `backoff` the pauses while a server is away, `url` what their URLs have in common, `net/` the connection, `fault` what an error means.
 
+mod backoff;
 mod entry;
 mod etcd;
 mod fault;

@@ -13,6 +13,7 @@ use super::Cluster;
 use super::keys::LockKeys;
 use super::session::{Opened, Session};
 use super::steps::{Blocker, Stands, Ticket};
+use crate::backoff::Backoff;
 use crate::entry::{Entry, Stop, Waiter};
 use crate::fault::Fault;
 use crate::line::Key;
@@ -33,9 +34,6 @@ const SETTLED: Duration = Duration::from_millis(20);
 /// How long a request that has not waited yet puts up with a cluster that does not answer: an election may be on. If nobody
 /// listens at all, it fails at once.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Pauses while the cluster is away: from, and to.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 struct Seat {
     cluster: Arc<Cluster>,
@@ -101,10 +99,9 @@ async fn remove_within(time: Duration, ticket: &Ticket) {
 
 /// Repeats a step until it is answered, or the session is over, and with it all keys. Also what is refused: rights come back.
 async fn until_answered(session: Arc<Session>, step: impl AsyncFn() -> Result<(), Fault>) {
-    let mut pause = BACKOFF.0;
+    let mut backoff = Backoff::new();
     while step().await.is_err() && !session.is_over() {
-        sleep(pause).await;
-        pause = (pause * 2).min(BACKOFF.1);
+        sleep(backoff.take()).await;
     }
 }
 
@@ -395,7 +392,7 @@ struct Away {
     called: Duration,
     /// The cluster has answered since then: what fails from there on is a cluster that has gone away.
     reached: bool,
-    pause: Option<Duration>,
+    backoff: Backoff,
     warned: bool,
 }
 
@@ -405,7 +402,7 @@ impl Away {
             since: clock::awake(),
             called: clock::since_boot(),
             reached: false,
-            pause: None,
+            backoff: Backoff::new(),
             warned: false,
         }
     }
@@ -419,20 +416,18 @@ impl Away {
     }
 
     fn is_back(&mut self, entry: &Entry) {
-        self.pause = None;
+        self.backoff.reset();
         entry.is_back();
     }
 
     async fn pause(&mut self, entry: &Arc<Entry>, key: Key, waiter: &Arc<Waiter>, fault: &Fault) {
-        let pause = self.pause.unwrap_or(BACKOFF.0);
-        self.pause = Some((pause * 2).min(BACKOFF.1));
         // One member less is no news.
-        if pause > BACKOFF.0 && !std::mem::replace(&mut self.warned, true) {
+        if self.backoff.has_grown() && !std::mem::replace(&mut self.warned, true) {
             waiter.warn("the server is away, trying again", fault);
         }
         entry.is_away(fault);
         entry.state().line.is_held_up(key);
-        let over = sleep(pause);
+        let over = sleep(self.backoff.take());
         let mut over = std::pin::pin!(over);
         while entry.is_wanted(key) {
             // Whoever does not wait is refused meanwhile.
@@ -476,7 +471,7 @@ async fn grant(
 async fn watch_held(lease: std::sync::Weak<Lease>) {
     sleep(SETTLED).await;
     let mut seen_at = None;
-    let mut pause = BACKOFF.0;
+    let mut backoff = Backoff::new();
     loop {
         let Some((ticket, heartbeat)) = lease.upgrade().and_then(|lease| {
             lease.is_held().then(|| (lease.ticket.clone(), lease.terms.heartbeat))
@@ -508,10 +503,7 @@ async fn watch_held(lease: std::sync::Weak<Lease>) {
             }
             // The session's beats are all that is left to tell.
             Err(fault) if !fault.passes => return,
-            Err(_) => {
-                sleep(pause).await;
-                pause = (pause * 2).min(BACKOFF.1);
-            }
+            Err(_) => sleep(backoff.take()).await,
         }
         // What was watched for may be compacted by now.
         match ticket.session.find(&ticket).await {

@@ -14,6 +14,7 @@ use super::heart;
 use super::look::Seen;
 use super::session::{Session, Tried, Written};
 use super::url::Target;
+use crate::backoff::Backoff;
 use crate::entry::{Entry, Stop, Waiter};
 use crate::fault::{Failure, Fault};
 use crate::line::Key;
@@ -34,9 +35,6 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// How often a request puts up with a statement that somebody cancels.
 const CANCELLED: u32 = 3;
-
-/// Pauses while the server is away: from, and to.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// The connection, and what its session has.
 struct Seat {
@@ -179,7 +177,7 @@ impl Seat {
     /// Serves the first in line until it is granted, or fails.
     async fn serve(&mut self, entry: &Arc<Entry>, key: Key, waiter: Arc<Waiter>) {
         let (mut key, mut waiter) = (key, waiter);
-        let mut pause = BACKOFF.0;
+        let mut backoff = Backoff::new();
         let (mut warned, mut cancelled, mut reached) = (false, 0, false);
         loop {
             let is_kept = self.session.is_some();
@@ -229,9 +227,8 @@ impl Seat {
             entry.tell_waiting();
             tokio::select! { biased;
                 () = entry.unwanted(key) => {}
-                () = sleep(pause) => {}
+                () = sleep(backoff.take()) => {}
             }
-            pause = (pause * 2).min(BACKOFF.1);
         }
     }
 
