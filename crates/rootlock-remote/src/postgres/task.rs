@@ -205,11 +205,12 @@ impl Seat {
             entry.follow(&mut key, &mut waiter);
             self.abandon(entry);
             // Somebody cancels statements: it is not for those of a lock that they did.
-            if fault.kind() == IoErrorKind::Interrupted && cancelled < CANCELLED {
+            let is_cancelled = fault.kind() == IoErrorKind::Interrupted;
+            if is_cancelled && cancelled < CANCELLED {
                 cancelled += 1;
                 continue;
             }
-            let goes_on = waiter.waits && (reached || waiter.has_waited());
+            let goes_on = waiter.waits && (waiter.has_waited() || reached && !is_cancelled);
             if !fault.passes || !(is_kept || goes_on) {
                 entry.has_failed(key);
                 waiter.settle_fault(&fault);
