@@ -124,7 +124,8 @@ test('the same lock by a path that was not resolved before rejects as well', asy
   const root = await temporaryRoot(t)
   for (let round = 0; round < 20; round++) {
     const link = join(root, `link-${round}`)
-    await symlink(root, link)
+    // On Windows a link to a directory is of another kind.
+    await symlink(root, link, 'junction')
     await withLock(root, () => deadlocks(t, tryLock(link)))
   }
 })

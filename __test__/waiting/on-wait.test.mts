@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 
 import test from 'ava'
-import { LockError, tryLock, tryRLock, withLock, type Holder } from 'rootlock'
+import { LockError, openRoot, tryLock, tryRLock, withLock, type Holder } from 'rootlock'
 
 import { child } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
@@ -146,7 +146,9 @@ function busy(ms: number): void {
 }
 
 test('onWait is called before the grant when an unlock hands the lock on in the same turn', async (t) => {
-  const root = await temporaryRoot(t)
+  // By path, the second request might not be in line yet.
+  const root = await openRoot(await temporaryRoot(t))
+  t.teardown(() => root.close())
   for (let round = 0; round < 100; round++) {
     const order: string[] = []
     const unlock = await tryLock(root)
@@ -164,7 +166,9 @@ test('onWait is called before the grant when an unlock hands the lock on in the 
 })
 
 test('when onWait throws in a hand-over, the lock is given back before the promise rejects', async (t) => {
-  const root = await temporaryRoot(t)
+  // By path, the second request might not be in line yet.
+  const root = await openRoot(await temporaryRoot(t))
+  t.teardown(() => root.close())
   for (let round = 0; round < 20; round++) {
     const unlock = await tryLock(root)
     // Whatever is thrown, even undefined.
