@@ -210,7 +210,7 @@ export declare interface LockOptions {
 
 /** A process that holds a lock or waits for it. */
 export declare interface LockOwner {
-    /** The process id. */
+    /** The process id; on PostgreSQL, that of its session's process at the server, in `pg_stat_activity`. */
     readonly pid: number;
     /** How it holds the lock, or wants it; of several callers, the first. */
     readonly mode: 'exclusive' | 'shared';

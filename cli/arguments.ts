@@ -4,6 +4,7 @@ import { isServerUrl } from '../src/arguments'
 import { file as lockOfFile } from '../src/file'
 import { serverUrl } from '../src/server-url'
 import { misused, naming } from './failure'
+import { quoted } from './words'
 
 /** Which lock a verb is about: all of them take these. */
 const which = {
@@ -18,7 +19,7 @@ export interface Target {
   /** The server's URL with its password, if it is one. */
   server: string | undefined
   fileName: string | undefined
-  /** The words that name it, for advice. */
+  /** The words of a command line that name it, for advice. */
   words: string
 }
 
@@ -56,7 +57,8 @@ function ofDirectory(verb: string, positionals: string[], fileName: string | und
   const { url: server, shown } = isServerUrl(directory)
     ? ofServer(directory)
     : { url: undefined, shown: directory }
-  const words = fileName === undefined ? shown : `--file-name ${fileName} ${shown}`
+  const words =
+    fileName === undefined ? quoted(shown) : `--file-name ${quoted(fileName)} ${quoted(shown)}`
   return { directory: shown, server, fileName, words }
 }
 
@@ -66,7 +68,7 @@ function ofServer(text: string) {
     const given = serverUrl('URL', text)
     // Everybody sees a program's arguments; on many systems this takes the password out of them.
     if (given.url !== given.shown) process.title = `rootlock ${given.shown}`
-    const password = given.url === given.shown ? passwordFor(given.url) : undefined
+    const password = given.hasPassword ? undefined : passwordFor(given.url)
     return password === undefined ? given : serverUrl('URL', { url: text, password })
   } catch (error) {
     throw misused((error as Error).message)
@@ -77,7 +79,7 @@ function ofFile(path: string): Target {
   if (isServerUrl(path)) throw misused('--file takes a path', 'Leave --file out before a URL')
   try {
     const { directory, fileName } = lockOfFile(path)
-    return { directory, server: undefined, fileName, words: `--file ${path}` }
+    return { directory, server: undefined, fileName, words: `--file ${quoted(path)}` }
   } catch (error) {
     throw naming(error, path)
   }

@@ -28,7 +28,7 @@ import { guardContent, lockFiles, MOVE_AWAY } from './lock-files'
 import { dieOf } from './signals'
 import { serverDoctor } from './server-doctor'
 import { trial } from './trial'
-import { duration, reachMeans } from './words'
+import { duration, quoted, reachMeans } from './words'
 
 /** A greater difference between the file system's clock and this machine's is reported. */
 const MOST_DRIFT_MS = 1000
@@ -137,7 +137,8 @@ async function directoryOf(directory: string): Promise<Finding> {
     if ((await stat(real)).isDirectory()) return ok(`directory ${real}`)
     return fail(`${real} is not a directory`, 'Name the directory that contains it')
   } catch (error) {
-    const next = forbidden(codeOf(error)) ?? `Check the path, or create it: mkdir -p ${directory}`
+    const next =
+      forbidden(codeOf(error)) ?? `Check the path, or create it: mkdir -p ${quoted(directory)}`
     return fail((error as Error).message, next)
   }
 }

@@ -3,6 +3,7 @@ import type { Target } from './arguments'
 import { DENIED } from '../src/permission-model'
 import { printable } from '../src/printable'
 import { exits } from './exits'
+import { quoted } from './words'
 
 /** Why the command ends, what to do about it, and with which exit code. */
 export class Failure extends Error {
@@ -91,7 +92,7 @@ export function naming(error: unknown, path: string): unknown {
   if (!isLockError(error)) return notOfALock(error)
   const next =
     codeOf(error) === 'EISDIR'
-      ? `Leave --file out: ${printable(path)}`
+      ? `Leave --file out: ${printable(quoted(path))}`
       : (forbidden(codeOf(error)) ??
         'Check the path: the file may be missing, but not its directory')
   return new Failure(printable(error.message), next, exits.unavailable)
@@ -109,9 +110,9 @@ const lookCloser = (words: string) => `Find out what is wrong: rootlock doctor $
 export function remedy(code: string | undefined, directory: string): string | undefined {
   switch (code) {
     case 'ENOENT':
-      return `Check the path, or create the directory: mkdir -p ${printable(directory)}`
+      return `Check the path, or create the directory: mkdir -p ${printable(quoted(directory))}`
     case 'ENOTDIR':
-      return `To lock a file: --file ${printable(directory)}`
+      return `To lock a file: --file ${printable(quoted(directory))}`
     case 'ENOSPC':
       return 'The disk is full: a lock needs room for two small files (df -h, df -i)'
     case 'EDQUOT':

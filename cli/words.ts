@@ -25,6 +25,15 @@ export function who({ pid, command, hostname }: Partial<Holder> & { pid: number 
   )
 }
 
+/** What no shell takes for anything but a word. */
+const PLAIN = process.platform === 'win32' ? /^[\w@%+=:,.~\\/-]+$/ : /^[\w@%+=:,./-]+$/
+
+/** A word of a command line that a person may copy. */
+export function quoted(word: string): string {
+  if (PLAIN.test(word)) return word
+  return process.platform === 'win32' ? `"${word}"` : `'${word.replaceAll("'", String.raw`'\''`)}'`
+}
+
 /** What the `reach` of a file system means. */
 export const reachMeans = {
   machine: 'a local file system; a lock excludes every other process on this machine',

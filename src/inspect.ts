@@ -43,7 +43,7 @@ export interface LockState {
 
 /** A process that holds a lock or waits for it. */
 export interface LockOwner {
-  /** The process id. */
+  /** The process id; on PostgreSQL, that of its session's process at the server, in `pg_stat_activity`. */
   readonly pid: number
   /** How it holds the lock, or wants it; of several callers, the first. */
   readonly mode: 'exclusive' | 'shared'

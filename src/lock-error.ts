@@ -124,16 +124,22 @@ export function fromBinding(
     default: {
       const cause = error.system ? systemError(error.system, engine) : notAFile(error)
       const code = attempt === 'unlock' ? 'ERR_UNLOCK_UNSUCCESSFUL' : 'ERR_LOCK_UNSUCCESSFUL'
-      const message = `${attempts[attempt]}: ${cause.message}${hint(cause)}`
+      const message = `${attempts[attempt]}: ${cause.message}${hint(cause, attempt)}`
       return new LockError(code, 'system', message, error.path, { cause })
     }
   }
 }
 
 /** What people lock first is a file, and what a second user meets first are the files of the first. */
-function hint({ code, syscall, path }: NodeJS.ErrnoException): string {
+function hint(
+  { code, syscall, path }: NodeJS.ErrnoException,
+  attempt: keyof typeof attempts
+): string {
   if (syscall !== 'open') return ''
   if (code === 'ENOTDIR') return `; to lock a file, name it by file(${inspect(path)})`
+  if (code === 'EACCES' && attempt === 'inspect') {
+    return '; who inspects must be allowed to enter the directory, and to read its lock file'
+  }
   if (code === 'EACCES') {
     return '; who locks must be allowed to write in the directory, to its lock file and to its .guard'
   }

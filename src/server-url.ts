@@ -4,6 +4,7 @@
 // Not by `new URL`, which knows neither several hosts nor `postgres://app@/db?host=/run/postgresql`.
 
 import { invalidType, isServerUrl, refused } from './arguments'
+import { printable } from './printable'
 
 /** A server's URL, with what should not stand in it beside it. */
 export interface ServerUrl {
@@ -24,6 +25,7 @@ export interface Secret {
   readonly url: string
   /** Has not. */
   readonly shown: string
+  readonly hasPassword: boolean
 }
 
 /** Whether it is a server's URL with more beside it. */
@@ -37,7 +39,7 @@ const URL_PARTS =
 
 /** The parameters that may be shown: another one may be a password whose name is mistyped. */
 const SHOWN =
-  /^(?:root|host|port|user|dbname|application_name|pooler|sslmode|sslrootcert|sslcert|sslkey|connect_timeout)=/
+  /^(?:root|host|port|user|dbname|application_name|pooler|sync|sslmode|sslrootcert|sslcert|sslkey|connect_timeout)=/
 
 /** The parameters that are as secret as the password. */
 const SECRET = /^(?:password|sslpassword)=/
@@ -54,6 +56,7 @@ interface Parts {
 /** Reads a server's URL. No error shows it, because what looks like another part may be the password. */
 export function serverUrl(name: string, given: string | URL | ServerUrl): Secret {
   if (!isServer(given)) return secret(parts(name, given))
+  for (const key of Object.keys(given)) if (!KNOWN.has(key)) throw unknown(name, key)
   const url = `${name}.url`
   if (!isServerUrl(given.url)) throw invalidType(url, 'a postgres: or etcd: URL', kindOf(given.url))
   const { query, ...read } = parts(url, given.url)
@@ -66,6 +69,16 @@ export function serverUrl(name: string, given: string | URL | ServerUrl): Secret
     throw refused(`${name}.tls`, 'must not be given beside sslmode or sslrootcert in the URL')
   }
   return secret({ ...read, password: password ?? read.password, query: [...query, ...tls] })
+}
+
+/** One that is not known is refused: a root that was meant to be another one is worse than an error. */
+const KNOWN = new Set(['url', 'password', 'tls'])
+
+function unknown(name: string, key: string): TypeError {
+  return refused(
+    `${name}.${printable(key)}`,
+    'is not known: beside a url, there are password and tls; all else is in the URL, as ?root=name'
+  )
 }
 
 function parts(name: string, given: string | URL): Parts {
@@ -94,7 +107,8 @@ function secret({ scheme, user, password, place, query }: Parts): Secret {
     shown: joined(
       user,
       query.filter((parameter) => SHOWN.test(parameter))
-    )
+    ),
+    hasPassword: password !== undefined || query.some(isSecret)
   }
 }
 

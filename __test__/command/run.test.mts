@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { access, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, rename, writeFile } from 'node:fs/promises'
 
 import test from 'ava'
 import { tryRLock } from 'rootlock'
@@ -199,6 +199,21 @@ test('wrong usage exits with 64, says what is wrong and what to do, and runs not
     t.regex(err, says)
     t.regex(err, /^rootlock: .*\n  \S.*\n$/)
   }
+})
+
+onUnix('advice can be copied into a shell, whatever the names are', async (t) => {
+  const root = join(await temporaryRoot(t), "it's $(mine)")
+  await mkdir(root)
+  await hold(t, root)
+  const { code, err } = await run(t, 'run', '-n', root, '--', 'true')
+  t.is(code, 75)
+  const [, words = ''] = /look at the holder: rootlock (.*)\n/.exec(err) ?? []
+  const copied = program(t, 'sh', ['-c', `${rootlock().join(' ')} ${words}`])
+  t.is((await copied.ends()).code, 0, copied.printed)
+  t.true(
+    copied.printed.includes(root) && copied.printed.includes('held by a writer'),
+    copied.printed
+  )
 })
 
 test('help fits a screen, and names every exit code', async (t) => {

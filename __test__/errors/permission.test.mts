@@ -55,6 +55,8 @@ asNobody('a lock file of another user', async (t) => {
     await tryLock(root)
   )()
   await refuses(t, root, 'EACCES', join(root, '.lock'))
+  const seen = await child(t, 'inspector', { root, uid: NOBODY, group: NOBODY }).says('failed')
+  t.regex(seen.message, /^could not inspect store: EACCES: .*, and to read its lock file$/)
 })
 
 asNobody('a guard of somebody else', async (t) => {

@@ -7,8 +7,10 @@ import test, { type ExecutionContext } from 'ava'
 import { file, inspect, LockError, openRoot, openRootSync, tryLock, tryLockSync } from 'rootlock'
 
 import { inTime } from '../helpers/eventually.mjs'
+import { needing } from '../helpers/needing.mjs'
 import { PASSWORD } from '../helpers/postgres.mjs'
 import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
+import { addon } from '../helpers/test-server.mjs'
 
 const { onPostgres } = servers()
 
@@ -164,11 +166,30 @@ onPostgres('a parameter that is not known is not shown', async (t, server) => {
   }
 })
 
+onPostgres('a parameter that is known is shown, but for a password', async (t, server) => {
+  const unknown = await refusal(t, `${server.url('store')}&nothing=1`)
+  const [, list = ''] = /known are: ([^']*), parse/.exec(unknown.message) ?? []
+  const known = list.split(', ')
+  t.true(known.length > 10, unknown.message)
+  for (const name of known) {
+    const { path } = await refusal(t, `postgres://app@127.0.0.1:1/app?${name}=shown&nothing=1`)
+    t.is(path.includes(`${name}=shown`), name !== 'password', path)
+  }
+})
+
+needing(test, addon)('parameters that are appended to parameters are noticed', async (t) => {
+  const error = await refusal(t, `postgres://app:${SECRET}@host/app?sslmode=disable?root=store`)
+  t.regex(error.message, /a second '\?': its parameters are joined by '&'/)
+  t.false(error.message.includes(SECRET))
+})
+
 test('wrong arguments beside a URL are refused', async (t) => {
   const url = 'postgres://app@host/app'
   const refused = (given: object, code: string) =>
     t.throwsAsync(openRoot(given as never), { code }, JSON.stringify(given))
   await refused({ url: 'redis://host' }, 'ERR_INVALID_ARG_TYPE')
+  await refused({ url, root: 'mine' }, 'ERR_INVALID_ARG_VALUE')
+  await refused({ url, pasword: SECRET }, 'ERR_INVALID_ARG_VALUE')
   await refused({ url, password: 7 }, 'ERR_INVALID_ARG_VALUE')
   await refused({ url, tls: 'yes' }, 'ERR_INVALID_ARG_TYPE')
   await refused(

@@ -257,6 +257,10 @@ impl<'a> Parts<'a> {
     pub(crate) fn parameters(&self) -> impl Iterator<Item = Result<(&'a str, String), String>> {
         self.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').ok_or("a parameter of the URL has no '='")?;
+            // Somebody has appended parameters to a URL that had some.
+            if value.split_once('?').is_some_and(|(_, more)| more.contains('=')) {
+                return Err("the URL has a second '?': its parameters are joined by '&'".into());
+            }
             Ok((name, decode(value, name)?))
         })
     }

@@ -213,7 +213,7 @@ fn asked_for_password(target: &Target, fault: Fault) -> Fault {
         None if !fault.passes && fault.words().contains("password missing") => Fault::new(
             CONNECT,
             ErrorKind::PermissionDenied,
-            "the server asks for a password, and the URL has none: postgres://user:password@host/database",
+            "the server asks for a password, and got none: give it beside the URL, openRoot({ url, password }), or for the command in PGPASSWORD",
         ),
         _ => fault,
     }
