@@ -62,7 +62,7 @@ export class Relay {
   async came(signal: NodeJS.Signals): Promise<void> {
     if (this.#mine.has(signal)) return
     this.#mine.add(signal)
-    await Promise.race([this.#witness.hasTold(), pause(WITNESS_MS, undefined, { ref: false })])
+    await Promise.race([this.#witness.hasTold(), arrived(WITNESS_MS)])
     this.#decide(signal)
   }
 
@@ -70,7 +70,7 @@ export class Relay {
   async cameToWitness(signal: NodeJS.Signals): Promise<void> {
     if (this.#theirs.has(signal)) return
     this.#theirs.add(signal)
-    await pause(PAIR_MS, undefined, { ref: false })
+    await arrived(PAIR_MS)
     // If this process received one too, the witness's answer decides.
     if (!this.#mine.has(signal)) this.#decide(signal)
   }
@@ -81,6 +81,15 @@ export class Relay {
     if (!mine && !theirs) return
     if (!(mine && theirs && this.#inGroup(signal))) this.#send(signal)
   }
+}
+
+/**
+ * Waits, and then for whatever has arrived by that time: if this process was not run meanwhile, its timers come before
+ * the signals and messages that waited as long as they did.
+ */
+async function arrived(ms: number): Promise<void> {
+  await pause(ms, undefined, { ref: false })
+  await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Whether a child is in this process's group, and so receives the group's signals. */
