@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import type { ExecutionContext } from 'ava'
 
 import { eventually, inTime } from './eventually.mjs'
-import { tool, type Missing } from './needing.mjs'
+import { tool, type Missing } from './missing.mjs'
 import { addon, freePort, type Locks, type TestServer } from './test-server.mjs'
 
 const execute = promisify(execFile)

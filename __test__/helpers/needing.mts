@@ -1,17 +1,11 @@
-import { spawnSync } from 'node:child_process'
-
 import test, { type ExecutionContext } from 'ava'
+
+import { runs, type Missing } from './missing.mjs'
+
+export { onPath, tool, type Missing } from './missing.mjs'
 
 /** What declares a test: `test` or `test.serial`. */
 type Declare = (title: string, run: (t: ExecutionContext) => Promise<void> | void) => void
-
-/** A reason to skip, when there is one: what this machine is not, or has not. */
-export type Missing = string | false | Program
-
-/** A program that could be installed. */
-export interface Program {
-  readonly program: string
-}
 
 /** Set where all programs are installed (`.ci/packages`): that one is missing is a failure there. */
 const installed = 'ROOTLOCK_ALL_PROGRAMS' in process.env
@@ -41,17 +35,3 @@ export const notEmulated: Missing = 'ROOTLOCK_EMULATED' in process.env && 'a rea
 export const superuser: Missing = process.getuid?.() !== 0 && 'the superuser'
 
 export const namespaces: Missing = !runs('unshare', '--mount', 'true') && 'mount namespaces'
-
-/** A program, and whether it can do here what it is tried for. */
-export function tool(name: string, ...probe: string[]): Missing {
-  return onPath(name) || (!runs(name, ...probe) && name)
-}
-
-/** A program that has no harmless way to be tried. */
-export function onPath(program: string): Missing {
-  return !runs('sh', '-c', `command -v ${program}`) && { program }
-}
-
-function runs(command: string, ...args: string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
-}

@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
 import { eventually, inTime } from './eventually.mjs'
-import type { Missing } from './needing.mjs'
+import type { Missing } from './missing.mjs'
 import { addon, freePort, type Locks, type TestServer } from './test-server.mjs'
 
 const execute = promisify(execFile)

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 
 type Pair = readonly [Socket, Socket]
 
@@ -36,11 +37,24 @@ export class Link {
     for (const [from, into] of [pair, pair.toReversed() as unknown as Pair]) {
       from.setNoDelay(true)
       from.on('error', close).on('close', close)
-      from.on('data', (data: Buffer) => {
-        if (this.#latency === 0) into.write(data)
-        else setTimeout(() => into.destroyed || into.write(data), this.#latency)
-      })
+      from.on('data', this.#passOn(into))
       if (this.#state === 'up') from.resume()
+    }
+  }
+
+  /** Passes on what comes, each after the latency of its time, and in order: what comes later may take less. */
+  #passOn(into: Socket): (data: Buffer) => void {
+    let [last, underway] = [Promise.resolve(), 0]
+    const later = async (data: Buffer, before: Promise<void>, due: Promise<void>) => {
+      await before
+      await due
+      underway -= 1
+      if (!into.destroyed) into.write(data)
+    }
+    return (data) => {
+      if (this.#latency === 0 && underway === 0) return void into.write(data)
+      underway += 1
+      last = later(data, last, pause(this.#latency))
     }
   }
 

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
-import type { Missing } from './needing.mjs'
+import type { Missing } from './missing.mjs'
 
 /** How many hold a lock at a server, and how many wait for one. */
 export interface Locks {
