@@ -3,9 +3,9 @@
 
 import test from 'ava'
 
-import { check } from '../torture/checker.mjs'
+import { check, mayBeTheMachines } from '../torture/checker.mjs'
 import type { Event, Mode } from '../torture/log.mjs'
-import { CLIMATES, plan, type Climate } from '../torture/plan.mjs'
+import { climatesOf, ENGINES, plan, type Engine, type Terms } from '../torture/plan.mjs'
 import { Random } from '../torture/random.mjs'
 import { timeline } from '../torture/report.mjs'
 
@@ -394,13 +394,364 @@ const cases: Record<string, Case> = {
   }
 }
 
+const CUT_OFF = 'a holder that is cut off is told before the next one is granted'
+const FREE = 'nobody waits for a free lock'
+const REFUSED = 'nobody is refused while the server can be reached'
+
+const SERVER_TERMS = { heartbeatMs: 400, staleMs: 2_000 }
+
+const link = (ms: number, what: 'stop' | 'cut' | 'restore', place = 1) =>
+  at(ms, { who: 'driver', what: `link ${what}`, place })
+
+const slow = (ms: number, place = 1) => at(ms, { who: 'driver', what: 'link slow', place, by: 150 })
+
+const restart = (from: number, until: number) =>
+  at(until, { who: 'driver', what: 'restart', how: 'immediate', from: from * 1_000 })
+
+const ended = (ms: number, what: 'end session' | 'stop member' = 'end session') =>
+  at(ms, { who: 'driver', what, from: ms * 1_000 - 500 })
+
+const refused = (ms: number, who: string) =>
+  at(ms, {
+    who,
+    what: 'refused',
+    id: 1,
+    code: 'ERR_LOCK_UNSUCCESSFUL',
+    because: 'away',
+    message: 'ECONNREFUSED'
+  })
+
+const impatient = (ms: number, who: string) =>
+  at(ms, { who, what: 'ask', id: 1, mode: 'exclusive', wait: false })
+
+/** p1 has the lock from 100 ms on, and may be told that it was lost; p2 is granted it. */
+const handover = (told: number | undefined, preemptedAt: number, ...between: Event[]) => [
+  ask(99, 'p1.1'),
+  granted(100, 'p1.1', 1),
+  ...between,
+  ...(told === undefined ? [] : [lost(told, 'p1.1')]),
+  ...hold(preemptedAt, preemptedAt + 10, 'p2.1', 2),
+  at(9_000, { who: 'p2.1', what: 'end' })
+]
+
+/** It waits although the lock is free, from 20 ms on. */
+const neglected = (answered: number, ...disturbances: Event[]) => [
+  ...hold(10, 20, 'p1.1', 1),
+  ask(15, 'p2.1'),
+  ...disturbances,
+  granted(answered, 'p2.1', 2)
+]
+
+/** On both engines, unless one is named. */
+const serverCases: Record<string, Case & { engine?: 'postgres' | 'etcd' }> = {
+  'one holder after the other': {
+    events: [...hold(10, 20, 'p1.1', 1), ...hold(21, 30, 'p2.1', 2)]
+  },
+  'two writers at once': {
+    events: [...hold(10, 30, 'p1.1', 1), ...hold(20, 40, 'p2.1', 2)],
+    violates: [LIVING]
+  },
+  'a reader and a writer at once': {
+    events: [...hold(10, 30, 'p1.1', 1, { mode: 'shared' }), ...hold(20, 40, 'p2.1', 2)],
+    violates: [LIVING]
+  },
+  'two readers at once': {
+    events: [
+      ...hold(10, 30, 'p1.1', 1, { mode: 'shared' }),
+      ...hold(20, 40, 'p2.1', 2, { mode: 'shared' })
+    ]
+  },
+  'a grant after a kill': {
+    events: [
+      ...hold(10, 99, 'p1.1', 1).slice(0, 2),
+      driver(20, 'kill', 'p1.1'),
+      ...hold(25, 40, 'p2.1', 2)
+    ]
+  },
+  'a frozen holder, preempted when its lease was over, and told when it runs': {
+    events: handover(3_100, 2_200, driver(150, 'freeze', 'p1.1'), driver(3_000, 'thaw', 'p1.1'))
+  },
+  'a frozen holder, preempted inside its lease': {
+    events: handover(3_100, 1_000, driver(150, 'freeze', 'p1.1'), driver(3_000, 'thaw', 'p1.1')),
+    violates: [LIVING]
+  },
+  'a frozen holder that runs again and is not told': {
+    events: handover(
+      undefined,
+      2_200,
+      driver(150, 'freeze', 'p1.1'),
+      driver(3_000, 'thaw', 'p1.1')
+    ),
+    violates: [TOLD]
+  },
+  'a frozen holder that dies': {
+    events: handover(undefined, 2_200, driver(150, 'freeze', 'p1.1'), driver(3_000, 'kill', 'p1.1'))
+  },
+  'a holder preempted while somebody else was frozen': {
+    events: handover(3_100, 2_200, driver(150, 'freeze', 'p3.1'), driver(3_000, 'thaw', 'p3.1')),
+    violates: [LIVING, LOSES]
+  },
+  'a holder that is cut off, and told by its own clock': {
+    events: handover(1_800, 2_200, link(150, 'stop'), link(4_000, 'restore'))
+  },
+  'a holder that is cut off, and told a moment after the next one': {
+    events: handover(2_250, 2_200, link(150, 'stop'), link(4_000, 'restore'))
+  },
+  'a holder that is cut off, and told after the next one': {
+    events: handover(2_400, 2_200, link(150, 'stop'), link(4_000, 'restore')),
+    violates: [CUT_OFF]
+  },
+  'a holder that is cut off, and told when the machine has run it': {
+    events: handover(
+      2_400,
+      2_200,
+      link(150, 'stop'),
+      at(2_350, { who: 'p1.1', what: 'gap', from: 2_000_000 }),
+      link(4_000, 'restore')
+    )
+  },
+  'a holder that is cut off, preempted inside its lease': {
+    events: handover(1_100, 1_000, link(150, 'stop'), link(4_000, 'restore')),
+    violates: [LIVING]
+  },
+  'a holder preempted while another place was cut off': {
+    events: handover(2_300, 2_200, link(150, 'stop', 3), link(4_000, 'restore', 3)),
+    violates: [LIVING, LOSES]
+  },
+  'two short silences, and a beat between them': {
+    events: handover(
+      2_300,
+      2_200,
+      link(150, 'stop'),
+      link(900, 'restore'),
+      link(1_500, 'stop'),
+      link(2_250, 'restore')
+    ),
+    violates: [LIVING]
+  },
+  'two silences without the time for a beat between them': {
+    events: handover(
+      1_800,
+      2_200,
+      link(150, 'stop'),
+      link(900, 'restore'),
+      driver(1_000, 'freeze', 'p1.1'),
+      driver(1_700, 'thaw', 'p1.1'),
+      link(1_750, 'stop'),
+      link(4_000, 'restore')
+    )
+  },
+  'a slow way to the server that costs a holder its lock': {
+    events: handover(2_250, 2_200, slow(150), link(4_000, 'restore')),
+    violates: [LIVING, LOSES]
+  },
+  'a connection that is cut: its session has ended': {
+    engine: 'postgres',
+    events: handover(155, 152, link(150, 'cut'), link(400, 'restore'))
+  },
+  'a connection that is cut: its lease goes on': {
+    engine: 'etcd',
+    events: handover(155, 152, link(150, 'cut'), link(400, 'restore')),
+    violates: [LIVING]
+  },
+  'a connection that was cut before it asked': {
+    events: handover(155, 152, link(50, 'cut'), link(90, 'restore')),
+    violates: [LIVING]
+  },
+  'a session that was ended': { events: handover(160, 152, ended(150)) },
+  'a session that was ended, whose holder is never told': {
+    events: handover(undefined, 152, ended(150)),
+    violates: [TOLD]
+  },
+  'a session that was ended, whose holder is cut off and told by its own clock': {
+    events: handover(1_700, 152, link(140, 'stop'), ended(150), link(4_000, 'restore'))
+  },
+  'a session that was ended, whose holder is cut off and told too late': {
+    events: handover(3_500, 152, link(140, 'stop'), ended(150), link(4_000, 'restore')),
+    violates: [TOLD]
+  },
+  'a session that was ended before it asked': {
+    events: handover(undefined, 152, ended(50)),
+    violates: [LIVING]
+  },
+  'leases of before a restart that are sat out': {
+    engine: 'postgres',
+    events: handover(undefined, 2_700, restart(150, 600), release(2_690, 'p1.1'))
+  },
+  'a lease of before a restart that is not sat out': {
+    events: handover(undefined, 1_000, restart(150, 600), release(1_050, 'p1.1')),
+    violates: [LIVING]
+  },
+  'a holder that a restart did not end, preempted long after it': {
+    engine: 'etcd',
+    events: handover(undefined, 2_700, restart(150, 600), release(2_800, 'p1.1')),
+    violates: [LIVING]
+  },
+  'a lock that is lost by a restart': { events: handover(700, 2_700, restart(150, 600)) },
+  'a lock that is lost by a cut connection': {
+    events: handover(170, 2_700, link(150, 'cut'), link(400, 'restore'))
+  },
+  'a lock that is lost because another place was cut off': {
+    events: handover(170, 2_700, link(150, 'cut', 3), link(400, 'restore', 3)),
+    violates: [LOSES]
+  },
+  'a lock that is lost for no reason': { events: handover(170, 2_700), violates: [LOSES] },
+  'a lock that is lost because a member stood still for a moment': {
+    events: handover(170, 2_700, ended(150, 'stop member')),
+    violates: [LOSES]
+  },
+  'two grants of one token': {
+    events: [...hold(10, 20, 'p1.1', 7), ...hold(21, 30, 'p2.1', 7)],
+    violates: ['tokens rise', 'tokens rise']
+  },
+  'a token that falls over a restart': {
+    events: [...hold(10, 20, 'p1.1', 7), restart(21, 500), ...hold(600, 700, 'p2.1', 6)],
+    violates: ['tokens rise']
+  },
+  'a write under an older token': { events: [write(1, 5, 1), write(2, 4, 2)], violates: [DATA] },
+  'data that changes under a reader that was cut off for a lease': {
+    events: [
+      ...hold(100, 3_000, 'p1.1', 1, { mode: 'shared' }),
+      value(110, 'p1.1', 4),
+      link(150, 'stop'),
+      value(2_900, 'p1.1', 5)
+    ]
+  },
+  'data that changes under a reader': {
+    events: [
+      ...hold(100, 3_000, 'p1.1', 1, { mode: 'shared' }),
+      value(110, 'p1.1', 4),
+      value(2_900, 'p1.1', 5)
+    ],
+    violates: [DATA]
+  },
+  'one who waits for less than a lease': { events: neglected(1_100) },
+  'one who waits for a free lock until a lease would be over': {
+    events: neglected(1_900),
+    violates: [FREE]
+  },
+  'one who waits for the lock of a dead holder until its lease is over': {
+    events: [
+      ...hold(10, 9_000, 'p1.1', 1).slice(0, 2),
+      ask(15, 'p2.1'),
+      driver(100, 'kill', 'p1.1'),
+      granted(1_900, 'p2.1', 2)
+    ],
+    violates: [FREE]
+  },
+  'one who waits for the lock of a holder that died while it was cut off': {
+    events: [
+      ...hold(10, 9_000, 'p1.1', 1).slice(0, 2),
+      ask(15, 'p2.1'),
+      link(90, 'stop'),
+      driver(100, 'kill', 'p1.1'),
+      granted(1_900, 'p2.1', 2),
+      link(1_950, 'restore')
+    ]
+  },
+  'one who waits for the lock of a holder that died while it was frozen': {
+    events: [
+      ...hold(10, 9_000, 'p1.1', 1).slice(0, 2),
+      ask(15, 'p2.1'),
+      driver(90, 'freeze', 'p1.1'),
+      driver(100, 'kill', 'p1.1'),
+      granted(5_000, 'p2.1', 2)
+    ],
+    violates: [FREE]
+  },
+  'one who waits while leases of before a restart are sat out': {
+    events: neglected(3_000, restart(100, 600))
+  },
+  'one who waits long after a restart': {
+    events: neglected(9_000, restart(100, 600)),
+    violates: [FREE]
+  },
+  'one who is not answered': {
+    events: [ask(9, 'p1.1'), at(99, { who: 'p2.1', what: 'end' })],
+    violates: [WAITS]
+  },
+  'locks that are left when all have ended': {
+    events: [at(99, { who: 'driver', what: 'left', held: 1, waiting: 0 })],
+    violates: [WAITS]
+  },
+  'one who does not wait, refused while it is cut off': {
+    events: [link(5, 'cut'), impatient(9, 'p1.1'), refused(10, 'p1.1'), link(50, 'restore')]
+  },
+  'one who does not wait, refused while another place is cut off': {
+    events: [link(5, 'cut', 2), impatient(9, 'p1.1'), refused(10, 'p1.1'), link(50, 'restore', 2)],
+    violates: [REFUSED]
+  },
+  'one who does not wait, refused while the server restarts': {
+    events: [impatient(9, 'p1.1'), refused(10, 'p1.1'), restart(5, 500)]
+  },
+  'one who does not wait, refused for no reason': {
+    events: [impatient(9, 'p1.1'), refused(10, 'p1.1')],
+    violates: [REFUSED]
+  },
+  'one who waits, refused before the server was reached': {
+    events: [link(5, 'cut'), ask(9, 'p1.1'), refused(10, 'p1.1'), link(50, 'restore')]
+  },
+  'one who has waited, refused when the server goes away': {
+    events: [
+      ...hold(10, 3_100, 'p2.1', 1),
+      ask(15, 'p1.1'),
+      link(3_000, 'cut'),
+      refused(3_001, 'p1.1'),
+      link(3_050, 'restore')
+    ],
+    violates: [REFUSED]
+  },
+  'a root that can not be opened while the server restarts': {
+    events: [at(60, { who: 'p1.1', what: 'away', since: 50_000, message: '' }), restart(5, 500)]
+  },
+  'a root that can not be opened for no reason': {
+    events: [at(60, { who: 'p1.1', what: 'away', since: 50_000, message: '' })],
+    violates: [REFUSED]
+  },
+  'an error that nobody promised': {
+    events: [ask(9, 'p1.1'), at(10, { who: 'p1.1', what: 'failed', id: 1, message: 'EIO' })],
+    violates: ['no error but the documented ones']
+  },
+  'a process that does not end': {
+    events: [at(60_000, { who: 'driver', what: 'stuck', target: 'p1.1', after: 60_000_000 })],
+    violates: [WAITS]
+  }
+}
+
+/** The claims that a history violates, in the order of the checker. */
+function claims(events: Event[], ...more: [Terms, Engine?]): string[] {
+  const inOrder = events.toSorted((one, other) => one.at - other.at)
+  return check(inOrder, ...more).violations.map(({ claim }) => claim)
+}
+
+const verb = (violates: string[]) => (violates.length > 0 ? 'objects' : 'does not object')
+
 for (const [what, { events, violates = [] }] of Object.entries(cases)) {
-  test(`the checker ${violates.length > 0 ? 'objects' : 'does not object'} to ${what}`, (t) => {
-    const inOrder = events.toSorted((one, other) => one.at - other.at)
-    const claims = check(inOrder, TERMS).violations.map(({ claim }) => claim)
-    t.deepEqual(claims, violates)
+  test(`the checker ${verb(violates)} to ${what}`, (t) => {
+    t.deepEqual(claims(events, TERMS), violates)
   })
 }
+
+for (const [what, { events, violates = [], engine }] of Object.entries(serverCases)) {
+  for (const on of engine === undefined ? (['postgres', 'etcd'] as const) : [engine]) {
+    test(`the checker ${verb(violates)} on ${on} to ${what}`, (t) => {
+      t.deepEqual(claims(events, SERVER_TERMS, on), violates)
+    })
+  }
+}
+
+/** Of each violation, whether the machine may have stood still instead. */
+const machines = (...events: Event[]) =>
+  check(
+    events.toSorted((one, other) => one.at - other.at),
+    SERVER_TERMS,
+    'postgres'
+  ).violations.map(mayBeTheMachines)
+
+test('two holders of a server at once are our fault, unless the lease of the first may be over', (t) => {
+  t.deepEqual(machines(...hold(10, 30, 'p1.1', 1), ...hold(20, 40, 'p2.1', 2)), [false])
+  t.deepEqual(machines(...hold(10, 3_000, 'p1.1', 1), ...hold(2_500, 2_600, 'p2.1', 2)), [true])
+})
 
 test('a timeline has the events of the processes involved, in order, and no others', (t) => {
   const events = [
@@ -420,10 +771,13 @@ test('a timeline has the events of the processes involved, in order, and no othe
 })
 
 test('a seed determines one plan, and another seed another', (t) => {
-  const climates = Object.keys(CLIMATES) as Climate[]
-  for (let number = 0; number < climates.length; number++) {
-    t.deepEqual(plan(1, number, climates), plan(1, number, climates))
-    t.notDeepEqual(plan(1, number, climates), plan(2, number, climates))
+  for (const engine of ENGINES) {
+    const climates = climatesOf(engine)
+    for (let number = 0; number < climates.length; number++) {
+      const of = (seed: number) => plan(seed, number, climates, { engine })
+      t.deepEqual(of(1), of(1))
+      t.notDeepEqual(of(1), of(2))
+    }
   }
   t.deepEqual(
     Array.from({ length: 5 }, () => Random.of(3, 'p1.1').next()),

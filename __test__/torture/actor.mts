@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
+import { Cues } from './cues.mjs'
 import { live, type Birth } from './life.mjs'
 import { Log } from './log.mjs'
 import type { StoreAccess, Request } from './store.mjs'
@@ -11,6 +12,7 @@ import type { StoreAccess, Request } from './store.mjs'
 export type Order =
   | { do: 'finish' }
   | { do: 'terminate'; thread: number }
+  | { do: 'linger'; who: string }
   | { do: 'answer'; number: number; value: number | undefined }
 
 /** A message from a process to the driver. */
@@ -21,7 +23,7 @@ export interface Question {
 }
 
 const birth = JSON.parse(process.argv[2]!) as Birth
-const finishing = new AbortController()
+const cues = new Cues()
 
 /** Pending requests to the store, by their number. */
 const asking = new Map<number, (value: number | undefined) => void>()
@@ -69,13 +71,16 @@ process.on('message', (order: Order) => {
   } else if (order.do === 'terminate') {
     const thread = threads[order.thread]
     // There may be none yet, or none any more.
-    if (thread === undefined || finishing.signal.aborted) return
+    if (thread === undefined || cues.finished.aborted) return
     const { worker, who } = thread
     log.say({ what: 'terminate', target: who })
     void worker.terminate()
     startThread(order.thread)
+  } else if (order.do === 'linger') {
+    cues.linger()
+    threads.find(({ who }) => who === order.who)?.worker.postMessage('linger')
   } else {
-    finishing.abort()
+    cues.finish()
     for (const { worker } of threads) worker.postMessage('finish')
   }
 })
@@ -85,14 +90,14 @@ const witness = new Worker(new URL('witness.mjs', import.meta.url), { workerData
 // Nothing that happens before the witness looks could be explained.
 await once(witness, 'message')
 
-if (finishing.signal.aborted) {
+if (cues.finished.aborted) {
   // It started too late to take part.
 } else if (birth.threads > 0) {
   for (let place = 0; place < birth.threads; place++) startThread(place)
-  await new Promise<void>((resolve) => finishing.signal.addEventListener('abort', () => resolve()))
+  await new Promise<void>((resolve) => cues.finished.addEventListener('abort', () => resolve()))
   await Promise.all(threads.map(({ ends }) => ends))
 } else {
-  await live(birth, store(birth.who), finishing.signal)
+  await live(birth, store(birth.who), cues)
 }
 await witness.terminate()
 process.disconnect()

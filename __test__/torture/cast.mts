@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 import type { Order, Question } from './actor.mjs'
+import type { DesignName } from './design.mjs'
 import type { Birth } from './life.mjs'
 import { now, type Log } from './log.mjs'
 import { processOf } from './holds.mjs'
 import type { Place, Round } from './plan.mjs'
+import type { Clock, Stage } from './stage.mjs'
 import type { Store } from './store.mjs'
 
 const ACTOR = fileURLToPath(new URL('actor.mjs', import.meta.url))
@@ -18,27 +20,27 @@ export class Cast {
 
   constructor(
     round: Round,
-    design: Birth['design'],
-    root: string,
+    design: DesignName,
+    stage: Stage,
     logs: string,
     log: Log,
-    store: Store,
-    clock?: Clock
+    store: Store
   ) {
     this.#store = store
     this.#members = round.places.map(({ threads, handle, quick }, place) => {
-      const { seed, terms } = round
-      const birth = { seed, root, logs, design, handle, quick, threads, terms }
-      return new Member(place, birth, log, store, clock)
+      const { seed, engine, terms } = round
+      const root = stage.rootFor(place)
+      const birth = { seed, engine, root, logs, design, handle, quick, threads, terms }
+      return new Member(place, birth, log, store, stage.clock)
     })
   }
 
-  /** Does something to the process in a place, or to the next holder. */
-  meet(place: Place, what: (member: Member) => void): void {
+  /** Does something to the process in a place, or to the one of the next holder. */
+  meet(place: Place, what: (member: Member, holder?: string) => void): void {
     if (place !== 'holder') return what(this.#members[place]!)
     this.#store.watch((by) => {
       const holder = this.#members.find(({ who }) => who === processOf(by))
-      if (holder) what(holder)
+      if (holder) what(holder, by)
     })
   }
 
@@ -53,15 +55,9 @@ export class Cast {
   }
 }
 
-/** Sets the wall clock of processes that are started under it. */
-export interface Clock {
-  environment(): Record<string, string>
-  name: string
-}
-
 /** The process in one place. */
 export class Member {
-  readonly #place: number
+  readonly place: number
   readonly #birth: Omit<Birth, 'who'>
   readonly #log: Log
   readonly #store: Store
@@ -80,7 +76,7 @@ export class Member {
     store: Store,
     clock: Clock | undefined
   ) {
-    this.#place = place
+    this.place = place
     this.#birth = birth
     this.#log = log
     this.#store = store
@@ -88,7 +84,7 @@ export class Member {
   }
 
   get who(): string {
-    return `p${this.#place}.${this.#generation}`
+    return `p${this.place}.${this.#generation}`
   }
 
   start(): void {
@@ -140,6 +136,11 @@ export class Member {
 
   terminate(thread: number): void {
     this.#tell({ do: 'terminate', thread })
+  }
+
+  /** Lets an actor hold what it holds for long. */
+  linger(who: string): void {
+    this.#tell({ do: 'linger', who })
   }
 
   async finish(deadline: number): Promise<string | undefined> {

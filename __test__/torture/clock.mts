@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 
-import type { Clock } from './cast.mjs'
+import type { Clock } from './stage.mjs'
 
 const LIBRARIES = [
   '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',

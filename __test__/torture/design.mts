@@ -17,3 +17,8 @@ export interface Ask {
 export interface Design {
   open(path: string, handle: boolean): Promise<(ask: Ask) => Promise<Held>>
 }
+
+/** The designs that there are, by name. */
+export const DESIGNS = ['rootlock', 'naive', 'careless'] as const
+
+export type DesignName = (typeof DESIGNS)[number]

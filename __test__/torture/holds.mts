@@ -18,11 +18,14 @@ export interface Hold {
   refusedBeat: boolean
 }
 
-/** A time in which a process did not run, because of the driver or because the machine was busy. */
-export interface Stall {
-  process: string
+export interface Span {
   from: number
   until: number
+}
+
+/** A time in which a process did not run, because of the driver or because the machine was busy. */
+export interface Stall extends Span {
+  process: string
   frozen: boolean
 }
 

@@ -1,21 +1,25 @@
-import { statSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { openFiles } from '../helpers/open-files.mjs'
-import type { Design, Held } from './design.mjs'
+import { careless } from './careless.mjs'
+import { Cues } from './cues.mjs'
+import type { Design, DesignName, Held } from './design.mjs'
+import { directoryView } from './directory-view.mjs'
 import { Log, now, type Mode } from './log.mjs'
 import { naive } from './naive.mjs'
-import type { Terms } from './plan.mjs'
+import type { Engine, Terms } from './plan.mjs'
 import { Random } from './random.mjs'
 import { rootlock } from './rootlock.mjs'
+import { serverView } from './server-view.mjs'
 import type { StoreAccess } from './store.mjs'
+import type { LockFile, View } from './view.mjs'
 
 export interface Birth {
   who: string
   seed: number
+  engine: Engine
   root: string
   logs: string
-  design: 'rootlock' | 'naive'
+  design: DesignName
   handle: boolean
   /** Holds for no time and asks again at once, many times: its grants are runs. */
   quick: boolean
@@ -24,19 +28,25 @@ export interface Birth {
   clock?: string
 }
 
-const designs: Record<Birth['design'], Design> = { rootlock, naive }
+const designs: Record<DesignName, Design> = { rootlock, naive, careless }
 
-/** How long a holder that sees that it was preempted waits to be notified: beats are much more frequent. */
-const TO_BE_TOLD = 8_000
+const views: Record<Engine, View> = {
+  directory: directoryView,
+  postgres: serverView,
+  etcd: serverView
+}
 
 /** The life of an actor: asks, holds, reads and writes, releases. */
-export async function live(birth: Birth, store: StoreAccess, finished: AbortSignal): Promise<void> {
+export async function live(birth: Birth, store: StoreAccess, cues: Cues): Promise<void> {
   const log = new Log(birth.logs, birth.who)
   log.say({ what: 'start', pid: process.pid, ...(birth.clock && { clock: birth.clock }) })
   const random = Random.of(birth.seed, birth.who)
-  const take = await untilThere(() => designs[birth.design].open(birth.root, birth.handle))
+  const view = views[birth.engine]
+  const take = await untilThere(view, log, () =>
+    designs[birth.design].open(birth.root, birth.handle)
+  )
   let burst = 0
-  for (let id = 1; !finished.aborted; id++) {
+  for (let id = 1; !cues.finished.aborted; id++) {
     if (birth.quick && burst === 0 && random.chance(0.5)) burst = random.between(2, 40)
     const quick = burst > 0
     if (quick) burst--
@@ -54,20 +64,30 @@ export async function live(birth: Birth, store: StoreAccess, finished: AbortSign
       const from = details['from'] as string | undefined
       log.say({ what: 'log', id, message, ...(from && { from }) })
     }
+    const stay = async (signal: AbortSignal) => {
+      const ms = cues.takeLinger() ? Math.max(hold, 2 * birth.terms.staleMs) : hold
+      if (blocks) view.block(ms, signal)
+      else if (ms > 0) await pauseOrLoss(ms, signal)
+    }
     try {
       const ask = { shared, wait, signal: aborter.signal, say, ...birth.terms }
       const held = await take(ask)
-      const file = lockFile()
-      log.say({ what: 'granted', id, token: held.token, ...(file && { file }) })
+      const file = view.lockFile(birth.root)
+      log.say({ what: 'granted', id, token: held.token, ...(file && { file: file.number }) })
       listen(log, id, held, file)
-      await use(log, id, held, mode, store, hold, blocks, birth, file)
+      await use(log, id, held, mode, store, stay, view, file)
     } catch (error) {
       const { code, cause, message } = error as { code: string; cause?: Error; message: string }
       const expected =
         code === 'ERR_LOCK_UNSUCCESSFUL' &&
         (cause === undefined ? !wait : cause.name === 'AbortError' && aborter.signal.aborted)
+      // Whether something disturbed it then is for the checker to say.
+      const away = view.refusesWhileAway && view.isAway(error)
       if (expected) log.say({ what: 'refused', id, code, because: cause?.name ?? 'held' })
-      else log.say({ what: 'failed', id, message: `${code}: ${message} (${cause?.message})` })
+      else if (away) {
+        log.say({ what: 'refused', id, code, because: 'away', message })
+        await pause(20)
+      } else log.say({ what: 'failed', id, message: `${code}: ${message} (${cause?.message})` })
     } finally {
       clearTimeout(timer)
     }
@@ -92,24 +112,27 @@ async function use(
   held: Held,
   mode: Mode,
   store: StoreAccess,
-  ms: number,
-  blocks: boolean,
-  birth: Birth,
-  file: number | undefined
+  stay: (signal: AbortSignal) => Promise<void>,
+  view: View,
+  file: LockFile | undefined
 ): Promise<void> {
   const { token } = held
   const value = await (mode === 'exclusive' ? store.read(token) : store.look(token))
+  let isTurnedAway = value === undefined
   if (value !== undefined) log.say({ what: 'value', id, value })
-  if (blocks) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
-  else if (ms > 0) await pauseOrLoss(ms, held.signal)
+  await stay(held.signal)
   // Even if it was lost meanwhile: refusing that is up to the store.
-  if (mode === 'exclusive' && value !== undefined) await store.write(token, value)
+  if (mode === 'exclusive' && value !== undefined) {
+    isTurnedAway = (await store.write(token, value)) === undefined
+  }
   if (mode === 'shared') {
     const again = await store.look(token)
+    isTurnedAway ||= again === undefined
     if (again !== undefined) log.say({ what: 'value', id, value: again })
   }
   // A preempted holder must be notified; one that releases before it could be proves nothing.
-  if (wasReplaced(birth, file)) await pauseOrLoss(TO_BE_TOLD, held.signal)
+  const wasPreempted = file?.wasReplaced() || (view.onlyTheStoreTells && isTurnedAway)
+  if (wasPreempted) await pauseOrLoss(view.toBeTold, held.signal)
   log.say({ what: 'release', id })
   await held()
   log.say({ what: 'released', id })
@@ -119,9 +142,9 @@ function pauseOrLoss(ms: number, signal: AbortSignal): Promise<void> {
   return pause(ms, undefined, { signal }).catch(() => {})
 }
 
-function listen(log: Log, id: number, { signal }: Held, file: number | undefined): void {
+function listen(log: Log, id: number, { signal }: Held, file: LockFile | undefined): void {
   const lost = () => {
-    const stamped = file === undefined ? undefined : stampOf(file)
+    const stamped = file?.stamped()
     const reason = (signal.reason as { reason?: string } | undefined)?.reason ?? 'unknown'
     log.say({ what: 'lost', id, reason, ...(stamped !== undefined && { stamped }) })
   }
@@ -129,55 +152,15 @@ function listen(log: Log, id: number, { signal }: Held, file: number | undefined
   else signal.addEventListener('abort', lost, { once: true })
 }
 
-/** The descriptors of the lock files that this process has open. */
-function lockFiles(): number[] {
-  if (process.platform !== 'linux') return []
-  const files = openFiles().filter(([, path]) => /\/\.lock( \(deleted\))?$/.test(path))
-  return files.map(([descriptor]) => descriptor)
-}
-
-/** The descriptor of the only lock file that this process has open at the moment. */
-function lockFile(): number | undefined {
-  const numbers = new Set(lockFiles().map(inode))
-  return numbers.size === 1 ? [...numbers][0] : undefined
-}
-
-function inode(descriptor: number): number | undefined {
-  try {
-    return statSync(`/proc/self/fd/${descriptor}`).ino
-  } catch {
-    return undefined
-  }
-}
-
-/** When that file was last stamped, on the monotonic clock, if this process still has it open. */
-function stampOf(file: number): number | undefined {
-  for (const descriptor of lockFiles()) {
-    try {
-      const { ino, mtimeMs } = statSync(`/proc/self/fd/${descriptor}`)
-      if (ino === file) return Math.round(now() - (Date.now() - mtimeMs) * 1_000)
-    } catch {
-      // Closed meanwhile.
-    }
-  }
-  return undefined
-}
-
-function wasReplaced({ root }: Birth, file: number | undefined): boolean {
-  try {
-    return file !== undefined && statSync(`${root}/.lock`).ino !== file
-  } catch {
-    return false
-  }
-}
-
-/** The directory may be somewhere else at the moment. */
-async function untilThere<T>(open: () => Promise<T>): Promise<T> {
+/** A disturbance may keep it from being opened at the moment. */
+async function untilThere<T>(view: View, log: Log, open: () => Promise<T>): Promise<T> {
   for (;;) {
+    const since = now()
     try {
       return await open()
     } catch (error) {
-      if ((error as { cause?: { code?: string } }).cause?.code !== 'ENOENT') throw error
+      if (!view.isAway(error)) throw error
+      log.say({ what: 'away', since, message: (error as Error).message })
       await pause(10)
     }
   }

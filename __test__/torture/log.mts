@@ -9,7 +9,9 @@ type ByActor =
   | { what: 'end' }
   | { what: 'ask'; id: number; mode: Mode; wait: boolean; abortAfter?: number }
   | { what: 'granted'; id: number; token: number; file?: number }
-  | { what: 'refused'; id: number; code: string; because: string }
+  | { what: 'refused'; id: number; code: string; because: string; message?: string }
+  /** What it wanted to open since then could not be reached; it tries again. */
+  | { what: 'away'; since: number; message: string }
   /** Neither a lock nor an expected answer. */
   | { what: 'failed'; id: number; message: string }
   /** `stamped`: when the lock file was last refreshed, if its holder can still tell. */
@@ -29,6 +31,14 @@ type ByDriver =
   | { what: 'unlink' | 'replace'; from: number }
   | { what: 'truncate' | 'scribble' | 'rename' | 'rename back' }
   | { what: 'touch' | 'step clock'; by: number }
+  /** The links of the processes in a place: stopped, cut or slowed down until they are restored. */
+  | { what: 'link stop' | 'link cut' | 'link restore'; place: number }
+  | { what: 'link slow'; place: number; by: number }
+  /** Of the server; also between `from` and now. */
+  | { what: 'restart'; how: 'fast' | 'immediate'; from: number }
+  | { what: 'end session' | 'stop member'; from: number }
+  /** So many locks were held, and waited for, when all had ended. */
+  | { what: 'left'; held: number; waiting: number }
   /** An actor did not end though nothing disturbed it any more. */
   | { what: 'stuck'; target: string; after: number }
 

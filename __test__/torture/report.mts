@@ -13,7 +13,13 @@ const DISTURBANCES: ReadonlySet<Event['what']> = new Set<Event['what']>([
   'touch',
   'scribble',
   'rename',
-  'step clock'
+  'step clock',
+  'link stop',
+  'link cut',
+  'link slow',
+  'restart',
+  'end session',
+  'stop member'
 ])
 
 /** The totals of all rounds. */

@@ -5,11 +5,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import { Cast } from './cast.mjs'
 import { check, type Verdict } from './checker.mjs'
-import { noClocks, WallClock } from './clock.mjs'
+import type { DesignName } from './design.mjs'
 import { Disturber } from './disturb.mjs'
-import type { Birth } from './life.mjs'
 import { Log, now, readLogs, type Event } from './log.mjs'
-import { CLIMATES, type Disturbance, type Round } from './plan.mjs'
+import type { Round } from './plan.mjs'
+import type { SetStage } from './stage.mjs'
 import { Store } from './store.mjs'
 
 /** All must end within this time once nothing disturbs them any more: far more than they need. */
@@ -22,20 +22,20 @@ export interface Outcome extends Verdict {
   logs?: string
 }
 
-export async function play(round: Round, design: Birth['design'], keep = false): Promise<Outcome> {
+export async function play(
+  round: Round,
+  design: DesignName,
+  setStage: SetStage,
+  keep = false
+): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'rootlock-torture-'))
-  const [root, logs] = [join(folder, 'root'), join(folder, 'logs')]
-  mkdirSync(root)
+  const logs = join(folder, 'logs')
   mkdirSync(logs)
   const log = new Log(logs, 'driver')
   const store = new Store(logs)
-  const kinds: readonly Disturbance['kind'][] = CLIMATES[round.climate]
-  const clock =
-    kinds.includes('step clock') && noClocks === undefined
-      ? new WallClock(join(folder, 'clock'))
-      : undefined
-  const cast = new Cast(round, design, root, logs, log, store, clock)
-  const disturber = new Disturber(root, logs, cast, log, clock)
+  const stage = await setStage(round, folder, logs, log)
+  const cast = new Cast(round, design, stage, logs, log, store)
+  const disturber = new Disturber(stage, cast)
   cast.start()
   const begun = now()
   for (const { at, what } of round.disturbances) {
@@ -45,10 +45,11 @@ export async function play(round: Round, design: Birth['design'], keep = false):
   await pause(Math.max(0, round.ms - (now() - begun) / 1_000))
   await disturber.end()
   const crashes = await cast.finish(TO_END)
+  await stage.end()
   store.close()
   log.close()
   const events = readLogs(logs)
-  const verdict = check(events, round.terms)
+  const verdict = check(events, round.terms, round.engine)
   for (const crash of crashes) {
     const [from, until] = [events[0]!.at, events.at(-1)!.at]
     const who = crash.split(':')[0]!

@@ -2,11 +2,12 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 
+import { Cues } from './cues.mjs'
 import { live, type Birth } from './life.mjs'
 import type { Request } from './store.mjs'
 
 const port = parentPort!
-const finishing = new AbortController()
+const cues = new Cues()
 const asking = new Map<number, (value: number | undefined) => void>()
 let questions = 0
 
@@ -18,11 +19,15 @@ function ask(request: Request): Promise<number | undefined> {
   })
 }
 
-port.on('message', (message: 'finish' | { number: number; value: number | undefined }) => {
-  if (message === 'finish') return finishing.abort()
-  asking.get(message.number)?.(message.value)
-  asking.delete(message.number)
-})
+port.on(
+  'message',
+  (message: 'finish' | 'linger' | { number: number; value: number | undefined }) => {
+    if (message === 'finish') return cues.finish()
+    if (message === 'linger') return cues.linger()
+    asking.get(message.number)?.(message.value)
+    asking.delete(message.number)
+  }
+)
 
 const store = {
   look: (token: number) => ask({ do: 'look', token }),
@@ -30,5 +35,5 @@ const store = {
   write: (token: number, base: number) => ask({ do: 'write', token, base })
 }
 
-await live(workerData as Birth, store, finishing.signal)
+await live(workerData as Birth, store, cues)
 port.close()
