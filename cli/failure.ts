@@ -48,7 +48,7 @@ export function locking(
   heldExit: number
 ): unknown {
   if (isHeld(error)) {
-    const next = `Wait longer (--wait SECONDS), or look at the holder: rootlock status ${printable(words)}`
+    const next = `Wait longer (--wait SECONDS), or look at the holder: rootlock status ${words}`
     return new Failure(printable(error.message), next, heldExit)
   }
   if (!isLockError(error)) return notOfALock(error)
@@ -92,7 +92,7 @@ export function naming(error: unknown, path: string): unknown {
   if (!isLockError(error)) return notOfALock(error)
   const next =
     codeOf(error) === 'EISDIR'
-      ? `Leave --file out: ${printable(quoted(path))}`
+      ? `Leave --file out: ${quoted(path)}`
       : (forbidden(codeOf(error)) ??
         'Check the path: the file may be missing, but not its directory')
   return new Failure(printable(error.message), next, exits.unavailable)
@@ -104,15 +104,15 @@ export function codeOf(error: unknown): string | undefined {
   return (cause as NodeJS.ErrnoException | undefined)?.code ?? code
 }
 
-const lookCloser = (words: string) => `Find out what is wrong: rootlock doctor ${printable(words)}`
+const lookCloser = (words: string) => `Find out what is wrong: rootlock doctor ${words}`
 
 /** What to do about an error of the system, if its code suggests something. */
 export function remedy(code: string | undefined, directory: string): string | undefined {
   switch (code) {
     case 'ENOENT':
-      return `Check the path, or create the directory: mkdir -p ${printable(quoted(directory))}`
+      return `Check the path, or create the directory: mkdir -p ${quoted(directory)}`
     case 'ENOTDIR':
-      return `To lock a file: --file ${printable(quoted(directory))}`
+      return `To lock a file: --file ${quoted(directory)}`
     case 'ENOSPC':
       return 'The disk is full: a lock needs room for two small files (df -h, df -i)'
     case 'EDQUOT':

@@ -19,7 +19,7 @@ import { deadlock, identity } from './ancestors'
 import { exits } from './exits'
 import { isHeld, locking, misused } from './failure'
 import { LINE, type FromKeeper, type Terms, type ToKeeper } from './keeper-words'
-import { SIGNALS } from './signals'
+import { arrived, SIGNALS } from './signals'
 import { WaitLine } from './wait-line'
 
 /** How long a signal to the group takes to reach all of its processes. */
@@ -49,8 +49,8 @@ export async function keeper([directory]: string[]): Promise<number> {
   line.on('error', () => {}).resume()
   process.on('disconnect', alone)
   process.on('message', (message: ToKeeper) => {
-    if (message.kind === 'tell') return later(DELIVERED_MS, () => say({ kind: 'told' }))
-    if (terms.inherited) later(STRAGGLERS_MS, () => over || say({ kind: 'kept' }))
+    if (message.kind === 'tell') return void arrived(DELIVERED_MS).then(() => say({ kind: 'told' }))
+    if (terms.inherited) void arrived(STRAGGLERS_MS).then(() => over || say({ kind: 'kept' }))
   })
   try {
     return await keep(terms, ended, wait)
@@ -125,11 +125,6 @@ async function ancestor(terms: Terms, token: number) {
 function say(words: FromKeeper): void {
   // The run may be gone; that must not end the keeper.
   if (process.connected) process.send!(words, undefined, {}, () => {})
-}
-
-/** Runs `then` after everything that has arrived by that time, signals and the end of the line included. */
-function later(ms: number, then: () => void): void {
-  setTimeout(() => setImmediate(then), ms)
 }
 
 /** A reader of the run's standard error must see its end when the run ends, even if work goes on. */

@@ -135,7 +135,7 @@ export async function run(args: string[]): Promise<number> {
     throw error instanceof Failure ? error : notStarted(command, error as NodeJS.ErrnoException)
   }
   if ((await lock.workEnded()) === 'kept' && !lock.lost && !terms.quiet) {
-    const words = printable(terms.words)
+    const { words } = terms
     process.stderr.write(
       `rootlock: the command has ended, but processes that it started still hold the lock of ${words}\n`
     )

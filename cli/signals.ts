@@ -62,7 +62,7 @@ export class Relay {
   async came(signal: NodeJS.Signals): Promise<void> {
     if (this.#mine.has(signal)) return
     this.#mine.add(signal)
-    await Promise.race([this.#witness.hasTold(), arrived(WITNESS_MS)])
+    await Promise.race([this.#witness.hasTold(), arrived(WITNESS_MS, false)])
     this.#decide(signal)
   }
 
@@ -70,7 +70,7 @@ export class Relay {
   async cameToWitness(signal: NodeJS.Signals): Promise<void> {
     if (this.#theirs.has(signal)) return
     this.#theirs.add(signal)
-    await arrived(PAIR_MS)
+    await arrived(PAIR_MS, false)
     // If this process received one too, the witness's answer decides.
     if (!this.#mine.has(signal)) this.#decide(signal)
   }
@@ -86,9 +86,11 @@ export class Relay {
 /**
  * Waits, and then for whatever has arrived by that time: if this process was not run meanwhile, its timers come before
  * the signals and messages that waited as long as they did.
+ *
+ * @param ref whether it keeps the process
  */
-async function arrived(ms: number): Promise<void> {
-  await pause(ms, undefined, { ref: false })
+export async function arrived(ms: number, ref = true): Promise<void> {
+  await pause(ms, undefined, { ref })
   await new Promise<void>((resolve) => setImmediate(resolve))
 }
 

@@ -28,10 +28,12 @@ export function who({ pid, command, hostname }: Partial<Holder> & { pid: number 
 /** What no shell takes for anything but a word. */
 const PLAIN = process.platform === 'win32' ? /^[\w@%+=:,.~\\/-]+$/ : /^[\w@%+=:,./-]+$/
 
-/** A word of a command line that a person may copy. */
+/** A word of a command line that a person may copy. It can't act on a terminal. */
 export function quoted(word: string): string {
   if (PLAIN.test(word)) return word
-  return process.platform === 'win32' ? `"${word}"` : `'${word.replaceAll("'", String.raw`'\''`)}'`
+  const within =
+    process.platform === 'win32' ? `"${word}"` : `'${word.replaceAll("'", String.raw`'\''`)}'`
+  return printable(within)
 }
 
 /** What the `reach` of a file system means. */

@@ -129,7 +129,7 @@ export function cross({
         }
         return profile?.test && executable ? [executable.replace(`${process.cwd()}/`, '')] : []
       })
-      // Except the test that reads the sources, which are not where it runs.
-      .filter((program) => !program.includes('/layers-'))
+      // Except the test that reads the sources, and those that start servers: neither is where they run.
+      .filter((program) => !/\/(layers|etcd|postgres)-/.test(program))
   )
 }

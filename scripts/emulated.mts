@@ -101,8 +101,7 @@ if (!prepare) throw new RangeError(`expected ${Object.keys(KINDS).join(', ')}, g
 // Debian 12's does not know `openat2`, by which a lock by path is granted within the call.
 trixie('qemu-user')
 const { target, node, processor, elf, inside, suite, ...kind } = prepare()
-// The terms of those that start servers are too short for an emulated processor.
-const programs = cross(target).filter((program) => !/\/(etcd|postgres)-/.test(program))
+const programs = cross(target)
 const env = {
   ...kind.env,
   // An emulated processor is slow, so the terms that a holder must keep are longer there.

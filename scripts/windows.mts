@@ -19,10 +19,8 @@ const NOT_WINE = [
 ]
 
 trixie('wine64', 'wine', 'libwine')
-// The races need Unix: their naive lock does not exist on Windows. Nor does a fork. The servers that the tests of
-// rootlock-remote start do not run under Wine.
-const NEED_UNIX = /\/(races|fork|etcd|postgres)-/
-const programs = cross(WINDOWS).filter((program) => !NEED_UNIX.test(program))
+// The races need Unix: their naive lock does not exist on Windows. Nor does a fork.
+const programs = cross(WINDOWS).filter((program) => !/\/(races|fork)-/.test(program))
 const node = relative('.', nodeBinary('22.23.3', 'win-x64'))
 
 /** Runs a command under Wine, with a file for its output: Node can't write to a pipe from outside there. */

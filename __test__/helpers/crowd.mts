@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 
 import { child, type Child } from './child.mjs'
-import { Link } from './proxy.mjs'
+import { wayTo, type Link } from './proxy.mjs'
 import type { TestServer } from './test-server.mjs'
 
 const PROCESSES = 5
@@ -63,15 +63,14 @@ export async function crowd(
   url: string,
   { rounds, seed = 1 }: { rounds: number; seed?: number }
 ): Promise<Hold[]> {
-  const links: Link[][] = []
+  const links: (readonly Link[])[] = []
   const members: Child[] = []
   for (let index = 0; index < PROCESSES; index++) {
     // Each has links of its own.
-    const own = await Promise.all(server.ports.map((port) => Link.open(port)))
-    links.push(own)
-    const ports = own.map(({ port }) => port)
+    const own = await wayTo(server, url)
+    links.push(own.links)
     const about = {
-      url: server.urlBy(ports, url),
+      url: own.url,
       seed: seed + index * 7_919,
       lanes: 3,
       options: TERMS

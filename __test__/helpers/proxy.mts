@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
+import type { TestServer } from './test-server.mjs'
+
 type Pair = readonly [Socket, Socket]
 
 export class Link {
@@ -89,5 +91,22 @@ export class Link {
   close(): void {
     this.cut()
     this.#server.close()
+  }
+}
+
+/** The way to a server: a link to each of its ports, and the URL by them. */
+export interface Way {
+  readonly links: readonly Link[]
+  readonly url: string
+}
+
+export async function wayTo(server: TestServer, url: string): Promise<Way> {
+  const links = await Promise.all(server.ports.map((port) => Link.open(port)))
+  return {
+    links,
+    url: server.urlBy(
+      links.map(({ port }) => port),
+      url
+    )
   }
 }

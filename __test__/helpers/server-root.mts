@@ -9,6 +9,7 @@ import { Cluster, etcd } from './etcd.mjs'
 import { eventually } from './eventually.mjs'
 import { needing, type Missing } from './needing.mjs'
 import { postgres, Server } from './postgres.mjs'
+import { wayTo, type Way } from './proxy.mjs'
 import type { TestServer } from './test-server.mjs'
 
 type Run<S> = (t: ExecutionContext, server: S) => Promise<void> | void
@@ -63,6 +64,13 @@ export async function opened(t: ExecutionContext, url: string): Promise<Root> {
   const root = await openRoot(url)
   t.teardown(() => root.close())
   return root
+}
+
+/** A way to a server that the test disturbs. */
+export async function linked(t: ExecutionContext, server: TestServer, url: string): Promise<Way> {
+  const way = await wayTo(server, url)
+  t.teardown(() => way.links.forEach((link) => link.close()))
+  return way
 }
 
 /** Asks again and again, until the lock is granted. */

@@ -7,26 +7,17 @@ import test, { type ExecutionContext } from 'ava'
 import { inspect, LockError, openRoot, tryLock, tryRLock } from 'rootlock'
 
 import { child } from '../helpers/child.mjs'
-import { base64, Cluster, etcd, ownCluster } from '../helpers/etcd.mjs'
+import { base64, etcd, ownCluster } from '../helpers/etcd.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
 import { needing } from '../helpers/needing.mjs'
-import { Link } from '../helpers/proxy.mjs'
-import { eventuallyLocked, freshUrl, opened, servers } from '../helpers/server-root.mjs'
+import { eventuallyLocked, freshUrl, linked, opened, servers } from '../helpers/server-root.mjs'
 
 const { onEtcd } = servers()
 
 const alone = needing(test.serial, etcd)
 
 const TERMS = { heartbeatMs: 500, staleMs: 3_000 }
-
-/** A link to each member, and the URL by them. */
-async function linked(t: ExecutionContext, server: Cluster, url: string) {
-  const links = await Promise.all(server.ports.map((port) => Link.open(port)))
-  t.teardown(() => links.forEach((link) => link.close()))
-  const ports = links.map(({ port }) => port)
-  return { links, url: server.urlBy(ports, url) }
-}
 
 async function passes(milliseconds: number): Promise<void> {
   const begun = performance.now()

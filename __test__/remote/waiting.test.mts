@@ -4,9 +4,8 @@ import { inspect, LockError, tryLock, tryRLock, type UnlockFunc } from 'rootlock
 
 import { child } from '../helpers/child.mjs'
 import { eventually, inTime } from '../helpers/eventually.mjs'
-import { Link } from '../helpers/proxy.mjs'
 import { mustBlock } from '../helpers/must-block.mjs'
-import { freshUrl, opened, servers } from '../helpers/server-root.mjs'
+import { freshUrl, linked, opened, servers } from '../helpers/server-root.mjs'
 
 const { onPostgres, onServers } = servers()
 
@@ -196,14 +195,7 @@ onServers(
 onServers(
   'a limit of a call that nobody answers does not say that the lock is held',
   async (t, server) => {
-    const links = await Promise.all(server.ports.map((port) => Link.open(port)))
-    t.teardown(() => {
-      for (const link of links) link.close()
-    })
-    const url = server.urlBy(
-      links.map(({ port }) => port),
-      freshUrl(server)
-    )
+    const { links, url } = await linked(t, server, freshUrl(server))
     const root = await opened(t, url)
     for (const link of links) link.stop()
     const error = await t.throwsAsync<LockError>(

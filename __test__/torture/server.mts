@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { Link } from '../helpers/proxy.mjs'
+import { wayTo, type Way } from '../helpers/proxy.mjs'
 import type { TestServer } from '../helpers/test-server.mjs'
 import { now, type Log } from './log.mjs'
 import type { Engine, OfLink, OfStage } from './plan.mjs'
@@ -19,10 +19,8 @@ export function engineOf({ name }: TestServer): Engine {
 /** Rounds on a server that is there already, each in a root of its own, and each place by links of its own. */
 export function onServer(server: TestServer): SetStage {
   return async ({ places }, _folder, _logs, log) => {
-    const links = await Promise.all(
-      places.map(() => Promise.all(server.ports.map((port) => Link.open(port))))
-    )
-    return new ServerStage(server, links, log)
+    const url = server.url(`torture-${randomUUID()}`)
+    return new ServerStage(server, await Promise.all(places.map(() => wayTo(server, url))), log)
   }
 }
 
@@ -30,24 +28,21 @@ class ServerStage implements Stage {
   readonly engine: Engine
   readonly clock = undefined
   readonly #server: TestServer
-  readonly #url: string
-  /** Of each place, one to each member. */
-  readonly #links: readonly Link[][]
+  /** Of each place. */
+  readonly #ways: readonly Way[]
   readonly #log: Log
   readonly #disturbed = new Set<number>()
   #turn = Promise.resolve()
 
-  constructor(server: TestServer, links: Link[][], log: Log) {
+  constructor(server: TestServer, ways: Way[], log: Log) {
     this.engine = engineOf(server)
     this.#server = server
-    this.#url = server.url(`torture-${randomUUID()}`)
-    this.#links = links
+    this.#ways = ways
     this.#log = log
   }
 
   rootFor(place: number): string {
-    const ports = this.#links[place]!.map(({ port }) => port)
-    return this.#server.urlBy(ports, this.#url)
+    return this.#ways[place]!.url
   }
 
   async disturb(
@@ -97,7 +92,7 @@ class ServerStage implements Stage {
       }
       await pause(50)
     }
-    for (const link of this.#links.flat()) link.close()
+    for (const { links } of this.#ways) for (const link of links) link.close()
   }
 
   async #disturbLinks(
@@ -108,7 +103,7 @@ class ServerStage implements Stage {
     // One thing at a time: the end of the first would end the second.
     if (this.#disturbed.has(place)) return
     this.#disturbed.add(place)
-    const links = this.#links[place]!
+    const { links } = this.#ways[place]!
     this.#log.say(
       what.kind === 'link slow'
         ? { what: what.kind, place, by: what.by }

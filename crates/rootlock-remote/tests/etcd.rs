@@ -104,22 +104,7 @@ fn a_thousand_callers_of_one_lock_are_served_in_order() {
     let Some(cluster) = Cluster::start(1) else { return };
     let (root, user) = (open(&cluster.url("a")), User::new());
     let tags: Vec<_> = (0..1000).map(|_| user.ask(&root, Exclusive, short())).collect();
-    let began = Instant::now();
-    let (mut granted, mut last) = (Vec::new(), 0);
-    while granted.len() < tags.len() {
-        match user.next() {
-            (tag, Event::Granted(token)) => {
-                assert!(token > last);
-                last = token;
-                granted.push(tag);
-                user.session.release(tag);
-            }
-            (_, Event::Waiting(_) | Event::Released(Ok(()))) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    eprintln!("1000 in {:?}", began.elapsed());
-    assert_eq!(granted, tags);
+    user.are_served_in_order(&tags);
 }
 
 #[test]

@@ -78,23 +78,7 @@ fn a_thousand_callers_of_one_lock_have_one_connection_in_order() {
     let Some(server) = Server::start() else { return };
     let (root, user) = (open(&server.url()), User::new());
     let tags: Vec<_> = (0..1000).map(|_| user.ask(&root, Exclusive, hasty())).collect();
-    let began = Instant::now();
-    let mut granted = Vec::new();
-    let mut last = 0;
-    while granted.len() < tags.len() {
-        match user.next() {
-            (tag, Event::Granted(token)) => {
-                assert!(token > last);
-                last = token;
-                granted.push(tag);
-                user.session.release(tag);
-            }
-            (_, Event::Waiting(_) | Event::Released(Ok(()))) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    eprintln!("1000 in {:?}", began.elapsed());
-    assert_eq!(granted, tags);
+    user.are_served_in_order(&tags);
     let most =
         server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rootlock'");
     assert!(most == "1" || most == "0", "{most} connections");

@@ -56,10 +56,14 @@ impl User {
         self.session.acquire(tag, place, request, limit).expect("asks")
     }
 
-    /// Takes a lock that nobody has.
     fn hold(&self, tag: u64, request: Request<'_>) {
+        self.take(tag, request, None);
+    }
+
+    /// Takes a lock that nobody has.
+    fn take(&self, tag: u64, request: Request<'_>, limit: Option<Duration>) {
         // A process that has just had it steps back for those who may wait where it can't know of them.
-        let answer = self.ask(tag, request, None);
+        let answer = self.ask(tag, request, limit);
         if cfg!(not(target_os = "linux")) && answer == Answer::Later {
             let (told, event) = self.hears();
             assert_eq!(told, tag);
@@ -173,7 +177,7 @@ fn a_wait_ends_with_its_limit_and_tells_who_holds_the_lock() {
     held(&event);
     holder.release(1);
     // Nothing is left.
-    user.hold(3, WRITER);
+    user.take(3, WRITER, Some(LONG));
 }
 
 #[test]

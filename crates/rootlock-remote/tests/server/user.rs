@@ -62,6 +62,26 @@ impl User {
     }
 
     #[track_caller]
+    /// Releases each of these when it is granted, until all have been: in their order, with tokens that rise.
+    pub(crate) fn are_served_in_order(&self, tags: &[u64]) {
+        let began = Instant::now();
+        let (mut granted, mut last) = (Vec::new(), 0);
+        while granted.len() < tags.len() {
+            match self.next() {
+                (tag, Event::Granted(token)) => {
+                    assert!(token > last);
+                    last = token;
+                    granted.push(tag);
+                    self.session.release(tag);
+                }
+                (_, Event::Waiting(_) | Event::Released(Ok(()))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        eprintln!("{} in {:?}", tags.len(), began.elapsed());
+        assert_eq!(granted, tags);
+    }
+
     pub(crate) fn lock(&self, root: &Root, mode: Mode, options: Options) -> (u64, u64) {
         let tag = self.ask(root, mode, options);
         (tag, self.granted(tag))
